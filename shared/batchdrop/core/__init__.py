@@ -1,0 +1,1 @@
+"""The core: pure rules and value objects. Nothing here imports google.* or performs I/O."""

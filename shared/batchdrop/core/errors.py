@@ -1,0 +1,88 @@
+"""Errors are named by what the caller must do next.
+
+    BatchdropError
+    |-- PermanentError        report it, acknowledge: no repetition can help
+    |-- TransientError        let the delivery be repeated: time can heal it
+    |-- UnknownOutcomeError   never repeat: reconcile first, the effect may have happened
+    |-- LeaseLostError        acknowledge: another worker owns the record now
+    |-- ConfigurationError    fail at start: a person must change the settings
+    |-- CapacityError         hold the model off, wait in the queue (the provider said 429)
+    `-- PreconditionError     a compare-and-set lost: re-read and apply the pure transition again
+        |-- ObjectExistsError      an object of that name or another generation is there
+        `-- ConflictError          a record has another version
+
+SDK errors are translated once, in the adapter. A bad request line is data, not an exception.
+"""
+
+from __future__ import annotations
+
+
+class BatchdropError(Exception):
+    """Base of every error of ours; `code` is stable, `sentence` is what a person can act on."""
+
+    default_code = "BATCHDROP_ERROR"
+
+    def __init__(self, sentence: str = "", *, code: str | None = None) -> None:
+        """Keep the sentence (never content, keys or secrets) and the stable code."""
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.code = code or self.default_code
+
+
+class PermanentError(BatchdropError):
+    """No repetition can help: report and acknowledge."""
+
+    default_code = "PERMANENT"
+
+
+class TransientError(BatchdropError):
+    """Time can heal it: let the delivery be repeated."""
+
+    default_code = "TRANSIENT"
+
+
+class UnknownOutcomeError(BatchdropError):
+    """The effect may have happened: reconcile, never repeat."""
+
+    default_code = "UNKNOWN_OUTCOME"
+
+
+class LeaseLostError(BatchdropError):
+    """Another worker owns the record: acknowledge and stop."""
+
+    default_code = "LEASE_LOST"
+
+
+class ConfigurationError(BatchdropError):
+    """A setting is missing or contradicts another: fail at start."""
+
+    default_code = "CONFIGURATION"
+
+
+class CapacityError(BatchdropError):
+    """The provider refused for lack of quota (429): nothing was created; hold off and queue."""
+
+    default_code = "CAPACITY"
+
+    def __init__(self, sentence: str = "", *, retry_after_seconds: float | None = None) -> None:
+        """Keep how long the provider asked to wait, if it said so."""
+        super().__init__(sentence)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PreconditionError(BatchdropError):
+    """A compare-and-set lost: re-read, then decide again."""
+
+    default_code = "PRECONDITION"
+
+
+class ObjectExistsError(PreconditionError):
+    """The object exists (412), or may not be replaced (403): compare checksums."""
+
+    default_code = "OBJECT_EXISTS"
+
+
+class ConflictError(PreconditionError):
+    """The record has another version than the one read."""
+
+    default_code = "CONFLICT"

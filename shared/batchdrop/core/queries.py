@@ -1,0 +1,97 @@
+"""Every query the code makes, and nothing else: `infra/` declares exactly the indexes these need.
+
+A field in `INDEXED` is stored beside `data`; all other content of a document is unindexed. Firestore
+serves a query with equalities and one bound or order on a single field from its automatic indexes; only the
+queue needs a composite one (source: firebase.google.com/docs/firestore/query-data/index-overview,
+read 2026-11-23 in a stored copy).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from batchdrop.ports import Kind, Query
+
+INDEXED: dict[Kind, tuple[str, ...]] = {
+    Kind.JOB: ("due_at", "object_name", "created_at", "expire_at"),
+    Kind.SHARD: (
+        "due_at",
+        "state",
+        "job_id",
+        "model",
+        "team",
+        "priority_rank",
+        "queued_at",
+        "expire_at",
+    ),
+    Kind.CAPACITY: (),
+    Kind.BUDGET: (),
+    Kind.LEDGER: ("day", "expire_at"),
+    Kind.META: (),
+}
+"""The indexed fields of each kind, always all written (None when unset)."""
+
+TTL_FIELD = "expire_at"
+"""Documents are removed after this time (Firestore TTL; within 24 h, never used as a lease)."""
+
+COMPOSITE: dict[Kind, tuple[tuple[str, ...], ...]] = {
+    Kind.SHARD: (("state", "model", "team", "priority_rank", "queued_at"),),
+}
+"""The composite indexes the queries below need, all ascending."""
+
+
+def due(kind: Kind, now: datetime, limit: int) -> Query:
+    """Records whose next step is due, the longest waiting first."""
+    return Query(kind, at_most=("due_at", now), order=("due_at",), limit=limit)
+
+
+def submitted(limit: int) -> Query:
+    """Shards that are at the provider."""
+    return Query(Kind.SHARD, equal=(("state", "SUBMITTED"),), limit=limit)
+
+
+def shards_of(job_id: str, limit: int = 100_000) -> Query:
+    """All shards of a job."""
+    return Query(Kind.SHARD, equal=(("job_id", job_id),), limit=limit)
+
+
+def queued_teams(model: str, after_team: str | None) -> Query:
+    """The first queued shard of the next team after `after_team` (a loose scan over teams)."""
+    return Query(
+        Kind.SHARD,
+        equal=(("state", "QUEUED"), ("model", model)),
+        order=("team", "priority_rank", "queued_at"),
+        after=() if after_team is None else (after_team,),
+        limit=1,
+    )
+
+
+def queued_of(model: str, team: str, limit: int) -> Query:
+    """A team's queued shards of a model, by priority, then age."""
+    return Query(
+        Kind.SHARD,
+        equal=(("state", "QUEUED"), ("model", model), ("team", team)),
+        order=("priority_rank", "queued_at"),
+        limit=limit,
+    )
+
+
+def jobs_named(object_name: str, limit: int = 50) -> Query:
+    """Jobs of one object name in any generation."""
+    return Query(Kind.JOB, equal=(("object_name", object_name),), limit=limit)
+
+
+def newest_jobs(limit: int, before: datetime | None = None) -> Query:
+    """Jobs, newest first."""
+    return Query(
+        Kind.JOB,
+        order=("created_at",),
+        descending=True,
+        after=() if before is None else (before,),
+        limit=limit,
+    )
+
+
+def ledger_since(day: str, limit: int = 100_000) -> Query:
+    """Ledger entries from a day (YYYY-MM-DD) on."""
+    return Query(Kind.LEDGER, at_least=("day", day), order=("day",), limit=limit)
