@@ -1,0 +1,43 @@
+"""The system's clock and the time budget of one function call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from batchdrop.ports import Clock
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        """Return the wall clock as aware UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long one call may work before it saves where it is and continues in a new message."""
+
+    clock: Clock
+    started: float
+    seconds: float
+
+    @staticmethod
+    def start(clock: Clock, seconds: float) -> Budget:
+        """Start counting now."""
+        return Budget(clock, clock.monotonic(), seconds)
+
+    def remaining(self) -> float:
+        """Return the seconds left, negative when overdrawn."""
+        return self.seconds - (self.clock.monotonic() - self.started)
+
+    def spent(self) -> bool:
+        """True when it is time to save and stop."""
+        return self.remaining() <= 0

@@ -1,0 +1,155 @@
+"""Jobs: what one upload asks for, and the pure transitions of its record.
+
+    RECEIVED > PLANNING > [HELD] > RUNNING > FINALIZING > DONE
+        \\_________\\_________\\________\\__________\\____> REJECTED DUPLICATE GONE CANCELLED FAILED
+
+A DONE job's verdict (complete, partial) comes from its rows.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from batchdrop.core.records import Failure, Record, Value, check_move
+from batchdrop.ports import IndexValue
+
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    RECEIVED = "RECEIVED"
+    PLANNING = "PLANNING"
+    HELD = "HELD"
+    RUNNING = "RUNNING"
+    FINALIZING = "FINALIZING"
+    DONE = "DONE"
+    REJECTED = "REJECTED"
+    DUPLICATE = "DUPLICATE"
+    GONE = "GONE"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+
+    @property
+    def terminal(self) -> bool:
+        """True when nothing will happen to the job any more."""
+        return not JOB_MOVES[self]
+
+
+_S = JobState
+_STOPS = frozenset({_S.REJECTED, _S.GONE, _S.CANCELLED, _S.FAILED})
+JOB_MOVES: dict[JobState, frozenset[JobState]] = {
+    _S.RECEIVED: frozenset({_S.PLANNING, _S.DUPLICATE}) | _STOPS,
+    _S.PLANNING: frozenset({_S.HELD, _S.RUNNING, _S.FINALIZING}) | _STOPS,
+    _S.HELD: frozenset({_S.PLANNING, _S.RUNNING, _S.FINALIZING}) | _STOPS,
+    _S.RUNNING: frozenset({_S.FINALIZING, _S.FAILED}),
+    _S.FINALIZING: frozenset({_S.DONE, _S.REJECTED, _S.CANCELLED, _S.FAILED}),
+    _S.DONE: frozenset(),
+    _S.REJECTED: frozenset(),
+    _S.DUPLICATE: frozenset(),
+    _S.GONE: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.FAILED: frozenset(),
+}
+
+
+class Source(Value):
+    """The upload: one object generation, as it was when the job began."""
+
+    bucket: str
+    object: str
+    generation: int
+    crc32c: str
+    bytes: int
+    content_type: str = ""
+    content_encoding: str = ""
+    uploaded_at: datetime
+
+
+class Counts(Value):
+    """Lines of the upload and what became of them. results + errors + rejections = lines - blank."""
+
+    lines: int = 0
+    blank: int = 0
+    rejections: int = 0
+    results: int = 0
+    errors: int = 0
+    by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
+    duplicate_keys: int | None = 0
+    """Lines whose key an earlier line has; None: too many keys, not checked."""
+    missing_keys: int = 0
+
+
+class PlanCursor(Value):
+    """Where planning continues: everything before `offset` is in the plan parts already written."""
+
+    step: int = 0
+    offset: int = 0
+    line: int = 1
+    ranges: int = 0
+    shards: int = 0
+    counts: Counts = Counts()
+    tokens: int = 0
+    checksum: str = ""
+    kind: str = ""
+
+
+class Finalizing(Value):
+    """Where finalizing continues: ranges below `next_range` have their output parts."""
+
+    step: int = 0
+    next_range: int = 0
+
+
+class Job(Record):
+    """The record of one upload."""
+
+    schema_: Literal["batchdrop.job/1"] | str = Field("batchdrop.job/1", alias="schema")
+    job_id: str
+    state: JobState
+    source: Source
+    metadata: dict[str, str] = Field(default_factory=dict[str, str])
+    snapshot_generation: int | None = None
+    records_object: str | None = None
+    team: str = ""
+    labels: dict[str, str] = Field(default_factory=dict[str, str])
+    priority: int = 0
+    model: str = ""
+    dialect: str = "gemini"
+    recipe_digest: str = ""
+    plan: PlanCursor = PlanCursor()
+    spawned: bool = False
+    finalizing: Finalizing = Finalizing()
+    final_state: JobState | None = None
+    wanted: str = ""
+    verdict: str | None = None
+    failure: Failure | None = None
+    counts: Counts = Counts()
+    cost: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    duplicate_of: str | None = None
+    manifest: str | None = None
+    published: bool = False
+    planned_at: datetime | None = None
+    finalizing_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    model_config = Record.model_config | {"populate_by_name": True}
+
+    def moved(self, state: JobState, now: datetime, **changes: Any) -> Job:
+        """Return the job in another state, if the table of moves allows it."""
+        check_move(JOB_MOVES, self.state, state)
+        return self.with_(state=state, updated_at=now, **changes)
+
+
+def job_index(job: Job, expire_at: datetime | None) -> dict[str, IndexValue]:
+    """Return the indexed fields of a job's document."""
+    return {
+        "due_at": job.due_at,
+        "object_name": job.source.object,
+        "created_at": job.created_at,
+        "expire_at": expire_at,
+    }

@@ -1,0 +1,75 @@
+"""Every limit of Gemini and Google Cloud that the code relies on, and our own, in one table with its source.
+
+A limit of a provider changes by tier, model and date: those are defaults a stack overrides by its settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+_RATE = "ai.google.dev/gemini-api/docs/rate-limits (page of 2026-08-18, read in a stored copy 2026-11-23)"
+_BATCH = "ai.google.dev/gemini-api/docs/batch-api (page of 2026-09-18, read in a stored copy 2026-11-23)"
+_OURS = "ours: chosen for bounded memory and time, see README"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One number, its unit and where it comes from."""
+
+    value: int
+    unit: str
+    source: str
+
+
+LIMITS: Final[dict[str, Limit]] = {
+    "input_line": Limit(20 * MIB, "bytes", _OURS),
+    "result_row": Limit(64 * MIB, "bytes", "the cap @ai-sdk/google puts on a batch row; ours the same"),
+    "upload": Limit(64 * GIB, "bytes", _OURS),
+    "gzip_ratio": Limit(200, "times", "ours: text compresses 3-20 times; a bomb reached 1028 here"),
+    "lines": Limit(20_000_000, "lines", _OURS),
+    "counted_keys": Limit(1_000_000, "keys", _OURS),
+    "batch_file": Limit(2 * GIB, "bytes", _BATCH),
+    "file_storage": Limit(20 * GIB, "bytes per project", _BATCH),
+    "concurrent_batches": Limit(100, "batches per project", _RATE),
+    "batch_expiry": Limit(48 * 3600, "seconds", _BATCH),
+    "file_expiry": Limit(48 * 3600, "seconds", _BATCH),
+    "record": Limit(1 * MIB, "bytes", "cloud.google.com/firestore/quotas"),
+    "push_deadline": Limit(600, "seconds", "cloud.google.com/pubsub/docs/push"),
+    "event_function": Limit(540, "seconds", "cloud.google.com/functions/quotas"),
+}
+
+ENQUEUED_TOKENS: Final[dict[str, tuple[int, int, int]]] = {
+    # model prefix: tier 1, tier 2, tier 3. Source: _RATE. The longest matching prefix rules.
+    "gemini-2.5-pro": (5_000_000, 500_000_000, 1_000_000_000),
+    "gemini-2.5-flash": (3_000_000, 400_000_000, 1_000_000_000),
+    "gemini-2.5-flash-lite": (10_000_000, 500_000_000, 1_000_000_000),
+    "gemini-3-flash": (3_000_000, 400_000_000, 1_000_000_000),
+    "gemini-3-pro": (5_000_000, 500_000_000, 1_000_000_000),
+    "gemini-3-pro-image": (2_000_000, 270_000_000, 1_000_000_000),
+    "gemini-3.1-pro": (5_000_000, 500_000_000, 1_000_000_000),
+    "gemini-3.1-flash-lite": (10_000_000, 500_000_000, 1_000_000_000),
+    "gemini-3.1-flash-image": (1_000_000, 250_000_000, 750_000_000),
+    "gemini-3.5-flash": (3_000_000, 400_000_000, 1_000_000_000),
+    "gemini-3.6-flash": (3_000_000, 400_000_000, 1_000_000_000),
+    "gemini-3.7-flash": (3_000_000, 3_000_000, 3_000_000),
+    "gemini-embedding": (500_000, 5_000_000, 10_000_000),
+}
+DEFAULT_ENQUEUED_TOKENS: Final = (3_000_000, 250_000_000, 750_000_000)
+"""For a model the table does not know: the smallest of the text models."""
+
+
+def enqueued_tokens(model: str, tier: int) -> int:
+    """Return how many input tokens of `model` may be enqueued at tier 1, 2 or 3."""
+    matches = [prefix for prefix in ENQUEUED_TOKENS if model.startswith(prefix)]
+    row = ENQUEUED_TOKENS[max(matches, key=len)] if matches else DEFAULT_ENQUEUED_TOKENS
+    return row[tier - 1]
+
+
+def limit(name: str) -> int:
+    """Return a limit's number."""
+    return LIMITS[name].value

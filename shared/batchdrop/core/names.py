@@ -1,0 +1,106 @@
+"""Every name we make: ids, display names, work objects and output objects.
+
+Ids are hashes of what they identify, so a redelivery, a retry or another process makes the same one, no id
+carries user text, and no id is monotonic (hotspots: firebase.google.com/docs/firestore/best-practices).
+
+    job_id    sha256(bucket/name#generation)[:32]
+    shard_id  <job_id>-<index>            a shard of the plan
+              sha256(parent, kind, index) a child: <job_id>-<10 hex digits>
+    work      <job_id>/source  plan/  rejections/  lines/  rows/  runs/
+    output    <object name>/<job_id>/…   (or _/<job_id>/… when the name cannot be part of another)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MAX_OUTPUT_PREFIX_BYTES = 900
+"""An object name holds 1,024 bytes (cloud.google.com/storage/docs/objects); ours stand behind the user's."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_DISPLAY = re.compile(r"^bd\.(?P<stack>[a-z0-9]+)\.(?P<shard>[a-f0-9]{32}-[a-f0-9]+)$")
+
+
+def job_id(bucket: str, name: str, generation: int) -> str:
+    """Return the same id for every delivery of one object generation, and no other."""
+    return hashlib.sha256(f"{bucket}/{name}#{generation}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def shard_id(job: str, index: int) -> str:
+    """Return the id of the plan's shard number `index` (0-based)."""
+    return f"{job}-{index:05d}"
+
+
+def child_id(parent: str, kind: str, index: int) -> str:
+    """Return the id of a shard's child: the same for the same parent, kind and index."""
+    job = parent.partition("-")[0]
+    digest = hashlib.sha256(f"{parent}/{kind}/{index}".encode()).hexdigest()[:10]
+    return f"{job}-{digest}"
+
+
+def display_name(stack_id: str, shard: str) -> str:
+    """Return the name our batches carry at the provider, stable over attempts."""
+    return f"bd.{stack_id}.{shard}"
+
+
+def shard_of_display_name(stack_id: str, name: str) -> str | None:
+    """Return the shard a batch of this stack belongs to; None for anyone else's batch."""
+    match = _DISPLAY.match(name)
+    return match["shard"] if match and match["stack"] == stack_id else None
+
+
+def output_prefix(object_name: str, job: str) -> str:
+    """Return the folder of a job's output, ending in a slash; never outside the documented scheme."""
+    parts = object_name.split("/")
+    unsafe = (
+        len(object_name.encode()) > MAX_OUTPUT_PREFIX_BYTES
+        or _CONTROL.search(object_name) is not None
+        or any(part in ("", ".", "..") for part in parts)
+    )
+    return f"_/{job}/" if unsafe else f"{object_name}/{job}/"
+
+
+def source(job: str) -> str:
+    """Work object: the snapshot of the upload."""
+    return f"{job}/source"
+
+
+def records(job: str) -> str:
+    """Work object: the upload as JSON lines, when it was not plain JSONL."""
+    return f"{job}/records.jsonl"
+
+
+def plan_part(job: str, step: int) -> str:
+    """Work object: what one planning step cut."""
+    return f"{job}/plan/{step:05d}.jsonl"
+
+
+def range_rejections(job: str, index: int) -> str:
+    """Work object: the rejections of one range."""
+    return f"{job}/rejections/{index:05d}.jsonl"
+
+
+def line_list(shard: str) -> str:
+    """Work object: the input lines of a child shard."""
+    return f"{shard.partition('-')[0]}/lines/{shard}"
+
+
+def segment(shard: str, range_index: int, what: str) -> str:
+    """Work object: a shard's rows (`what` is results or errors) of one range."""
+    return f"{shard.partition('-')[0]}/rows/{range_index:05d}/{shard}.{what}.jsonl"
+
+
+def run(shard: str, fence: int, index: int) -> str:
+    """Work object: one sorted run of results that came out of order."""
+    return f"{shard.partition('-')[0]}/runs/{shard}.{fence}.{index:05d}"
+
+
+def parts_list(job: str, step: int) -> str:
+    """Work object: the output parts that one finalizing step made."""
+    return f"{job}/parts/{step:05d}.json"
+
+
+def part(what: str, index: int) -> str:
+    """Output object below the job's folder: `results-00000.jsonl`, `errors-00000.jsonl`."""
+    return f"{what}-{index:05d}.jsonl"

@@ -1,0 +1,150 @@
+"""Settings: one frozen class per function, read from `BATCHDROP_*` environment variables, validated at start.
+
+Units stand in the names. Unknown names are refused where we write them (`infra/` is tested against these
+classes); the environment itself may hold anything else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from batchdrop.core.errors import ConfigurationError
+from batchdrop.core.limits import MIB, enqueued_tokens, limit
+
+
+class CommonSettings(BaseSettings):
+    """What every function and the command line need."""
+
+    model_config = SettingsConfigDict(env_prefix="BATCHDROP_", frozen=True, extra="ignore")
+
+    local_dir: Path | None = None
+    """Root folder of the embedded stack; unset on Google Cloud and on the emulators."""
+    project: str = "local"
+    database: str = "(default)"
+    stack_id: str = "dev"
+    input_bucket: str = "input"
+    work_bucket: str = "work"
+    output_bucket: str = "output"
+    topic_prefix: str = "batchdrop"
+    gemini_api_key_file: Path | None = None
+    gemini_base_url: str | None = None
+
+    function_timeout_seconds: float = Field(540, gt=0)
+    budget_seconds: float = Field(480, gt=0)
+    lease_seconds: float = Field(600, gt=0)
+    max_claims: int = Field(5, ge=2)
+    record_days: int = Field(30, ge=9)
+    """How long records of ended jobs are kept: longer than a sweep looks back, or uploads ran again."""
+    sweep_days: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _relations(self) -> Self:
+        if self.lease_seconds <= self.function_timeout_seconds:
+            raise ValueError("lease_seconds must be greater than function_timeout_seconds")
+        if self.budget_seconds >= self.function_timeout_seconds:
+            raise ValueError("budget_seconds must be less than function_timeout_seconds")
+        if self.record_days <= self.sweep_days:
+            raise ValueError("record_days must be greater than sweep_days")
+        return self
+
+
+class DispatchSettings(CommonSettings):
+    """What deciding over shards needs; any function may dispatch."""
+
+    tier: Literal[1, 2, 3] = 1
+    max_batches: int = Field(limit("concurrent_batches"), ge=1)
+    max_provider_bytes: int = Field(limit("file_storage"), ge=1)
+    enqueued_tokens: dict[str, int] = Field(default_factory=dict[str, int])
+    """Overrides of the documented limits, by model."""
+    hold_off_seconds: float = Field(60, ge=0)
+    cancelled_hold_seconds: float = Field(3600, ge=0)
+    """How long a cancelled batch goes on counting against the enqueued tokens (python-genai issue 2495)."""
+    batch_deadline_hours: float = Field(26, gt=0)
+    """When a batch is taken for stuck: the provider's target is 24 h."""
+    batch_deadline_hours_by_model: dict[str, float] = Field(default_factory=dict[str, float])
+    max_rounds: int = Field(2, ge=0)
+    min_split_requests: int = Field(1, ge=1)
+
+    def tokens_limit(self, model: str) -> int:
+        """Return the enqueued-token limit of a model on this stack."""
+        return self.enqueued_tokens.get(model) or enqueued_tokens(model, self.tier)
+
+    def batch_deadline_seconds(self, model: str) -> float:
+        """Return after how long a batch of this model is taken for stuck."""
+        return 3600 * self.batch_deadline_hours_by_model.get(model, self.batch_deadline_hours)
+
+
+class SubmitSettings(DispatchSettings):
+    """Settings of the function `submit`."""
+
+    model: str = "gemini-2.5-flash-lite"
+    models: str = ""
+    """Allowed models, comma separated; empty: any model the provider knows."""
+    policy: Literal["lenient", "strict"] = "lenient"
+    range_lines: int = Field(10_000, ge=1)
+    range_bytes: int = Field(64 * MIB, ge=1)
+    shard_requests: int = Field(50_000, ge=1)
+    shard_bytes: int = Field(512 * MIB, ge=1, le=limit("batch_file"))
+    shard_tokens: int = Field(0, ge=0)
+    """Tokens per shard; 0: a quarter of the model's enqueued-token limit."""
+    max_line_bytes: int = Field(limit("input_line"), ge=1)
+    max_upload_bytes: int = Field(limit("upload"), ge=1)
+    max_lines: int = Field(limit("lines"), ge=1)
+    max_gzip_ratio: int = Field(limit("gzip_ratio"), ge=2)
+    duplicate_minutes: float = Field(10, ge=0)
+    job_deadline_hours: float = Field(72, gt=0)
+    create_timeout_seconds: float = Field(60, gt=0)
+    quarantine_seconds: float = Field(1200, ge=0)
+    """From the intent until a batch that no listing shows is taken for never created."""
+    reconcile_seconds: float = Field(60, gt=0)
+    held_minutes: float = Field(15, ge=0)
+    held_days: float = Field(7, gt=0)
+
+    def allowed_models(self) -> frozenset[str]:
+        """Return the allow-list; empty means any."""
+        return frozenset(part.strip() for part in self.models.split(",") if part.strip())
+
+    @model_validator(mode="after")
+    def _quarantine(self) -> Self:
+        if 0 < self.quarantine_seconds < self.create_timeout_seconds:
+            raise ValueError("quarantine_seconds must not be less than create_timeout_seconds")
+        return self
+
+
+class PollSettings(DispatchSettings):
+    """Settings of the function `poll`."""
+
+    budget_seconds: float = Field(240, gt=0)
+    look_first_minutes: float = Field(10, ge=0)
+    """How long after its creation a batch is looked at on every tick."""
+    look_spread_ticks: int = Field(5, ge=1)
+    """Afterwards it is looked at on one tick in so many."""
+    due_limit: int = Field(200, ge=1)
+    sweep_pages: int = Field(2, ge=1)
+    orphan_minutes: float = Field(30, ge=0)
+
+
+class WriteSettings(DispatchSettings):
+    """Settings of the function `write`."""
+
+    window_bytes: int = Field(32 * MIB, ge=1)
+    max_row_bytes: int = Field(limit("result_row"), ge=1)
+
+
+T = TypeVar("T", bound=CommonSettings)
+
+
+def load(settings_class: type[T], **overrides: Any) -> T:
+    """Read the settings or raise ConfigurationError naming every variable that is wrong."""
+    try:
+        return settings_class(**overrides)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"BATCHDROP_{'_'.join(map(str, item['loc'])).upper() or '*'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ConfigurationError(f"settings are wrong: {problems}", code="SETTINGS_INVALID") from None

@@ -1,0 +1,184 @@
+"""Shards: slices of a job sent as one batch each, and the pure transitions of their records.
+
+    QUEUED > STAGING > STAGED > CREATING > SUBMITTED > ENDED > WRITING > SETTLING > WRITTEN
+       \\________________________________\\______________\\______________________> SPLIT CANCELLED
+
+A shard's lines are the accepted lines of its ranges (kind `plan`) or a list kept as a work object (a child).
+Children of kind `split` stand in for their parent, which writes no rows. Children of kind `again` and `longer`
+repeat single lines of a parent that wrote a row for every line; of the rows of a line, the best is kept.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from batchdrop.core.records import Failure, Record, Value, check_move
+from batchdrop.ports import IndexValue
+
+
+class ShardState(StrEnum):
+    """Where a shard is."""
+
+    QUEUED = "QUEUED"
+    STAGING = "STAGING"
+    STAGED = "STAGED"
+    CREATING = "CREATING"
+    SUBMITTED = "SUBMITTED"
+    ENDED = "ENDED"
+    WRITING = "WRITING"
+    SETTLING = "SETTLING"
+    WRITTEN = "WRITTEN"
+    SPLIT = "SPLIT"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        """True when nothing will happen to the shard any more."""
+        return not SHARD_MOVES[self]
+
+
+_S = ShardState
+SHARD_MOVES: dict[ShardState, frozenset[ShardState]] = {
+    _S.QUEUED: frozenset({_S.STAGING, _S.SETTLING, _S.ENDED, _S.CANCELLED}),
+    _S.STAGING: frozenset({_S.STAGED, _S.QUEUED, _S.ENDED, _S.CANCELLED}),
+    _S.STAGED: frozenset({_S.CREATING, _S.QUEUED, _S.ENDED, _S.CANCELLED}),
+    _S.CREATING: frozenset({_S.STAGED, _S.SUBMITTED, _S.QUEUED, _S.ENDED}),
+    _S.SUBMITTED: frozenset({_S.ENDED}),
+    _S.ENDED: frozenset({_S.WRITING}),
+    _S.WRITING: frozenset({_S.SETTLING}),
+    _S.SETTLING: frozenset({_S.WRITTEN, _S.SPLIT}),
+    _S.WRITTEN: frozenset(),
+    _S.SPLIT: frozenset(),
+    _S.CANCELLED: frozenset(),
+}
+
+
+class ShardKind(StrEnum):
+    """Why a shard exists."""
+
+    PLAN = "plan"
+    SPLIT = "split"
+    AGAIN = "again"
+    LONGER = "longer"
+
+    @property
+    def repeats(self) -> bool:
+        """True for a redo: the parent has a row for each of its lines already."""
+        return self in (ShardKind.AGAIN, ShardKind.LONGER)
+
+
+class Intent(Value):
+    """The record of one create call, written before it is sent."""
+
+    attempt: int
+    at: datetime
+    deadline: datetime
+
+
+class BatchRef(Value):
+    """The adopted batch as last seen, or why there is none (`REFUSED`, `NONE`)."""
+
+    name: str = ""
+    state: str = ""
+    raw_state: str = ""
+    output_file: str | None = None
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+    error_code: int | None = None
+    error_message: str = ""
+    duplicates: tuple[str, ...] = ()
+
+
+class SegmentFile(Value):
+    """One work object with rows of one range."""
+
+    rows: int = 0
+    bytes: int = 0
+    crc32c: str = ""
+    generation: int = 0
+
+
+class Segment(Value):
+    """What a shard wrote of one range; `open` rows have a child that may answer better."""
+
+    range: int
+    results: SegmentFile = SegmentFile()
+    errors: SegmentFile = SegmentFile()
+    open: int = 0
+
+
+class Child(Value):
+    """A child to create: everything its record needs that is not its parent's."""
+
+    shard_id: str
+    kind: ShardKind
+    round: int
+    requests: int
+    bytes: int
+    tokens: int
+    sha256: str = ""
+
+
+class Shard(Record):
+    """The record of one shard."""
+
+    schema_: Literal["batchdrop.shard/1"] | str = Field("batchdrop.shard/1", alias="schema")
+    shard_id: str
+    job_id: str
+    state: ShardState
+    kind: ShardKind = ShardKind.PLAN
+    batch_kind: str = "generate"
+    parent: str | None = None
+    round: int = 0
+    first_range: int = 0
+    last_range: int = 0
+    requests: int
+    bytes: int
+    """Rendered bytes; 0 in a child whose size is measured when it is staged."""
+    sha256: str = ""
+    tokens: int
+    model: str
+    team: str = ""
+    priority: int = 0
+    queued_at: datetime
+    file: str | None = None
+    file_expires_at: datetime | None = None
+    intent: Intent | None = None
+    attempts: int = 0
+    batch: BatchRef = BatchRef()
+    batch_deadline_at: datetime | None = None
+    cancel_sent_at: datetime | None = None
+    segments: tuple[Segment, ...] = ()
+    by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
+    usage: dict[str, int] = Field(default_factory=dict[str, int])
+    children: tuple[Child, ...] = ()
+    stop: Failure | None = None
+    """Set when the open lines must not be sent again: cancelled, past the deadline, refused, poisoned."""
+    staging_at: datetime | None = None
+    submitted_at: datetime | None = None
+    written_at: datetime | None = None
+
+    model_config = Record.model_config | {"populate_by_name": True}
+
+    def moved(self, state: ShardState, now: datetime, **changes: Any) -> Shard:
+        """Return the shard in another state, if the table of moves allows it."""
+        check_move(SHARD_MOVES, self.state, state)
+        return self.with_(state=state, updated_at=now, **changes)
+
+
+def shard_index(shard: Shard, expire_at: datetime | None) -> dict[str, IndexValue]:
+    """Return the indexed fields of a shard's document."""
+    return {
+        "due_at": shard.due_at,
+        "state": shard.state.value,
+        "job_id": shard.job_id,
+        "model": shard.model,
+        "team": shard.team,
+        "priority_rank": -shard.priority,
+        "queued_at": shard.queued_at,
+        "expire_at": expire_at,
+    }

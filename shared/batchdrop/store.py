@@ -1,0 +1,134 @@
+"""Typed access to the records: jobs and shards as values, changed only by compare-and-set.
+
+change(stored, transition): apply the pure transition, replace; on a conflict re-read and, while the fence
+is still ours, apply it again. Another fence means the lease is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar, cast
+
+from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
+from batchdrop.core.jobs import Job, job_index
+from batchdrop.core.shards import Shard, shard_index
+from batchdrop.ports import Document, IndexValue, Kind, Query, Records
+
+R = TypeVar("R", Job, Shard)
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[R]):
+    """A value with the document it was read from or written as."""
+
+    document: Document
+    value: R
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Jobs and shards in a Records port; ended ones expire after `keep_days`."""
+
+    records: Records
+    keep_days: int = 30
+
+    def job(self, job_id: str) -> Stored[Job] | None:
+        """Read a job."""
+        document = self.records.get(Kind.JOB, job_id)
+        return None if document is None else _stored(document, Job)
+
+    def shard(self, shard_id: str) -> Stored[Shard] | None:
+        """Read a shard."""
+        document = self.records.get(Kind.SHARD, shard_id)
+        return None if document is None else _stored(document, Shard)
+
+    def jobs(self, query: Query) -> list[Stored[Job]]:
+        """Run a declared query over jobs."""
+        return [_stored(document, Job) for document in self.records.query(query)]
+
+    def shards(self, query: Query) -> list[Stored[Shard]]:
+        """Run a declared query over shards."""
+        return [_stored(document, Shard) for document in self.records.query(query)]
+
+    def add(self, value: R) -> Stored[R]:
+        """Create the record, or raise ConflictError when it is there."""
+        kind, id = _address(value)
+        document = self.records.create(kind, id, index=self._index(value), data=_dump(value))
+        return Stored(document, value)
+
+    def ensure(self, value: R) -> Stored[R]:
+        """Create the record unless it is there; return what is stored."""
+        try:
+            return self.add(value)
+        except ConflictError:
+            kind, id = _address(value)
+            document = self.records.get(kind, id)
+            if document is None:
+                raise TransientError("a record vanished while it was created") from None
+            return cast("Stored[R]", _stored(document, type(value)))
+
+    def save(self, stored: Stored[R], value: R) -> Stored[R]:
+        """Replace the record by compare-and-set, or raise ConflictError."""
+        document = self.records.replace(stored.document, index=self._index(value), data=_dump(value))
+        return Stored(document, value)
+
+    def reload(self, stored: Stored[R]) -> Stored[R]:
+        """Read the record again."""
+        document = self.records.get(stored.document.kind, stored.document.id)
+        if document is None:
+            raise LeaseLostError("the record is gone", code="RECORD_GONE")
+        return cast("Stored[R]", _stored(document, type(stored.value)))
+
+    def change(
+        self, stored: Stored[R], transition: Callable[[R], R | None], *, fence: int | None = None
+    ) -> Stored[R]:
+        """Apply a pure transition by compare-and-set, again after each conflict.
+
+        Args:
+            stored: The record as last seen.
+            transition: Returns the new value, or None when there is nothing to change.
+            fence: The fence we hold; a record with another one raises LeaseLostError.
+
+        Raises:
+            LeaseLostError: Another worker owns the record.
+            TransientError: The record kept changing.
+        """
+        for _ in range(ATTEMPTS):
+            if fence is not None and stored.value.fence != fence:
+                raise LeaseLostError("another worker claimed the record")
+            value = transition(stored.value)
+            if value is None:
+                return stored
+            try:
+                return self.save(stored, value)
+            except ConflictError:
+                stored = self.reload(stored)
+        raise TransientError("a record kept changing under us", code="CONTENTION")
+
+    def claim(self, stored: Stored[R], now: datetime, lease_seconds: float) -> Stored[R]:
+        """Own the record under a new fence, or raise LeaseLostError while another worker does."""
+        try:
+            claimed = cast("R", stored.value.claimed(now, lease_seconds))
+            return self.save(stored, claimed)
+        except ConflictError:
+            raise LeaseLostError("another worker claimed the record first") from None
+
+    def _index(self, value: Job | Shard) -> Mapping[str, IndexValue]:
+        ended = value.updated_at + timedelta(days=self.keep_days)
+        expire_at = ended if value.due_at is None and value.state.terminal else None
+        return job_index(value, expire_at) if isinstance(value, Job) else shard_index(value, expire_at)
+
+
+def _address(value: Job | Shard) -> tuple[Kind, str]:
+    return (Kind.JOB, value.job_id) if isinstance(value, Job) else (Kind.SHARD, value.shard_id)
+
+
+def _dump(value: Job | Shard) -> dict[str, Any]:
+    return value.model_dump(mode="json", by_alias=True)
+
+
+def _stored(document: Document, model: type[R]) -> Stored[R]:
+    return Stored(document, model.model_validate(document.data))
