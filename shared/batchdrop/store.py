@@ -6,10 +6,11 @@ is still ours, apply it again. Another fence means the lease is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, cast
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
 
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
 from batchdrop.core.jobs import Job, job_index
@@ -68,7 +69,7 @@ class Store:
             document = self.records.get(kind, id)
             if document is None:
                 raise TransientError("a record vanished while it was created") from None
-            return cast("Stored[R]", _stored(document, type(value)))
+            return _stored(document, type(value))
 
     def save(self, stored: Stored[R], value: R) -> Stored[R]:
         """Replace the record by compare-and-set, or raise ConflictError."""
@@ -80,7 +81,7 @@ class Store:
         document = self.records.get(stored.document.kind, stored.document.id)
         if document is None:
             raise LeaseLostError("the record is gone", code="RECORD_GONE")
-        return cast("Stored[R]", _stored(document, type(stored.value)))
+        return _stored(document, type(stored.value))
 
     def change(
         self, stored: Stored[R], transition: Callable[[R], R | None], *, fence: int | None = None
@@ -108,13 +109,17 @@ class Store:
                 stored = self.reload(stored)
         raise TransientError("a record kept changing under us", code="CONTENTION")
 
-    def claim(self, stored: Stored[R], now: datetime, lease_seconds: float) -> Stored[R]:
-        """Own the record under a new fence, or raise LeaseLostError while another worker does."""
-        try:
-            claimed = cast("R", stored.value.claimed(now, lease_seconds))
-            return self.save(stored, claimed)
-        except ConflictError:
-            raise LeaseLostError("another worker claimed the record first") from None
+    def claim(
+        self, stored: Stored[R], now: datetime, lease_seconds: float, states: Collection[StrEnum]
+    ) -> Stored[R]:
+        """Own the record under a new fence, or raise LeaseLostError: leased, or not in one of the states."""
+
+        def claimed(value: R) -> R:
+            if value.state not in states:
+                raise LeaseLostError("the record has moved on", code="MOVED_ON")
+            return value.claimed(now, lease_seconds)
+
+        return self.change(stored, claimed)
 
     def _index(self, value: Job | Shard) -> Mapping[str, IndexValue]:
         ended = value.updated_at + timedelta(days=self.keep_days)

@@ -92,22 +92,26 @@ class PlanCursor(Value):
     ranges: int = 0
     shards: int = 0
     counts: Counts = Counts()
+    requests: int = 0
     tokens: int = 0
+    batch_kind: str = ""
+    parts: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     checksum: str = ""
-    kind: str = ""
+    """sha256 over the plan parts, chained; RUNNING with it is the commit point of planning."""
 
 
 class Finalizing(Value):
     """Where finalizing continues: ranges below `next_range` have their output parts."""
 
-    step: int = 0
     next_range: int = 0
+    lists: tuple[str, ...] = ()
 
 
 class Job(Record):
     """The record of one upload."""
 
-    schema_: Literal["batchdrop.job/1"] | str = Field("batchdrop.job/1", alias="schema")
+    schema_: Literal["batchdrop.job/1"] | str = Field(default="batchdrop.job/1", alias="schema")
     job_id: str
     state: JobState
     source: Source
@@ -133,6 +137,7 @@ class Job(Record):
     duplicate_of: str | None = None
     manifest: str | None = None
     published: bool = False
+    cleaned: bool = False
     planned_at: datetime | None = None
     finalizing_at: datetime | None = None
     ended_at: datetime | None = None

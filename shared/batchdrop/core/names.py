@@ -6,8 +6,11 @@ carries user text, and no id is monotonic (hotspots: firebase.google.com/docs/fi
     job_id    sha256(bucket/name#generation)[:32]
     shard_id  <job_id>-<index>            a shard of the plan
               sha256(parent, kind, index) a child: <job_id>-<10 hex digits>
-    work      <job_id>/source  plan/  rejections/  lines/  rows/  runs/
+    work      <job_id>/source  plan/  rejections/  lines/  rows/  runs/  parts/
     output    <object name>/<job_id>/…   (or _/<job_id>/… when the name cannot be part of another)
+
+A work object that a leased worker writes carries the worker's fence, and the record that pins it is changed under
+the same fence: a paused worker writes beside its successor, never over it.
 """
 
 from __future__ import annotations
@@ -71,24 +74,29 @@ def records(job: str) -> str:
     return f"{job}/records.jsonl"
 
 
-def plan_part(job: str, step: int) -> str:
+def plan_part(job: str, step: int, fence: int) -> str:
     """Work object: what one planning step cut."""
-    return f"{job}/plan/{step:05d}.jsonl"
+    return f"{job}/plan/{step:05d}.{fence}.jsonl"
 
 
-def range_rejections(job: str, index: int) -> str:
+def key_hashes(job: str, step: int, fence: int) -> str:
+    """Work object: the hashes of the keys one planning step saw."""
+    return f"{job}/keys/{step:05d}.{fence}"
+
+
+def range_rejections(job: str, index: int, fence: int) -> str:
     """Work object: the rejections of one range."""
-    return f"{job}/rejections/{index:05d}.jsonl"
+    return f"{job}/rejections/{index:05d}.{fence}.jsonl"
 
 
-def line_list(shard: str) -> str:
-    """Work object: the input lines of a child shard."""
-    return f"{shard.partition('-')[0]}/lines/{shard}"
+def line_list(shard: str, fence: int, what: str) -> str:
+    """Work object: input lines for a shard's children."""
+    return f"{shard.partition('-')[0]}/lines/{shard}.{fence}.{what}.json"
 
 
-def segment(shard: str, range_index: int, what: str) -> str:
+def segment(shard: str, fence: int, range_index: int, what: str) -> str:
     """Work object: a shard's rows (`what` is results or errors) of one range."""
-    return f"{shard.partition('-')[0]}/rows/{range_index:05d}/{shard}.{what}.jsonl"
+    return f"{shard.partition('-')[0]}/rows/{range_index:05d}/{shard}.{fence}.{what}.jsonl"
 
 
 def run(shard: str, fence: int, index: int) -> str:
@@ -96,9 +104,9 @@ def run(shard: str, fence: int, index: int) -> str:
     return f"{shard.partition('-')[0]}/runs/{shard}.{fence}.{index:05d}"
 
 
-def parts_list(job: str, step: int) -> str:
+def parts_list(job: str, step: int, fence: int) -> str:
     """Work object: the output parts that one finalizing step made."""
-    return f"{job}/parts/{step:05d}.json"
+    return f"{job}/parts/{step:05d}.{fence}.json"
 
 
 def part(what: str, index: int) -> str:

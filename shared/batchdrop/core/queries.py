@@ -95,3 +95,8 @@ def newest_jobs(limit: int, before: datetime | None = None) -> Query:
 def ledger_since(day: str, limit: int = 100_000) -> Query:
     """Ledger entries from a day (YYYY-MM-DD) on."""
     return Query(Kind.LEDGER, at_least=("day", day), order=("day",), limit=limit)
+
+
+def ledgers(limit: int = 200) -> Query:
+    """All capacity ledgers: one per model and the project's."""
+    return Query(Kind.CAPACITY, limit=limit)

@@ -4,7 +4,7 @@
        \\________________________________\\______________\\______________________> SPLIT CANCELLED
 
 A shard's lines are the accepted lines of its ranges (kind `plan`) or a list kept as a work object (a child).
-Children of kind `split` stand in for their parent, which writes no rows. Children of kind `again` and `longer`
+Children of kind `split` stand in for their parent, which writes no rows. Kinds `again` and `longer`
 repeat single lines of a parent that wrote a row for every line; of the rows of a line, the best is kept.
 """
 
@@ -94,8 +94,9 @@ class BatchRef(Value):
 
 
 class SegmentFile(Value):
-    """One work object with rows of one range."""
+    """One work object with rows of one range; no object when there are no rows."""
 
+    object: str = ""
     rows: int = 0
     bytes: int = 0
     crc32c: str = ""
@@ -103,12 +104,14 @@ class SegmentFile(Value):
 
 
 class Segment(Value):
-    """What a shard wrote of one range; `open` rows have a child that may answer better."""
+    """What a shard wrote of one range; lines in `open_list` go to children that may answer better."""
 
     range: int
     results: SegmentFile = SegmentFile()
     errors: SegmentFile = SegmentFile()
-    open: int = 0
+    by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
+    open_list: str = ""
+    open: dict[str, int] = Field(default_factory=dict[str, int])
 
 
 class Child(Value):
@@ -118,15 +121,16 @@ class Child(Value):
     kind: ShardKind
     round: int
     requests: int
-    bytes: int
     tokens: int
-    sha256: str = ""
+    bytes: int
+    lists: tuple[str, ...]
+    list_key: str
 
 
 class Shard(Record):
     """The record of one shard."""
 
-    schema_: Literal["batchdrop.shard/1"] | str = Field("batchdrop.shard/1", alias="schema")
+    schema_: Literal["batchdrop.shard/1"] | str = Field(default="batchdrop.shard/1", alias="schema")
     shard_id: str
     job_id: str
     state: ShardState
@@ -138,8 +142,12 @@ class Shard(Record):
     last_range: int = 0
     requests: int
     bytes: int
-    """Rendered bytes; 0 in a child whose size is measured when it is staged."""
+    """Rendered bytes: exact when `measured`, else in proportion to the parent's."""
+    measured: bool = False
     sha256: str = ""
+    lists: tuple[str, ...] = ()
+    """Work objects that hold the lines of a child, under `list_key`; empty: all lines of the ranges."""
+    list_key: str = ""
     tokens: int
     model: str
     team: str = ""
@@ -153,8 +161,7 @@ class Shard(Record):
     batch_deadline_at: datetime | None = None
     cancel_sent_at: datetime | None = None
     segments: tuple[Segment, ...] = ()
-    by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
-    usage: dict[str, int] = Field(default_factory=dict[str, int])
+    unknown_rows: int = 0
     children: tuple[Child, ...] = ()
     stop: Failure | None = None
     """Set when the open lines must not be sent again: cancelled, past the deadline, refused, poisoned."""

@@ -1,0 +1,90 @@
+"""Input lines, whatever their dialect: examined once, rendered for the provider, identified for the rows.
+
+Rendering is a pure function of the line, its number and the kind of round; the provider's key is the number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from batchdrop.ports import BatchKind
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A line that can be sent."""
+
+    kind: BatchKind
+    key: bytes
+    """The user's key as JSON, `null` when there is none."""
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that is refused: what is wrong, where, and what would mend it."""
+
+    key: bytes
+    code: str
+    pointer: str
+    message: str
+    fix: str
+
+
+class _GenerationConfig(msgspec.Struct, frozen=True):
+    camel: str | None = msgspec.field(default=None, name="responseMimeType")
+    snake: str | None = msgspec.field(default=None, name="response_mime_type")
+
+
+class _Request(msgspec.Struct, frozen=True):
+    camel: _GenerationConfig | None = msgspec.field(default=None, name="generationConfig")
+    snake: _GenerationConfig | None = msgspec.field(default=None, name="generation_config")
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    request: _Request
+    key: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _RawEnvelope(msgspec.Struct, frozen=True):
+    request: msgspec.Raw
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_raw = msgspec.json.Decoder(_RawEnvelope).decode
+_decode = msgspec.json.decode
+_encode = msgspec.json.encode
+
+LONGER_FACTOR = 2
+DEFAULT_OUTPUT_TOKENS = 8192
+
+
+def identify(dialect: str, raw: bytes) -> tuple[bytes, bool]:
+    """Return the user's key as JSON and whether the request asks for a JSON answer."""
+    envelope = _decode_envelope(raw)
+    config = envelope.request.camel or envelope.request.snake
+    mime = (config.camel or config.snake) if config else None
+    return bytes(envelope.key), mime == "application/json"
+
+
+def render(dialect: str, raw: bytes, number: int, *, longer: bool) -> bytes:
+    """Return the provider's line for an accepted input line, newline included."""
+    request = bytes(_decode_raw(raw).request)
+    if longer:
+        request = with_longer_output(request)
+    return b'{"key":"%d","request":%b}\n' % (number, request)
+
+
+def with_longer_output(request: bytes) -> bytes:
+    """Return the request with twice the output limit it had; without a limit, unchanged."""
+    body: dict[str, Any] = _decode(request)
+    name = "generationConfig" if "generationConfig" in body else "generation_config"
+    config: dict[str, Any] = body.get(name) or {}
+    field = "maxOutputTokens" if "maxOutputTokens" in config else "max_output_tokens"
+    if field not in config:
+        return request
+    config[field] = int(config[field]) * LONGER_FACTOR
+    return _encode(body)

@@ -1,0 +1,44 @@
+"""What every use case works with: the ports, the typed store, the clock, the time budget and the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from batchdrop.core.clock import Budget
+from batchdrop.core.messages import Wake
+from batchdrop.core.settings import CommonSettings
+from batchdrop.ports import Clock, Objects, Provider, Topic, Topics
+from batchdrop.store import Store
+
+S = TypeVar("S", bound=CommonSettings, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Context(Generic[S]):
+    """One call's surroundings; `budget` starts when the call does."""
+
+    settings: S
+    objects: Objects
+    store: Store
+    topics: Topics
+    provider: Provider
+    clock: Clock
+    budget: Budget
+
+    def now(self) -> datetime:
+        """Return the wall clock as aware UTC."""
+        return self.clock.now()
+
+    def later(self, seconds: float) -> datetime:
+        """Return the wall clock in so many seconds."""
+        return self.clock.now() + timedelta(seconds=seconds)
+
+    def fresh(self) -> Context[S]:
+        """Return the context for a new call: its time budget starts now."""
+        return replace(self, budget=Budget.start(self.clock, self.settings.budget_seconds))
+
+    def wake(self, topic: Topic, job_id: str, shard_id: str | None = None) -> None:
+        """Publish a wake: at least once, carrying ids only."""
+        self.topics.publish(topic, Wake(job_id, shard_id).encode())

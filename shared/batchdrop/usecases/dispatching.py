@@ -1,0 +1,154 @@
+"""Dispatch: queued shards get capacity, in order, in any function at any time.
+
+    queue of a model:   the team with the least tokens in flight, then priority, then age
+    admit:              project ledger (batches, file bytes) -> model ledger (tokens) -> shard STAGING -> wake
+    release:            when the provider reports a terminal state, or the sweep finds the shard ended
+
+A reservation made before a crash is found again by its shard's id; `queued_at` of a job's later shards lies in
+the future by their number, so a small job is served between the shards of a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from batchdrop.core import queries
+from batchdrop.core.capacity import PROJECT, Ledger, Reservation, admitted, refused, released
+from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
+from batchdrop.core.logs import log
+from batchdrop.core.settings import DispatchSettings
+from batchdrop.core.shards import Shard, ShardState
+from batchdrop.ports import Kind, Topic
+from batchdrop.store import ATTEMPTS, Stored
+from batchdrop.usecases.context import Context
+
+MAX_ADMITTED = 100
+_NO_LIMIT = 1 << 62
+
+
+def dispatch(context: Context[DispatchSettings], model: str) -> int:
+    """Admit queued shards of a model until something does not fit; return how many were admitted."""
+    count = 0
+    while count < MAX_ADMITTED and not context.budget.spent():
+        stored = _next(context, model)
+        if stored is None or not _admit(context, stored):
+            break
+        count += 1
+    return count
+
+
+def release(context: Context[DispatchSettings], shard: Shard, *, hold: bool = False) -> None:
+    """End a shard's reservations once; with `hold` its tokens count on for a configured while."""
+    until = context.later(context.settings.cancelled_hold_seconds) if hold else None
+    change_ledger(context, shard.model, lambda ledger: released(ledger, shard.shard_id, until))
+    change_ledger(context, PROJECT, lambda ledger: released(ledger, shard.shard_id))
+
+
+def hold_off(context: Context[DispatchSettings], model: str, seconds: float | None) -> None:
+    """After a 429: admit nothing of the model for a while and believe in half the limit."""
+    settings = context.settings
+    wait = settings.hold_off_seconds if seconds is None else seconds
+    limit = settings.tokens_limit(model)
+    change_ledger(context, model, lambda ledger: refused(ledger, context.now(), limit, wait))
+    log("model held off", severity="WARNING", model=model, seconds=wait)
+
+
+def change_ledger(
+    context: Context[DispatchSettings], name: str, transition: Callable[[Ledger], Ledger | None]
+) -> Ledger | None:
+    """Apply a pure transition to one ledger by compare-and-set; None when the transition refuses."""
+    records = context.store.records
+    for _ in range(ATTEMPTS):
+        document = records.get(Kind.CAPACITY, name)
+        ledger = Ledger() if document is None else Ledger.model_validate(document.data)
+        changed = transition(ledger)
+        if changed is None or changed is ledger:
+            return changed
+        data = changed.model_dump(mode="json", by_alias=True)
+        try:
+            if document is None:
+                records.create(Kind.CAPACITY, name, index={}, data=data)
+            else:
+                records.replace(document, index={}, data=data)
+            return changed
+        except ConflictError:
+            continue
+    raise TransientError("a capacity ledger kept changing", code="CONTENTION")
+
+
+def _next(context: Context[DispatchSettings], model: str) -> Stored[Shard] | None:
+    ledger = read_ledger(context, model)
+    if ledger.held(context.now()):
+        return None
+    in_flight = ledger.tokens_by_team()
+    heads = _heads(context, model)
+    return min(heads, key=lambda head: (in_flight[head.value.team], head.value.team), default=None)
+
+
+def read_ledger(context: Context[DispatchSettings], name: str) -> Ledger:
+    """Read one ledger; an absent one is empty."""
+    document = context.store.records.get(Kind.CAPACITY, name)
+    return Ledger() if document is None else Ledger.model_validate(document.data)
+
+
+def _heads(context: Context[DispatchSettings], model: str) -> list[Stored[Shard]]:
+    """The first queued shard of every team (a loose scan: one query a team)."""
+    heads: list[Stored[Shard]] = []
+    team: str | None = None
+    while True:
+        found = context.store.shards(queries.queued_teams(model, team))
+        if not found:
+            return heads
+        heads.append(found[0])
+        team = found[0].value.team
+
+
+def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+    shard = stored.value
+    entry = Reservation(team=shard.team, tokens=shard.tokens, bytes=shard.bytes)
+    settings, now = context.settings, context.now()
+    tokens_limit = max(settings.tokens_limit(shard.model), shard.tokens)
+    project = change_ledger(
+        context,
+        PROJECT,
+        lambda ledger: admitted(
+            ledger,
+            shard.shard_id,
+            entry,
+            now,
+            tokens=_NO_LIMIT,
+            bytes=settings.max_provider_bytes,
+            count=settings.max_batches,
+        ),
+    )
+    if project is None:
+        return False
+    model = change_ledger(
+        context,
+        shard.model,
+        lambda ledger: admitted(
+            ledger, shard.shard_id, entry, now, tokens=tokens_limit, bytes=_NO_LIMIT, count=_NO_LIMIT
+        ),
+    )
+    if model is None:
+        change_ledger(context, PROJECT, lambda ledger: released(ledger, shard.shard_id))
+        return False
+    return _start(context, stored)
+
+
+def _start(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+    """Move the shard to STAGING and wake it; whoever loses the race leaves the reservation to the winner."""
+    now = context.now()
+
+    def staging(shard: Shard) -> Shard:
+        if shard.state is not ShardState.QUEUED:
+            raise LeaseLostError("the shard was dispatched by another worker")
+        return shard.moved(ShardState.STAGING, now, due_at=now + timedelta(seconds=30), staging_at=now)
+
+    try:
+        context.store.change(stored, staging)
+    except LeaseLostError:
+        return True
+    context.wake(Topic.SHARDS, stored.value.job_id, stored.value.shard_id)
+    return True

@@ -1,0 +1,360 @@
+"""Finalizing: when every shard of a job has ended, its rows become the output, then the manifest, then the message.
+
+    RUNNING --closure over shards and children ended--> FINALIZING
+        each range:  one shard wrote it        -> its objects are copied server-side
+                     several did (redo, split) -> merged by line, the best row of each line kept
+        rejections.jsonl, manifest.json (last), DONE --> message --> work objects and provider files deleted
+
+Every output object is created once (`if_generation_match=0`); one that exists with the same bytes is ours.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from batchdrop.core import names, queries
+from batchdrop.core.errors import BatchdropError, LeaseLostError, ObjectExistsError, PermanentError
+from batchdrop.core.jobs import Counts, Finalizing, Job, JobState
+from batchdrop.core.logs import log
+from batchdrop.core.manifest import Part, done_message, manifest
+from batchdrop.core.planning import RangePlan
+from batchdrop.core.records import Failure
+from batchdrop.core.rows import head, is_result, order
+from batchdrop.core.settings import WriteSettings
+from batchdrop.core.shards import Segment, SegmentFile, Shard, ShardKind, ShardState
+from batchdrop.ports import ObjectInfo, Topic
+from batchdrop.store import Stored
+from batchdrop.usecases import work
+from batchdrop.usecases.context import Context
+from batchdrop.usecases.lines import all_ranges
+from batchdrop.usecases.segments import RowFile
+
+Writing = Context[WriteSettings]
+CHECK_SECONDS = 600.0
+RETRY_SECONDS = 30.0
+_S = JobState
+
+
+def advance_output(context: Writing, job_id: str) -> None:
+    """Take a job's output as far as it goes now: closure, parts, manifest, message, cleaning."""
+    stored = context.store.job(job_id)
+    if stored is None:
+        log("wake for an unknown job", severity="WARNING", job_id=job_id)
+        return
+    if stored.value.state is _S.RUNNING:
+        begun = _begin(context, stored)
+        if begun is None:
+            return
+        stored = begun
+    if stored.value.state is _S.FINALIZING:
+        finished = _finalize(context, stored)
+        if finished is None:
+            return
+        stored = finished
+    if stored.value.state.terminal:
+        _publish(context, stored)
+
+
+def closed(shards: Iterable[Shard], planned: int, job_id: str) -> bool:
+    """True when every planned shard and every named child exists and has ended."""
+    found = {shard.shard_id: shard for shard in shards}
+    expected = {names.shard_id(job_id, index) for index in range(planned)}
+    for shard in found.values():
+        expected.update(child.shard_id for child in shard.children)
+    return all(name in found and found[name].state.terminal for name in expected)
+
+
+def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
+    """Go to FINALIZING if the job is complete; else look again later, unless that is planned already."""
+    job, now = stored.value, context.now()
+    if not job.spawned:
+        return None
+    shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
+    if not closed(shards, job.plan.shards, job.job_id):
+        if job.due_at is None or job.due_at <= now:
+            later = context.later(CHECK_SECONDS)
+            context.store.change(stored, lambda job: job.with_(due_at=later, updated_at=now))
+        return None
+    state = _S.CANCELLED if job.wanted == "cancel" else _S.DONE
+
+    def finalizing(job: Job) -> Job:
+        if job.state is not _S.RUNNING:
+            raise LeaseLostError("another worker finalizes the job", code="MOVED_ON")
+        return job.moved(_S.FINALIZING, now, final_state=state, finalizing_at=now, due_at=now)
+
+    return context.store.change(stored, finalizing)
+
+
+def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
+    lease = context.settings.lease_seconds
+    stored = context.store.claim(stored, context.now(), lease, {_S.FINALIZING})
+    try:
+        if stored.value.claims > context.settings.max_claims:
+            return _fail(context, stored)
+        return _output(context, stored)
+    except LeaseLostError:
+        raise
+    except BatchdropError as error:
+        log("finalizing waits", severity="WARNING", job_id=stored.value.job_id, code=error.code)
+        now, due_at = context.now(), context.later(RETRY_SECONDS)
+        stored = context.store.reload(stored)
+        context.store.change(stored, lambda job: job.released(now, due_at), fence=stored.value.fence)
+        return None
+
+
+def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
+    job = stored.value
+    shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
+    runs = job.final_state is not _S.REJECTED
+    ranges = all_ranges(context, job)
+    if runs:
+        progress = _write_parts(context, stored, ranges, shards)
+        if progress is None:
+            return None
+        stored = progress
+    parts = _kept_parts(context, stored.value)
+    rejections = _rejections(context, job, ranges)
+    if rejections is not None:
+        parts.append(rejections)
+    return _finish(context, stored, shards, parts)
+
+
+def _finish(context: Writing, stored: Stored[Job], shards: list[Shard], parts: list[Part]) -> Stored[Job]:
+    """Write the manifest, then end the job."""
+    job, now = stored.value, context.now()
+    counts = _counts(job, parts)
+    verdict = None
+    if job.final_state is _S.DONE:
+        verdict = "partial" if counts.errors or counts.rejections else "complete"
+    name = names.output_prefix(job.source.object, job.job_id) + "manifest.json"
+    final = job.moved(
+        job.final_state or _S.DONE,
+        now,
+        counts=counts,
+        verdict=verdict,
+        manifest=f"{context.settings.output_bucket}/{name}",
+        ended_at=now,
+        lease_until=None,
+        claims=0,
+        due_at=now,
+    )
+    if context.objects.stat(context.settings.output_bucket, name) is None:
+        body = manifest(final, shards, parts)
+        _create(context, name, json.dumps(body, indent=2, ensure_ascii=False).encode() + b"\n")
+    stored = context.store.change(stored, lambda _: final, fence=stored.value.fence)
+    log("job ended", job_id=job.job_id, state=final.state.value, verdict=verdict)
+    return stored
+
+
+def _fail(context: Writing, stored: Stored[Job]) -> Stored[Job]:
+    now = context.now()
+    failure = Failure(code="POISONED", message="Writing the output crashed repeatedly; it was given up.")
+    changes = {"failure": failure, "ended_at": now, "lease_until": None, "due_at": now, "claims": 0}
+    return context.store.change(
+        stored, lambda job: job.moved(_S.FAILED, now, **changes), fence=stored.value.fence
+    )
+
+
+def _counts(job: Job, parts: list[Part]) -> Counts:
+    outcomes: Counter[str] = Counter()
+    for part in parts:
+        outcomes.update(part.by_outcome)
+    return job.plan.counts.with_(
+        results=sum(part.rows for part in parts if part.what == "results"),
+        errors=sum(part.rows for part in parts if part.what == "errors"),
+        by_outcome=dict(sorted(outcomes.items())),
+    )
+
+
+def _write_parts(
+    context: Writing, stored: Stored[Job], ranges: list[RangePlan], shards: list[Shard]
+) -> Stored[Job] | None:
+    """Make the output of the ranges that have none; None when the time is over."""
+    job = stored.value
+    by_range = _segments_by_range(shards)
+    parts: list[Part] = []
+    for plan in ranges[job.finalizing.next_range :]:
+        parts += _range_parts(context, job, plan, by_range.get(plan.index, []))
+        if context.budget.spent() and plan is not ranges[-1]:
+            _keep(context, stored, parts, plan.index + 1, pause=True)
+            context.wake(Topic.BATCHES_FINISHED, job.job_id)
+            return None
+    return _keep(context, stored, parts, len(ranges), pause=False)
+
+
+def _keep(
+    context: Writing, stored: Stored[Job], parts: list[Part], next_range: int, *, pause: bool
+) -> Stored[Job]:
+    """Save which parts exist; the list is a work object, the record names it."""
+    job, now = stored.value, context.now()
+    lists = job.finalizing.lists
+    if parts:
+        name = names.parts_list(job.job_id, len(lists), job.fence)
+        work.put(context, name, [json.dumps([part.to_json() for part in parts]).encode()])
+        lists = (*lists, name)
+    progress = Finalizing(next_range=next_range, lists=lists)
+
+    def kept(job: Job) -> Job:
+        job = job.with_(finalizing=progress, updated_at=now)
+        return job.released(now, now) if pause else job
+
+    return context.store.change(stored, kept, fence=job.fence)
+
+
+def _kept_parts(context: Writing, job: Job) -> list[Part]:
+    lists = (json.loads(work.get(context, name)) for name in job.finalizing.lists)
+    return [Part.from_json(entry) for entries in lists for entry in entries]
+
+
+def _segments_by_range(shards: list[Shard]) -> dict[int, list[tuple[Shard, Segment]]]:
+    found: dict[int, list[tuple[Shard, Segment]]] = {}
+    for shard in shards:
+        if shard.state is ShardState.WRITTEN:
+            for segment in shard.segments:
+                found.setdefault(segment.range, []).append((shard, segment))
+    return found
+
+
+def _range_parts(
+    context: Writing, job: Job, plan: RangePlan, segments: list[tuple[Shard, Segment]]
+) -> list[Part]:
+    if len(segments) == 1 and segments[0][0].kind is ShardKind.PLAN:
+        segment = segments[0][1]
+        files = (("results", segment.results), ("errors", segment.errors))
+        parts = [_copied(context, job, plan, what, file) for what, file in files if file.rows]
+        return _with_outcomes(parts, segment.by_outcome)
+    return _merged(context, job, plan, [segment for _, segment in segments])
+
+
+def _copied(context: Writing, job: Job, plan: RangePlan, what: str, file: SegmentFile) -> Part:
+    bucket = context.settings.work_bucket
+    source = context.objects.stat(bucket, file.object, generation=file.generation)
+    name = names.part(what, plan.index)
+    target = names.output_prefix(job.source.object, job.job_id) + name
+    if source is None:
+        raise PermanentError("a segment of the job is gone", code="GONE")
+    try:
+        context.objects.copy(source, context.settings.output_bucket, target)
+    except ObjectExistsError:
+        _same_or_fail(context, target, file.bytes, file.crc32c)
+    return Part(what, name, file.rows, file.bytes, file.crc32c, plan.first_line, plan.last_line)
+
+
+def _merged(context: Writing, job: Job, plan: RangePlan, segments: list[Segment]) -> list[Part]:
+    """Merge the rows of several shards by line and keep the best of each line."""
+    files = [file for segment in segments for file in (segment.results, segment.errors) if file.rows]
+    streams = [_keyed(context, file) for file in files]
+    prefix = names.output_prefix(job.source.object, job.job_id)
+    outputs = {
+        what: RowFile(context, context.settings.output_bucket, prefix + names.part(what, plan.index))
+        for what in ("results", "errors")
+    }
+    outcomes: Counter[str] = Counter()
+    last = 0
+    try:
+        for (line, _, _), row in heapq.merge(*streams, key=lambda item: item[0]):
+            if line != last:
+                last = line
+                row_head = head(row)
+                outcomes[row_head.outcome] += 1
+                outputs["results" if is_result(row_head) else "errors"].add(row + b"\n")
+        parts = [
+            Part(
+                what,
+                names.part(what, plan.index),
+                rows.rows,
+                info.size,
+                info.crc32c,
+                plan.first_line,
+                plan.last_line,
+            )
+            for what, rows in outputs.items()
+            if (info := rows.close()) is not None
+        ]
+    finally:
+        for rows in outputs.values():
+            rows.abort()
+    return _with_outcomes(parts, dict(outcomes))
+
+
+def _keyed(context: Writing, file: SegmentFile) -> Iterator[tuple[tuple[int, int, int], bytes]]:
+    for row in work.lines(context, file.object):
+        yield order(row), row
+
+
+def _with_outcomes(parts: list[Part], outcomes: dict[str, int]) -> list[Part]:
+    """Hang a range's outcomes on its first part, so that they are counted once."""
+    return [part.with_outcomes(outcomes if index == 0 else {}) for index, part in enumerate(parts)]
+
+
+def _rejections(context: Writing, job: Job, ranges: list[RangePlan]) -> Part | None:
+    """Write all rejections as one object, streamed."""
+    name = "rejections.jsonl"
+    target = names.output_prefix(job.source.object, job.job_id) + name
+    rejected = sum(plan.rejected for plan in ranges)
+    if not rejected:
+        return None
+    rows = RowFile(context, context.settings.output_bucket, target)
+    try:
+        for plan in ranges:
+            if plan.rejections:
+                for row in work.lines(context, plan.rejections):
+                    rows.add(row + b"\n")
+        info = rows.close()
+    finally:
+        rows.abort()
+    assert info is not None
+    return Part(
+        "rejections", name, rows.rows, info.size, info.crc32c, ranges[0].first_line, ranges[-1].last_line
+    )
+
+
+def _create(context: Writing, name: str, data: bytes) -> ObjectInfo:
+    with context.objects.create(
+        context.settings.output_bucket, name, content_type="application/json"
+    ) as writer:
+        writer.write(data)
+        return writer.close()
+
+
+def _same_or_fail(context: Writing, name: str, size: int, crc32c: str) -> None:
+    there = context.objects.stat(context.settings.output_bucket, name)
+    if there is None or there.size != size or there.crc32c != crc32c:
+        raise PermanentError("an output object exists with other bytes", code="OUTPUT_CONFLICT")
+
+
+def _publish(context: Writing, stored: Stored[Job]) -> None:
+    """Publish the completion until it is recorded as published (at least once), then clean up."""
+    job, now = stored.value, context.now()
+    if not job.published:
+        data, attributes = done_message(job)
+        context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
+        stored = context.store.change(
+            stored, lambda job: None if job.published else job.with_(published=True, updated_at=now)
+        )
+    if not stored.value.cleaned:
+        clean(context, stored.value)
+        context.store.change(
+            stored, lambda job: None if job.cleaned else job.with_(cleaned=True, due_at=None)
+        )
+
+
+def clean(context: Writing, job: Job) -> None:
+    """Delete what an ended job no longer needs: provider files, batches and work objects."""
+    for stored in context.store.shards(queries.shards_of(job.job_id)):
+        shard = stored.value
+        if shard.file:
+            context.provider.delete_file(shard.file)
+        if shard.batch.name:
+            context.provider.delete(shard.batch.name)
+    bucket = context.settings.work_bucket
+    while True:
+        page = context.objects.list(bucket, prefix=f"{job.job_id}/")
+        for info in page.objects:
+            context.objects.delete(bucket, info.name, generation=info.generation)
+        if page.next_token is None:
+            return

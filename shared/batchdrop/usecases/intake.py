@@ -1,0 +1,204 @@
+"""Intake: an object generation in the input bucket becomes at most one job.
+
+    notification --> is it an upload?  no: acknowledged and counted
+                     does the record exist?  then it is the truth; look at it
+                     is that generation still there?  no: GONE
+                     the same bytes a moment ago under another generation?  DUPLICATE
+                     --> RECEIVED --> snapshot into WORK, pinned to the generation --> PLANNING
+
+Names ending in gcloud/tmp/ or gsutil/tmp/ parts are components of parallel composite uploads: run as uploads
+they would be paid twice (cloud.google.com/storage/docs/parallel-composite-uploads).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from batchdrop.core import names, queries
+from batchdrop.core.errors import (
+    BatchdropError,
+    ConflictError,
+    LeaseLostError,
+    ObjectExistsError,
+    PermanentError,
+)
+from batchdrop.core.jobs import Job, JobState, Source
+from batchdrop.core.logs import log
+from batchdrop.core.messages import Uploaded
+from batchdrop.core.records import Failure
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.ports import ObjectInfo
+from batchdrop.store import Stored
+from batchdrop.usecases.context import Context
+
+UPLOAD_SUFFIXES: Final = (".jsonl", ".ndjson")
+TEMPORARY: Final = ("gcloud/tmp/", "gsutil/tmp/")
+RETRY_SECONDS = 30.0
+_TEAM_LABEL = "team"
+
+Receiving = Context[SubmitSettings]
+
+
+def is_upload(name: str) -> bool:
+    """True when an object of this name is a request to run it."""
+    plain = name.removesuffix(".gz")
+    hidden = any(part.startswith(".") for part in name.split("/"))
+    temporary = any(f"/{prefix}" in f"/{name}" for prefix in TEMPORARY)
+    return plain.endswith(UPLOAD_SUFFIXES) and not hidden and not temporary
+
+
+def receive(context: Receiving, upload: Uploaded) -> str | None:
+    """Make the upload's job unless it has one; return the job's id, or None when it is no upload.
+
+    Raises:
+        TransientError: The store or the bucket could not be reached and no record exists: deliver it again.
+    """
+    if upload.bucket != context.settings.input_bucket or not is_upload(upload.name):
+        log("object is not an upload", generation=upload.generation)
+        return None
+    job_id = names.job_id(upload.bucket, upload.name, upload.generation)
+    if context.store.job(job_id) is not None:
+        return job_id
+    info = context.objects.stat(upload.bucket, upload.name, generation=upload.generation)
+    job = _received(context, upload, job_id, info)
+    try:
+        context.store.add(job)
+    except ConflictError:
+        return job_id
+    log("upload received", job_id=job_id, bytes=job.source.bytes, state=job.state.value)
+    return job_id
+
+
+def snapshot(context: Receiving, stored: Stored[Job]) -> Stored[Job]:
+    """Copy the upload into WORK, pinned to its generation, and go to PLANNING; GONE when it is no longer there."""
+    job, now = stored.value, context.now()
+    duplicate = _duplicate_of(context, job)
+    if duplicate is not None:
+        return end(context, stored, JobState.DUPLICATE, None, duplicate_of=duplicate)
+    info = context.objects.stat(job.source.bucket, job.source.object, generation=job.source.generation)
+    if info is None:
+        return end(context, stored, JobState.GONE, _gone())
+    try:
+        copy = context.objects.copy(info, context.settings.work_bucket, names.source(job.job_id))
+        generation = copy.generation
+    except ObjectExistsError:
+        there = context.objects.stat(context.settings.work_bucket, names.source(job.job_id))
+        if there is None or there.crc32c != info.crc32c:
+            raise PermanentError("the snapshot has other bytes than the upload", code="SNAPSHOT") from None
+        generation = there.generation
+    except PermanentError as error:
+        if error.code != "GONE":
+            raise
+        return end(context, stored, JobState.GONE, _gone())
+    return context.store.change(
+        stored,
+        lambda job: job.moved(JobState.PLANNING, now, snapshot_generation=generation),
+        fence=stored.value.fence,
+    )
+
+
+def end(
+    context: Receiving, stored: Stored[Job], state: JobState, failure: Failure | None, **changes: object
+) -> Stored[Job]:
+    """End a job that has no output; its completion is published by `finalizing`, now or when it is due."""
+    now = context.now()
+    ended = context.store.change(
+        stored,
+        lambda job: job.moved(
+            state,
+            now,
+            failure=failure,
+            ended_at=now,
+            lease_until=None,
+            claims=0,
+            due_at=now,
+            **changes,
+        ),
+        fence=stored.value.fence,
+    )
+    log("job ended", job_id=ended.value.job_id, state=state.value)
+    return ended
+
+
+def release_job(context: Receiving, stored: Stored[Job], error: BatchdropError) -> None:
+    """Give the lease back; the tick wakes the job again."""
+    now, due_at = context.now(), context.later(RETRY_SECONDS)
+
+    def released(job: Job) -> Job | None:
+        return None if job.lease_until is None else job.released(now, due_at)
+
+    try:
+        context.store.change(context.store.reload(stored), released, fence=stored.value.fence)
+    except LeaseLostError:
+        return
+    log("job waits", job_id=stored.value.job_id, code=error.code)
+
+
+def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInfo | None) -> Job:
+    now = context.now()
+    metadata = dict(info.metadata) if info else {}
+    labels = {
+        key.removeprefix("label-"): value for key, value in metadata.items() if key.startswith("label-")
+    }
+    folder, slash, _ = upload.name.partition("/")
+    team = labels.get(_TEAM_LABEL) or (folder if slash else "")
+    source = Source(
+        bucket=upload.bucket,
+        object=upload.name,
+        generation=upload.generation,
+        crc32c=info.crc32c if info else "",
+        bytes=info.size if info else 0,
+        content_type=info.content_type if info else "",
+        content_encoding=info.content_encoding if info else "",
+        uploaded_at=info.created_at if info else now,
+    )
+    return Job(
+        job_id=job_id,
+        state=JobState.RECEIVED if info else JobState.GONE,
+        source=source,
+        metadata=metadata,
+        team=team,
+        labels=labels,
+        priority=_number(metadata.get("priority")),
+        model=metadata.get("model") or context.settings.model,
+        failure=None if info else _gone(),
+        ended_at=None if info else now,
+        created_at=now,
+        updated_at=now,
+        due_at=now + timedelta(seconds=RETRY_SECONDS) if info else now,
+        deadline_at=now + timedelta(hours=context.settings.job_deadline_hours),
+    )
+
+
+def _number(text: str | None) -> int:
+    try:
+        return max(-1000, min(1000, int(text or 0)))
+    except ValueError:
+        return 0
+
+
+def _gone() -> Failure:
+    return Failure(
+        code="GONE",
+        message="The upload was deleted or replaced before it could be copied.",
+        fix="Upload it again; a replacement runs as a job of its own.",
+    )
+
+
+def _duplicate_of(context: Receiving, job: Job) -> str | None:
+    """The job that ran the same bytes under another generation a moment ago, if there is one."""
+    window = timedelta(minutes=context.settings.duplicate_minutes)
+    for other in context.store.jobs(queries.jobs_named(job.source.object)):
+        value = other.value
+        same = (
+            value.source.bucket == job.source.bucket
+            and value.source.crc32c == job.source.crc32c
+            and value.source.bytes == job.source.bytes
+            and value.metadata == job.metadata
+            and value.source.generation < job.source.generation
+            and value.state not in (JobState.DUPLICATE, JobState.GONE, JobState.FAILED, JobState.CANCELLED)
+        )
+        if same and abs(job.source.uploaded_at - value.source.uploaded_at) <= window:
+            return value.job_id
+    return None

@@ -1,0 +1,127 @@
+"""The lines of a shard, read from the job's snapshot by byte range: for rendering and for rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from batchdrop.core.dialect import identify, render
+from batchdrop.core.jobs import Job
+from batchdrop.core.joining import InputLine
+from batchdrop.core.limits import MIB
+from batchdrop.core.names import source
+from batchdrop.core.planning import RangePlan, decode_plan
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.shards import Shard, ShardKind
+from batchdrop.usecases import work
+from batchdrop.usecases.context import Context
+
+Any_ = Context[CommonSettings]
+BOM = b"\xef\xbb\xbf"
+
+
+class _Line(msgspec.Struct, frozen=True):
+    line: int
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_lists = msgspec.json.Decoder(dict[str, list[int]]).decode
+
+
+def all_ranges(context: Any_, job: Job) -> list[RangePlan]:
+    """Return every range of the job's plan, in order."""
+    plans = (plan for name in job.plan.parts for plan in decode_plan(work.get(context, name)))
+    return [plan for plan in plans if isinstance(plan, RangePlan)]
+
+
+def ranges_of(context: Any_, job: Job, shard: Shard) -> list[RangePlan]:
+    """Return the ranges a shard covers, in order."""
+    return [plan for plan in all_ranges(context, job) if shard.first_range <= plan.index <= shard.last_range]
+
+
+def input_lines(context: Any_, job: Job, shard: Shard, plan: RangePlan) -> Iterator[InputLine]:
+    """Yield what rows need of the shard's lines in one range."""
+    for number, raw in _raw_lines(context, job, plan, _wanted(context, shard)):
+        key, wants_json = identify(job.dialect, raw)
+        yield InputLine(number, key, wants_json)
+
+
+def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
+    """Yield the shard's line numbers in order."""
+    wanted = _wanted(context, shard)
+    if wanted is not None:
+        yield from sorted(wanted)
+        return
+    for plan in ranges_of(context, job, shard):
+        for number, _ in _raw_lines(context, job, plan, None):
+            yield number
+
+
+def rendered(context: Any_, job: Job, shard: Shard) -> Iterator[bytes]:
+    """Yield the shard's file for the provider in pieces of about 1 MiB: a pure function of the lines."""
+    wanted = _wanted(context, shard)
+    longer = shard.kind is ShardKind.LONGER
+    held: list[bytes] = []
+    size = 0
+    for plan in ranges_of(context, job, shard):
+        for number, raw in _raw_lines(context, job, plan, wanted):
+            line = render(job.dialect, raw, number, longer=longer)
+            held.append(line)
+            size += len(line)
+            if size >= MIB:
+                yield b"".join(held)
+                held, size = [], 0
+    yield b"".join(held)
+
+
+def rendered_size(context: Any_, job: Job, shard: Shard) -> int:
+    """Return how many bytes `rendered` yields: known from the plan, else counted."""
+    if shard.measured:
+        return shard.bytes
+    return sum(map(len, rendered(context, job, shard)))
+
+
+def _wanted(context: Any_, shard: Shard) -> frozenset[int] | None:
+    if not shard.lists:
+        return None
+    lists = (_decode_lists(work.get(context, name)) for name in shard.lists)
+    return frozenset(number for entry in lists for number in entry.get(shard.list_key, ()))
+
+
+def _raw_lines(
+    context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None
+) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, bytes) of the accepted lines of a range, only the wanted ones if any are named."""
+    if wanted is not None and not any(plan.first_line <= n <= plan.last_line for n in wanted):
+        return
+    rejected = _rejected(context, plan)
+    number = plan.first_line
+    for raw in _split(_records(context, job, plan)):
+        if number not in rejected and (wanted is None or number in wanted) and raw and not raw.isspace():
+            yield number, raw[3:] if number == 1 and raw.startswith(BOM) else raw
+        number += 1
+
+
+def _rejected(context: Any_, plan: RangePlan) -> frozenset[int]:
+    if not plan.rejections:
+        return frozenset()
+    return frozenset(_decode_line(row).line for row in work.lines(context, plan.rejections))
+
+
+def _records(context: Any_, job: Job, plan: RangePlan) -> Iterator[bytes]:
+    bucket = context.settings.work_bucket
+    if job.records_object:
+        return context.objects.read(bucket, job.records_object, start=plan.start, end=plan.end)
+    name = source(job.job_id)
+    generation = job.snapshot_generation
+    return context.objects.read(bucket, name, generation=generation, start=plan.start, end=plan.end)
+
+
+def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest

@@ -1,0 +1,133 @@
+"""Segments: the rows a shard writes of one range, as two work objects that finalizing copies or merges."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from batchdrop.core import names
+from batchdrop.core.jobs import Job
+from batchdrop.core.joining import InputLine
+from batchdrop.core.limits import MIB
+from batchdrop.core.outcomes import Answer, redo_kind
+from batchdrop.core.rows import error_row, result_row
+from batchdrop.core.settings import CommonSettings, WriteSettings
+from batchdrop.core.shards import Segment, SegmentFile, Shard
+from batchdrop.ports import ObjectInfo, ObjectWriter
+from batchdrop.usecases import work
+from batchdrop.usecases.context import Context
+
+BUFFER_BYTES = MIB
+
+
+class RowFile:
+    """An object of rows, opened by its first row, written in large pieces."""
+
+    def __init__(self, context: Context[CommonSettings], bucket: str, name: str) -> None:
+        """Open nothing yet."""
+        self._context = context
+        self._address = (bucket, name)
+        self._writer: ObjectWriter | None = None
+        self._buffer: list[bytes] = []
+        self._held = 0
+        self.rows = 0
+
+    def add(self, row: bytes) -> None:
+        """Append one row."""
+        self._buffer.append(row)
+        self._held += len(row)
+        self.rows += 1
+        if self._held >= BUFFER_BYTES:
+            self._flush()
+
+    def close(self) -> ObjectInfo | None:
+        """Make the object visible; None when it has no rows."""
+        if not self.rows:
+            return None
+        return self._flush().close()
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        if self._writer is not None:
+            self._writer.abort()
+
+    def _flush(self) -> ObjectWriter:
+        if self._writer is None:
+            bucket, name = self._address
+            self._writer = self._context.objects.create(bucket, name, content_type="application/x-ndjson")
+        self._writer.write(b"".join(self._buffer))
+        self._buffer.clear()
+        self._held = 0
+        return self._writer
+
+
+def write_segment(
+    context: Context[WriteSettings],
+    job: Job,
+    shard: Shard,
+    range_index: int,
+    tag: str,
+    pairs: Iterable[tuple[InputLine, Answer]],
+) -> Segment:
+    """Write one row for each pair and name the lines another round can help."""
+    model = msgspec.json.encode(job.model)
+    results, errors = (
+        RowFile(
+            context,
+            context.settings.work_bucket,
+            names.segment(shard.shard_id, shard.fence, range_index, f"{tag}.{what}"),
+        )
+        for what in ("results", "errors")
+    )
+    outcomes: Counter[str] = Counter()
+    open_lines: dict[str, list[int]] = {}
+    rounds = shard.round if shard.stop else context.settings.max_rounds
+    try:
+        for line, answer in pairs:
+            outcomes[answer.outcome.value] += 1
+            if answer.outcome.is_result:
+                results.add(result_row(answer, line.number, line.key, shard.round, model, line.wants_json))
+            else:
+                errors.add(error_row(answer, line.number, line.key, shard.round))
+            again = redo_kind(answer, shard.kind, shard.round, rounds)
+            if again is not None:
+                open_lines.setdefault(again.value, []).append(line.number)
+        return Segment(
+            range=range_index,
+            results=_file(results),
+            errors=_file(errors),
+            by_outcome=dict(outcomes),
+            **_keep_open(context, shard, range_index, tag, open_lines),
+        )
+    finally:
+        results.abort()
+        errors.abort()
+
+
+def _file(rows: RowFile) -> SegmentFile:
+    info = rows.close()
+    if info is None:
+        return SegmentFile()
+    return SegmentFile(
+        object=info.name,
+        rows=rows.rows,
+        bytes=info.size,
+        crc32c=info.crc32c,
+        generation=info.generation,
+    )
+
+
+def _keep_open(
+    context: Context[WriteSettings],
+    shard: Shard,
+    range_index: int,
+    tag: str,
+    open_lines: dict[str, list[int]],
+) -> dict[str, object]:
+    if not open_lines:
+        return {}
+    name = names.line_list(shard.shard_id, shard.fence, f"{range_index:05d}.{tag}")
+    work.put(context, name, [msgspec.json.encode(open_lines)])
+    return {"open_list": name, "open": {kind: len(lines) for kind, lines in open_lines.items()}}

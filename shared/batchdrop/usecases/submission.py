@@ -1,0 +1,282 @@
+"""Submission: a dispatched shard becomes a batch at the provider, at most one of which is ever adopted.
+
+    STAGING --upload--> STAGED --intent--> CREATING --create--> SUBMITTED
+                           ^                  |  in doubt (timeout, crash, 5xx): never repeat
+                           |                  v
+                           +-- quarantine -- reconcile: list ALL pages for the shard's display name
+                               is over,        found     -> adopt the oldest, cancel the others
+                               nothing found   not found -> wait; a failed listing is not "not found"
+
+`intent` is written before the call with a deadline: a worker that was paused past it does not send. The
+quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that after it a batch no
+listing shows was never created. Creating is not idempotent (ai.google.dev/gemini-api/docs/batch-api, "Submit
+jobs once"), and the provider offers no request id (google-genai 3.4.0, types.CreateBatchJobConfig).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from batchdrop.core import names
+from batchdrop.core.errors import (
+    BatchdropError,
+    CapacityError,
+    LeaseLostError,
+    PermanentError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from batchdrop.core.jobs import Job
+from batchdrop.core.logs import log
+from batchdrop.core.records import Failure
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.shards import BatchRef, Intent, Shard, ShardState
+from batchdrop.core.streams import IterableStream
+from batchdrop.ports import Batch, BatchKind, Topic
+from batchdrop.store import Stored
+from batchdrop.usecases.context import Context
+from batchdrop.usecases.dispatching import dispatch, hold_off, release
+from batchdrop.usecases.lines import rendered, rendered_size
+from batchdrop.usecases.stack import stack_id
+
+_S = ShardState
+STATES = frozenset({_S.STAGING, _S.STAGED, _S.CREATING})
+INTENT_SECONDS = 30.0
+"""A create must be sent this soon after its intent; a pause in between makes the worker stop."""
+FILE_MARGIN = timedelta(hours=1)
+
+Submitting = Context[SubmitSettings]
+
+
+def advance_shard(context: Submitting, shard_id: str) -> None:
+    """Take a shard as far as it goes now; its `due_at` drives every next step, so this never needs a retry."""
+    stored = context.store.shard(shard_id)
+    if stored is None:
+        log("wake for an unknown shard", severity="WARNING", shard_id=shard_id)
+        return
+    if stored.value.state is _S.QUEUED:
+        _queued(context, stored)
+        return
+    if stored.value.state not in STATES:
+        return
+    stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
+    fence = stored.value.fence
+    try:
+        _advance(context, stored)
+    except LeaseLostError:
+        raise
+    except BatchdropError as error:
+        _release(context, stored, fence, context.settings.reconcile_seconds, error.code)
+
+
+def _advance(context: Submitting, stored: Stored[Shard]) -> None:
+    if stored.value.claims > context.settings.max_claims:
+        stop = Failure(code="POISONED", message="submitting this shard crashed repeatedly; it was given up")
+        _end(context, stored, stop)
+        return
+    if stored.value.state is _S.CREATING:
+        found = _reconcile(context, stored)
+        if found is None:
+            return
+        stored = found
+    if stored.value.state in STATES:
+        stop = stopped(stored.value, context.now())
+        if stop is not None:
+            _end(context, stored, stop)
+            return
+    if stored.value.state is _S.STAGING:
+        staged = _stage(context, stored)
+        if staged is None:
+            return
+        stored = staged
+    if stored.value.state is _S.STAGED:
+        _create(context, stored)
+
+
+def stopped(shard: Shard, now: datetime) -> Failure | None:
+    """Return why a shard's lines must not be sent (again): asked for, or past the job's deadline."""
+    if shard.stop is not None:
+        return shard.stop
+    if now >= shard.deadline_at:
+        return Failure(code="DEADLINE", message="the job's deadline passed before this line was answered")
+    return None
+
+
+def _queued(context: Submitting, stored: Stored[Shard]) -> None:
+    stop = stopped(stored.value, context.now())
+    if stop is None:
+        dispatch(context, stored.value.model)
+    else:
+        _end(context, stored, stop)
+
+
+def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
+    """Upload the rendered shard unless a file that will outlive the wait is there already."""
+    shard, now = stored.value, context.now()
+    if shard.file and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
+        return _save(context, stored, _S.STAGED)
+    job = _job(context, shard)
+    name = names.display_name(stack_id(context), shard.shard_id)
+    try:
+        size = shard.bytes or rendered_size(context, job, shard)
+        source = IterableStream(rendered(context, job, shard))
+        file = context.provider.stage(source, size=size, display_name=name)
+    except CapacityError as error:
+        _requeue(context, stored, error)
+        return None
+    except PermanentError as error:
+        _end(context, stored, _refusal(error))
+        return None
+    log("shard staged", shard_id=shard.shard_id, bytes=size)
+    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=file.expires_at, bytes=size)
+
+
+def _create(context: Submitting, stored: Stored[Shard]) -> None:
+    """Write the intent, check the deadline again, send one create call, record what is known."""
+    settings = context.settings
+    if context.budget.remaining() < settings.create_timeout_seconds:
+        _release(context, stored, stored.value.fence, 0, "BUDGET_SPENT")
+        return
+    before = context.clock.monotonic()
+    now = context.now()
+    shard = stored.value
+    intent = Intent(attempt=shard.attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
+    stored = _save(context, stored, _S.CREATING, intent=intent, attempts=intent.attempt)
+    late = context.clock.monotonic() - before > INTENT_SECONDS or context.now() > intent.deadline
+    if late:
+        _save(context, stored, _S.STAGED, intent=None)
+        raise TransientError("paused between intent and create", code="INTENT_LATE")
+    try:
+        batch = context.provider.create(
+            model=shard.model,
+            kind=BatchKind(shard.batch_kind),
+            file=shard.file or "",
+            display_name=names.display_name(stack_id(context), shard.shard_id),
+            timeout_seconds=settings.create_timeout_seconds,
+        )
+    except CapacityError as error:
+        _requeue(context, stored, error)
+    except PermanentError as error:
+        _end(context, stored, _refusal(error))
+    except UnknownOutcomeError as error:
+        _release(context, stored, stored.value.fence, settings.reconcile_seconds, error.code)
+    else:
+        adopt(context, stored, batch, ())
+
+
+def adopt(
+    context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]
+) -> Stored[Shard]:
+    """Record the batch as the shard's own; the first recorded adoption is final."""
+    ref = BatchRef(
+        name=batch.name,
+        state=batch.state.value,
+        raw_state=batch.raw_state,
+        created_at=batch.created_at,
+        duplicates=duplicates,
+    )
+    now = context.now()
+    deadline = now + timedelta(seconds=context.settings.batch_deadline_seconds(stored.value.model))
+    log("batch submitted", shard_id=stored.value.shard_id, batch=batch.name, duplicates=len(duplicates))
+    return _save(
+        context,
+        stored,
+        _S.SUBMITTED,
+        batch=ref,
+        batch_deadline_at=deadline,
+        submitted_at=now,
+        lease_until=None,
+        claims=0,
+        due_at=min(deadline, stored.value.deadline_at),
+    )
+
+
+def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
+    """Find out whether an intent became a batch; None while that is not known yet."""
+    shard, settings = stored.value, context.settings
+    name = names.display_name(stack_id(context), shard.shard_id)
+    found = sorted(_batches_named(context, name), key=lambda batch: (batch.created_at, batch.name))
+    if found:
+        oldest, *others = found
+        for other in others:
+            context.provider.cancel(other.name)
+            log("duplicate batch cancelled", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
+        return adopt(context, stored, oldest, tuple(batch.name for batch in others))
+    begun = shard.intent.at if shard.intent else shard.updated_at
+    quiet_until = begun + timedelta(seconds=settings.quarantine_seconds)
+    if context.now() < quiet_until:
+        wait = min(settings.reconcile_seconds, (quiet_until - context.now()).total_seconds())
+        _release(context, stored, shard.fence, wait, "QUARANTINE")
+        return None
+    log("create proved lost", severity="WARNING", shard_id=shard.shard_id, attempt=shard.attempts)
+    return _save(context, stored, _S.STAGED, intent=None)
+
+
+def _batches_named(context: Submitting, name: str) -> list[Batch]:
+    found: list[Batch] = []
+    token: str | None = None
+    while True:
+        page = context.provider.list_batches(token)
+        found += [batch for batch in page.batches if batch.display_name == name]
+        token = page.next_token
+        if token is None:
+            return found
+        if context.budget.spent():
+            raise TransientError("no time to list all batches", code="BUDGET_SPENT")
+
+
+def _requeue(context: Submitting, stored: Stored[Shard], error: CapacityError) -> None:
+    """Put a refused shard back in the queue with its file; nothing was created."""
+    shard = stored.value
+    hold_off(context, shard.model, error.retry_after_seconds)
+    _save(context, stored, _S.QUEUED, intent=None, lease_until=None, claims=0, due_at=shard.deadline_at)
+    release(context, shard)
+
+
+def _end(context: Submitting, stored: Stored[Shard], stop: Failure) -> None:
+    """End a shard that has no batch: its lines become error rows, or nothing when a parent has rows for them."""
+    shard = stored.value
+    state = _S.CANCELLED if shard.kind.repeats and shard.state is not _S.CREATING else _S.ENDED
+    due_at = None if state.terminal else context.now()
+    ended = _save(
+        context,
+        stored,
+        state,
+        stop=stop,
+        batch=BatchRef(state="NONE"),
+        lease_until=None,
+        claims=0,
+        due_at=due_at,
+    )
+    log("shard ended without a batch", severity="WARNING", shard_id=shard.shard_id, code=stop.code)
+    release(context, shard)
+    context.wake(Topic.BATCHES_FINISHED, shard.job_id, None if state.terminal else ended.value.shard_id)
+    dispatch(context, shard.model)
+
+
+def _refusal(error: PermanentError) -> Failure:
+    return Failure(code=error.code, message=error.sentence)
+
+
+def _save(context: Submitting, stored: Stored[Shard], state: ShardState, **changes: object) -> Stored[Shard]:
+    now = context.now()
+    fence = stored.value.fence
+    return context.store.change(stored, lambda shard: shard.moved(state, now, **changes), fence=fence)
+
+
+def _release(context: Submitting, stored: Stored[Shard], fence: int, wait: float, code: str) -> None:
+    """Give the lease back; the tick wakes the shard again."""
+    now, due_at = context.now(), context.later(wait)
+
+    def released(shard: Shard) -> Shard | None:
+        return None if shard.lease_until is None else shard.released(now, due_at)
+
+    stored = context.store.change(context.store.reload(stored), released, fence=fence)
+    log("shard waits", shard_id=stored.value.shard_id, state=stored.value.state.value, code=code)
+
+
+def _job(context: Submitting, shard: Shard) -> Job:
+    stored = context.store.job(shard.job_id)
+    if stored is None:
+        raise PermanentError("the shard's job is gone", code="RECORD_GONE")
+    return stored.value

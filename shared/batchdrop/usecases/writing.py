@@ -1,0 +1,309 @@
+"""Writing: a shard's results become rows, one for each of its lines, in input order.
+
+    ENDED --claim--> WRITING --rows of each range to WORK--> SETTLING --children created--> WRITTEN
+                        |                                       (named in the same write)
+                        +-- the batch failed whole: halves --> SETTLING --> SPLIT
+
+Results are streamed once; a bounded window restores their order, and only when that is not enough are sorted
+runs spilled to WORK and merged. Every line gets a row: a line without a result gets a `missing` row. Lines that
+another round can help also go to a child; of all rows of a line, finalizing keeps the best.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from batchdrop.core import names
+from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
+from batchdrop.core.jobs import Job
+from batchdrop.core.joining import Joined
+from batchdrop.core.logs import log
+from batchdrop.core.outcomes import GRPC_NAMES, Answer, ResultLine, missing, read_result
+from batchdrop.core.ordering import Item, OutOfWindowError, merged, runs, windowed
+from batchdrop.core.settings import WriteSettings
+from batchdrop.core.shards import Child, Segment, Shard, ShardKind, ShardState
+from batchdrop.ports import Batch, BatchState, Topic
+from batchdrop.store import Stored
+from batchdrop.usecases import work
+from batchdrop.usecases.context import Context
+from batchdrop.usecases.dispatching import dispatch
+from batchdrop.usecases.lines import input_lines, line_numbers, ranges_of
+from batchdrop.usecases.segments import write_segment
+
+_S = ShardState
+STATES = frozenset({_S.ENDED, _S.WRITING, _S.SETTLING})
+RETRY_SECONDS = 30.0
+
+Writing = Context[WriteSettings]
+Result = Item[ResultLine]
+
+
+def write_shard(context: Writing, shard_id: str) -> Job | None:
+    """Write a shard whose batch ended; return its job when it may be complete now."""
+    stored = context.store.shard(shard_id)
+    if stored is None:
+        log("wake for an unknown shard", severity="WARNING", shard_id=shard_id)
+        return None
+    if stored.value.state not in STATES:
+        return _job(context, stored.value) if stored.value.state.terminal else None
+    stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
+    try:
+        return _write(context, stored, _job(context, stored.value))
+    except LeaseLostError:
+        raise
+    except BatchdropError as error:
+        _release(context, stored, RETRY_SECONDS, error.code)
+        return None
+
+
+def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
+    if stored.value.state is not _S.SETTLING:
+        if stored.value.state is _S.ENDED:
+            stored = _save(context, stored, _S.WRITING)
+        if _failed_whole(stored.value, context.settings.min_split_requests):
+            stored = _save(context, stored, _S.SETTLING, children=_halves(context, stored, job))
+        else:
+            written = _write_rows(context, stored, job)
+            if written is None:
+                return None
+            stored = written
+    _settle(context, stored, job)
+    return _job(context, stored.value)
+
+
+def _failed_whole(shard: Shard, smallest: int) -> bool:
+    """A batch that failed whole is taken apart, never sent again unchanged; a single line is not."""
+    failed = shard.batch.state == BatchState.FAILED and not shard.batch.output_file
+    return failed and shard.stop is None and shard.requests > smallest
+
+
+def _halves(context: Writing, stored: Stored[Shard], job: Job) -> tuple[Child, ...]:
+    """Name two children that stand in for the shard, each with half of its lines."""
+    shard = stored.value
+    numbers = list(line_numbers(context, job, shard))
+    middle = (len(numbers) + 1) // 2
+    halves = {"0": numbers[:middle], "1": numbers[middle:]}
+    name = names.line_list(shard.shard_id, shard.fence, "split")
+    work.put(context, name, [json.dumps(halves).encode()])
+    log("failed batch split", severity="WARNING", shard_id=shard.shard_id, requests=len(numbers))
+    return tuple(
+        _child(shard, ShardKind.SPLIT, int(key), shard.round, len(lines), (name,), key)
+        for key, lines in halves.items()
+        if lines
+    )
+
+
+def _child(
+    shard: Shard, kind: ShardKind, index: int, round: int, count: int, lists: tuple[str, ...], key: str
+) -> Child:
+    share = count / max(shard.requests, 1)
+    return Child(
+        shard_id=names.child_id(shard.shard_id, kind.value, index),
+        kind=kind,
+        round=round,
+        requests=count,
+        tokens=max(int(shard.tokens * share), 1),
+        bytes=max(int(shard.bytes * share), 1),
+        lists=lists,
+        list_key=key,
+    )
+
+
+def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
+    """Write what is left of the shard's ranges; None when the time is over and a new message continues."""
+    try:
+        return _write_ranges(context, stored, job, _windowed_results(context, stored.value), "a")
+    except OutOfWindowError:
+        log("results are out of order", shard_id=stored.value.shard_id)
+        return _write_ranges(context, stored, job, _sorted_results(context, stored.value), "b")
+
+
+def _write_ranges(
+    context: Writing, stored: Stored[Shard], job: Job, results: Iterator[Result], tag: str
+) -> Stored[Shard] | None:
+    shard = stored.value
+    done = frozenset(segment.range for segment in shard.segments)
+    segments = list(shard.segments)
+    ranges = [plan for plan in ranges_of(context, job, shard) if plan.index not in done]
+    joined = Joined(results, ranges[0].first_line if ranges else 0, _nothing(shard))
+    for plan in ranges:
+        lines = input_lines(context, job, shard, plan)
+        pairs = ((line, joined.answer(line)) for line in lines)
+        segments.append(write_segment(context, job, shard, plan.index, tag, pairs))
+        if context.budget.spent() and plan is not ranges[-1]:
+            _pause(context, stored, segments)
+            return None
+    unknown = joined.finish()
+    if unknown:
+        log("results for unknown lines", severity="WARNING", shard_id=shard.shard_id, rows=unknown)
+    children = () if shard.stop else tuple(_children(shard, segments))
+    changes = {"segments": tuple(segments), "children": children, "unknown_rows": unknown}
+    return _save(context, stored, _S.SETTLING, **changes)
+
+
+def _nothing(shard: Shard) -> Answer:
+    """The answer of a line that has none, with the reason the shard knows."""
+    if shard.stop is not None:
+        return missing(shard.stop.code, shard.stop.message)
+    if shard.batch.state == BatchState.FAILED:
+        name = GRPC_NAMES.get(shard.batch.error_code or 2, "UNKNOWN")
+        return missing(f"BATCH_FAILED_{name}", shard.batch.error_message or "The batch failed.")
+    if shard.batch.state == BatchState.SUCCEEDED:
+        return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
+    return missing(f"BATCH_{shard.batch.state}", "The batch ended before this line was answered.")
+
+
+def _children(shard: Shard, segments: Iterable[Segment]) -> Iterator[Child]:
+    """Name the children that repeat what another round can help, by what makes the round useful."""
+    for kind in (ShardKind.AGAIN, ShardKind.LONGER):
+        open_segments = [segment for segment in segments if segment.open.get(kind.value)]
+        count = sum(segment.open[kind.value] for segment in open_segments)
+        if count:
+            lists = tuple(segment.open_list for segment in open_segments)
+            yield _child(shard, kind, 0, shard.round + 1, count, lists, kind.value)
+
+
+def _windowed_results(context: Writing, shard: Shard) -> Iterator[Result]:
+    return windowed(_results(context, shard), context.settings.window_bytes)
+
+
+def _sorted_results(context: Writing, shard: Shard) -> Iterator[Result]:
+    """Spill sorted runs of one window each to WORK, then merge them."""
+    spilled: list[str] = []
+    for index, run in enumerate(runs(_raw_results(context, shard), context.settings.window_bytes)):
+        name = names.run(shard.shard_id, shard.fence, index)
+        work.put(context, name, (item[2] + b"\n" for item in run))
+        spilled.append(name)
+    return merged([_run(context, name) for name in spilled])
+
+
+def _run(context: Writing, name: str) -> Iterator[Result]:
+    for raw in work.lines(context, name):
+        number, result = read_result(raw)
+        if number is not None and result is not None:
+            yield number, len(raw), result
+
+
+def _results(context: Writing, shard: Shard) -> Iterator[Result]:
+    """Stream the results of the shard's batch, those that cannot be told apart as line 0."""
+    for raw in _result_lines(context, shard):
+        number, result = read_result(raw)
+        yield number or 0, len(raw), result or ResultLine()
+
+
+def _raw_results(context: Writing, shard: Shard) -> Iterator[Item[bytes]]:
+    for raw in _result_lines(context, shard):
+        number, _ = read_result(raw)
+        yield number or 0, len(raw), raw
+
+
+def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
+    """Stream the lines of the batch's result file; a line over the limit counts as unreadable."""
+    if not shard.batch.output_file:
+        return
+    rest: list[bytes] = []
+    held = 0
+    for chunk in context.provider.read_results(_batch(shard)):
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        held += len(first)
+        if others:
+            yield b"".join(rest)
+            yield from others[:-1]
+            rest, held = [others[-1]], len(others[-1])
+        if held > context.settings.max_row_bytes:
+            rest, held = [b"?"], 1
+    last = b"".join(rest)
+    if last:
+        yield last
+
+
+def _batch(shard: Shard) -> Batch:
+    return Batch(
+        name=shard.batch.name,
+        display_name="",
+        model=shard.model,
+        state=BatchState(shard.batch.state),
+        raw_state=shard.batch.raw_state,
+        created_at=shard.batch.created_at or shard.created_at,
+        output_file=shard.batch.output_file,
+    )
+
+
+def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
+    """Create the children, then end the shard; the children's names are in its record already."""
+    shard, now = stored.value, context.now()
+    for child in shard.children:
+        context.store.ensure(_child_shard(shard, child, job, now))
+    split = any(child.kind is ShardKind.SPLIT for child in shard.children)
+    state = _S.SPLIT if split else _S.WRITTEN
+    changes = {"due_at": None, "lease_until": None, "claims": 0, "written_at": now}
+    _save(context, stored, state, **changes)
+    log("shard settled", shard_id=shard.shard_id, state=state.value, children=len(shard.children))
+    if shard.children:
+        dispatch(context, shard.model)
+
+
+def _child_shard(parent: Shard, child: Child, job: Job, now: datetime) -> Shard:
+    return Shard(
+        shard_id=child.shard_id,
+        job_id=parent.job_id,
+        state=_S.QUEUED,
+        kind=child.kind,
+        batch_kind=parent.batch_kind,
+        parent=parent.shard_id,
+        round=child.round,
+        first_range=parent.first_range,
+        last_range=parent.last_range,
+        requests=child.requests,
+        bytes=child.bytes,
+        lists=child.lists,
+        list_key=child.list_key,
+        tokens=child.tokens,
+        model=parent.model,
+        team=parent.team,
+        priority=parent.priority,
+        queued_at=now,
+        created_at=now,
+        updated_at=now,
+        due_at=job.deadline_at,
+        deadline_at=job.deadline_at,
+    )
+
+
+def _pause(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
+    """Keep what is written and continue in a new message."""
+    now = context.now()
+
+    def paused(shard: Shard) -> Shard:
+        return shard.released(now, now + timedelta(seconds=RETRY_SECONDS)).with_(segments=tuple(segments))
+
+    shard = context.store.change(stored, paused, fence=stored.value.fence).value
+    log("writing continues", shard_id=shard.shard_id, ranges=len(segments))
+    context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)
+
+
+def _save(context: Writing, stored: Stored[Shard], state: ShardState, **changes: Any) -> Stored[Shard]:
+    now = context.now()
+    fence = stored.value.fence
+    return context.store.change(stored, lambda shard: shard.moved(state, now, **changes), fence=fence)
+
+
+def _release(context: Writing, stored: Stored[Shard], wait: float, code: str) -> None:
+    now, due_at = context.now(), context.later(wait)
+
+    def released(shard: Shard) -> Shard | None:
+        return None if shard.lease_until is None else shard.released(now, due_at)
+
+    context.store.change(context.store.reload(stored), released, fence=stored.value.fence)
+    log("shard waits", shard_id=stored.value.shard_id, state=stored.value.state.value, code=code)
+
+
+def _job(context: Writing, shard: Shard) -> Job:
+    stored = context.store.job(shard.job_id)
+    if stored is None:
+        raise PermanentError("the shard's job is gone", code="RECORD_GONE")
+    return stored.value
