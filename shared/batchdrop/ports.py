@@ -12,8 +12,7 @@ Sizes are bytes, times are aware UTC datetimes, checksums are CRC32C in base64 a
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -295,27 +294,16 @@ class FilePage:
     next_token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
-    """An explicit context cache at the provider."""
-
-    name: str
-    model: str
-    display_name: str
-    tokens: int
-    expires_at: datetime
-
-
 class Provider(Protocol):
     """The Gemini Batch API. `model` is the bare id (`gemini-2.5-flash`), `request` a JSON request body.
 
-    Error translation, once, here: 429 -> CapacityError; other 4xx -> PermanentError with code
-    PROVIDER_<google.rpc status>; 5xx and transport errors -> TransientError, except in `create`, where any
-    answer that does not prove a refusal is UnknownOutcomeError.
+    Error translation, once, in the adapter: 429 -> CapacityError; 401, 403, 5xx and transport errors ->
+    TransientError; other 4xx -> PermanentError with code PROVIDER_<google.rpc status>. In `create` a TransientError
+    proves that nothing was created, and whatever proves no refusal is UnknownOutcomeError.
     """
 
-    def stage(self, source: io.RawIOBase, *, size: int, display_name: str) -> ProviderFile:
-        """Upload exactly `size` bytes of JSONL from a forward-only raw stream."""
+    def stage(self, chunks: Iterable[bytes], *, size: int, display_name: str) -> ProviderFile:
+        """Upload exactly `size` bytes of JSONL; PermanentError SIZE_MISMATCH when the chunks have another length."""
         ...
 
     def create(
@@ -340,7 +328,7 @@ class Provider(Protocol):
         """Delete the batch; no error when it is gone."""
         ...
 
-    def read_results(self, batch: Batch, *, offset: int = 0) -> Iterator[bytes]:
+    def read_results(self, batch: Batch) -> Iterator[bytes]:
         """Stream the result file's bytes; a cut transfer raises TransientError, never ends early."""
         ...
 
@@ -352,28 +340,8 @@ class Provider(Protocol):
         """Delete a file; no error when it is gone."""
         ...
 
-    def count_tokens(self, model: str, request: bytes) -> int:
-        """Count the prompt tokens of one request."""
-        ...
-
-    def generate(self, model: str, request: bytes, *, timeout_seconds: float) -> bytes:
-        """Answer one request synchronously; returns the JSON of the GenerateContentResponse."""
-        ...
-
-    def create_cache(self, model: str, body: bytes, *, display_name: str, ttl_seconds: int) -> Cache:
-        """Create an explicit cache from a JSON body with contents, systemInstruction, tools, toolConfig."""
-        ...
-
-    def extend_cache(self, name: str, *, ttl_seconds: int) -> Cache:
-        """Set the cache's remaining life."""
-        ...
-
-    def list_caches(self, page_token: str | None = None) -> tuple[tuple[Cache, ...], str | None]:
-        """Return one page of caches and the next token."""
-        ...
-
-    def delete_cache(self, name: str) -> None:
-        """Delete a cache; no error when it is gone."""
+    def knows_model(self, model: str) -> bool:
+        """Tell whether the provider has the model."""
         ...
 
 

@@ -62,6 +62,16 @@ LONGER_FACTOR = 2
 DEFAULT_OUTPUT_TOKENS = 8192
 
 
+def examine(dialect: str, raw: bytes, model: str) -> Accepted | Rejected:
+    """Return what a line asks for, or everything its sender needs to mend it. Total: it never raises."""
+    try:
+        envelope = _decode_envelope(raw)
+        request = bytes(_decode_raw(raw).request)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Rejected(b"null", "NOT_JSON", "", "The line is not a request.", "")
+    return Accepted(BatchKind.GENERATE, bytes(envelope.key), max(len(request) // 4, 1))
+
+
 def identify(dialect: str, raw: bytes) -> tuple[bytes, bool]:
     """Return the user's key as JSON and whether the request asks for a JSON answer."""
     envelope = _decode_envelope(raw)

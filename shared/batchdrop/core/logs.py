@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 Field = str | int | float | bool | None
 
 
-def log(message: str, *, severity: str = "INFO", **fields: Field) -> None:
+def log(message: str, /, *, severity: str = "INFO", **fields: Field) -> None:
     """Write one JSON line to stdout, whole or not at all."""
     line = {"severity": severity, "message": message, "time": datetime.now(UTC).isoformat(), **fields}
     sys.stdout.write(json.dumps(line, ensure_ascii=True) + "\n")

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from batchdrop.core.jobs import Job
@@ -137,6 +138,6 @@ def _timings(job: Job, shards: list[Shard]) -> dict[str, Any]:
     known = [(name, moment) for name, moment in moments.items() if moment is not None]
     seconds = {
         f"{first}_to_{second}": round((later - earlier).total_seconds(), 3)
-        for (first, earlier), (second, later) in zip(known, known[1:], strict=False)
+        for (first, earlier), (second, later) in pairwise(known)
     }
     return {**{name: moment.isoformat() for name, moment in known}, "seconds": seconds}

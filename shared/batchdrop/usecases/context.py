@@ -12,14 +12,14 @@ from batchdrop.core.settings import CommonSettings
 from batchdrop.ports import Clock, Objects, Provider, Topic, Topics
 from batchdrop.store import Store
 
-S = TypeVar("S", bound=CommonSettings, covariant=True)
+S_co = TypeVar("S_co", bound=CommonSettings, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Context(Generic[S]):
+class Context(Generic[S_co]):
     """One call's surroundings; `budget` starts when the call does."""
 
-    settings: S
+    settings: S_co
     objects: Objects
     store: Store
     topics: Topics
@@ -35,7 +35,7 @@ class Context(Generic[S]):
         """Return the wall clock in so many seconds."""
         return self.clock.now() + timedelta(seconds=seconds)
 
-    def fresh(self) -> Context[S]:
+    def fresh(self) -> Context[S_co]:
         """Return the context for a new call: its time budget starts now."""
         return replace(self, budget=Budget.start(self.clock, self.settings.budget_seconds))
 

@@ -14,7 +14,6 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from batchdrop.core import names, queries
 from batchdrop.core.errors import BatchdropError, LeaseLostError, ObjectExistsError, PermanentError

@@ -19,11 +19,11 @@ from typing import Any
 from batchdrop.core import names
 from batchdrop.core.dialect import Rejected, examine, render
 from batchdrop.core.jobs import Counts, Job, JobState, PlanCursor
-from batchdrop.core.limits import MIB, limit
+from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
 from batchdrop.core.planning import (
-    Cutter,
     CutLimits,
+    Cutter,
     RangePlan,
     ShardPlan,
     chained,

@@ -41,7 +41,7 @@ def tick(context: Polling) -> dict[str, int]:
     _guarded(done, lambda: _look_at_batches(context, done))
     _guarded(done, lambda: _wake_due(context, done))
     _guarded(done, lambda: _dispatch_all(context, done))
-    log("tick", **done)
+    log("tick", severity="INFO", **done)
     return done
 
 

@@ -99,7 +99,8 @@ def write_segment(
             results=_file(results),
             errors=_file(errors),
             by_outcome=dict(outcomes),
-            **_keep_open(context, shard, range_index, tag, open_lines),
+            open_list=_keep_open(context, shard, range_index, tag, open_lines),
+            open={kind: len(lines) for kind, lines in open_lines.items()},
         )
     finally:
         results.abort()
@@ -125,9 +126,10 @@ def _keep_open(
     range_index: int,
     tag: str,
     open_lines: dict[str, list[int]],
-) -> dict[str, object]:
+) -> str:
+    """Write the lists of lines another round can help; return their work object."""
     if not open_lines:
-        return {}
+        return ""
     name = names.line_list(shard.shard_id, shard.fence, f"{range_index:05d}.{tag}")
     work.put(context, name, [msgspec.json.encode(open_lines)])
-    return {"open_list": name, "open": {kind: len(lines) for kind, lines in open_lines.items()}}
+    return name

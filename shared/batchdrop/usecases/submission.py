@@ -31,7 +31,6 @@ from batchdrop.core.logs import log
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.shards import BatchRef, Intent, Shard, ShardState
-from batchdrop.core.streams import IterableStream
 from batchdrop.ports import Batch, BatchKind, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
@@ -118,9 +117,8 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     job = _job(context, shard)
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
-        size = shard.bytes or rendered_size(context, job, shard)
-        source = IterableStream(rendered(context, job, shard))
-        file = context.provider.stage(source, size=size, display_name=name)
+        size = rendered_size(context, job, shard)
+        file = context.provider.stage(rendered(context, job, shard), size=size, display_name=name)
     except CapacityError as error:
         _requeue(context, stored, error)
         return None
@@ -128,7 +126,7 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
         _end(context, stored, _refusal(error))
         return None
     log("shard staged", shard_id=shard.shard_id, bytes=size)
-    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=file.expires_at, bytes=size)
+    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=file.expires_at)
 
 
 def _create(context: Submitting, stored: Stored[Shard]) -> None:
@@ -158,6 +156,9 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
         _requeue(context, stored, error)
     except PermanentError as error:
         _end(context, stored, _refusal(error))
+    except TransientError:
+        _save(context, stored, _S.STAGED, intent=None)
+        raise
     except UnknownOutcomeError as error:
         _release(context, stored, stored.value.fence, settings.reconcile_seconds, error.code)
     else:

@@ -21,8 +21,8 @@ from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.jobs import Job
 from batchdrop.core.joining import Joined
 from batchdrop.core.logs import log
-from batchdrop.core.outcomes import GRPC_NAMES, Answer, ResultLine, missing, read_result
 from batchdrop.core.ordering import Item, OutOfWindowError, merged, runs, windowed
+from batchdrop.core.outcomes import GRPC_NAMES, Answer, ResultLine, missing, read_result
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.shards import Child, Segment, Shard, ShardKind, ShardState
 from batchdrop.ports import Batch, BatchState, Topic

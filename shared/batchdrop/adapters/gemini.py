@@ -1,0 +1,363 @@
+"""The Gemini Developer API through google-genai, as the Provider port.
+
+Uploading, creating, cancelling and deleting go through the SDK's methods. Looking goes through its HTTP client
+and reads the JSON itself: the SDK drops an operation's `error`, and one malformed item makes it refuse a
+page (google-genai 3.4.0, batches.py:327-381). Every call has a timeout; no call is retried below this
+module, because the SDK's retries would send a create twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from batchdrop.adapters.gemini_stream import SizedStream
+from batchdrop.core.errors import (
+    CapacityError,
+    PermanentError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from batchdrop.ports import Batch, BatchKind, BatchPage, BatchState, FilePage, ProviderFile
+
+if TYPE_CHECKING:
+    import httpx2
+    from google.genai import Client
+    from google.genai.errors import APIError
+
+API_VERSION: Final = "v1beta"
+"""Pinned: the Python SDK's default is v1, the documented batch endpoints are v1beta."""
+BASE_URL: Final = "https://generativelanguage.googleapis.com"
+CALL_SECONDS: Final = 60.0
+TRANSFER_SECONDS: Final = 300.0
+PAGE_SIZE: Final = 100
+CHUNK: Final = 1 << 20
+DOWNLOAD_TRIES: Final = 4
+T = TypeVar("T")
+
+_RECOVERABLE: Final = frozenset({401, 403, 408, 409})
+"""Refusals that a person or time can lift: a rotated key, a missing role, a conflict."""
+
+
+class GeminiProvider:
+    """One API key's view of the Batch API. The key is read when first needed and again after a refusal."""
+
+    def __init__(self, read_key: Callable[[], str], base_url: str | None = None) -> None:
+        """Open nothing yet.
+
+        Args:
+            read_key: Returns the API key; called again after a 401 or 403, so a rotated secret is picked up.
+            base_url: Where the API is, if not at Google.
+        """
+        self._read_key = read_key
+        self._base_url = (base_url or BASE_URL).rstrip("/")
+        self._open: tuple[Client, httpx2.Client] | None = None
+
+    def stage(self, chunks: Iterable[bytes], *, size: int, display_name: str) -> ProviderFile:
+        """Upload exactly `size` bytes and prove by checksum that they arrived."""
+        client, _ = self._clients()
+        source = SizedStream(chunks, size)
+        with self._translated():
+            file = client.files.upload(
+                file=source,
+                config={
+                    "mime_type": "application/jsonl",
+                    "display_name": display_name,
+                    "http_options": {"timeout": int(TRANSFER_SECONDS * 1000)},
+                },
+            )
+        sent = source.sha256()
+        staged = _file(file.model_dump(mode="json", by_alias=True, exclude_none=True))
+        if staged.sha256 and staged.sha256 != sent:
+            raise TransientError("the staged file has another checksum than what was sent", code="CHECKSUM")
+        return staged
+
+    def create(
+        self, *, model: str, kind: BatchKind, file: str, display_name: str, timeout_seconds: float
+    ) -> Batch:
+        """Send one create call.
+
+        Raises:
+            CapacityError: 429, nothing was created.
+            PermanentError: Refused for good, nothing was created.
+            TransientError: Refused or never sent, nothing was created; time or a person can lift it.
+            UnknownOutcomeError: Anything else.
+        """
+        import httpx2
+        from google.genai import errors
+
+        config: Any = {"display_name": display_name, "http_options": {"timeout": int(timeout_seconds * 1000)}}
+        client, _ = self._clients()
+        try:
+            if kind is BatchKind.EMBED:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    job = client.batches.create_embeddings(
+                        model=model, src={"file_name": file}, config=config
+                    )
+            else:
+                job = client.batches.create(model=model, src=file, config=config)
+        except errors.ClientError as error:
+            if error.code == 408:
+                raise UnknownOutcomeError("the create call timed out", code="CREATE_408") from None
+            raise self._translate(error) from None
+        except httpx2.ConnectError:
+            raise TransientError("the provider could not be reached", code="PROVIDER_UNREACHABLE") from None
+        except (errors.APIError, httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
+            raise UnknownOutcomeError(
+                "the create call was not answered", code=f"CREATE_{type(error).__name__.upper()}"
+            ) from None
+        if not job.name:
+            raise UnknownOutcomeError("the create call was answered without a name", code="CREATE_NAMELESS")
+        return Batch(
+            name=job.name,
+            display_name=display_name,
+            model=model,
+            state=BatchState.PENDING,
+            raw_state=job.state.value if job.state else "",
+            created_at=job.create_time or datetime.now(UTC),
+        )
+
+    def get(self, name: str) -> Batch | None:
+        """Return the batch, or None when the provider does not know it."""
+        found = self._get_json(name, {})
+        return None if found is None else _batch(found)
+
+    def list_batches(self, page_token: str | None = None) -> BatchPage:
+        """Return one page of the project's batches."""
+        body = self._page("batches", page_token)
+        try:
+            batches = tuple(_batch(item) for item in body.get("operations", ()))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise TransientError("a page of batches could not be read", code="PROVIDER_SHAPE") from None
+        return BatchPage(batches, body.get("nextPageToken") or None)
+
+    def cancel(self, name: str) -> None:
+        """Ask for cancellation; no error when it is terminal or gone."""
+        client, _ = self._clients()
+        with self._translated(ignore=frozenset({400, 404, 409})):
+            client.batches.cancel(name=name, config={"http_options": {"timeout": int(CALL_SECONDS * 1000)}})
+
+    def delete(self, name: str) -> None:
+        """Delete the batch; no error when it is gone."""
+        client, _ = self._clients()
+        with self._translated(ignore=frozenset({404})):
+            client.batches.delete(name=name, config={"http_options": {"timeout": int(CALL_SECONDS * 1000)}})
+
+    def read_results(self, batch: Batch) -> Iterator[bytes]:
+        """Stream the result file; a cut transfer is taken up again where it broke, else TransientError.
+
+        Whether the service honours ranges on downloads is not documented, so a continuation reads the bytes that
+        came before again and drops them.
+        """
+        done = 0
+        for attempt in range(DOWNLOAD_TRIES):
+            before = done
+            try:
+                for chunk in self._download(batch.output_file or "", skip=done):
+                    done += len(chunk)
+                    yield chunk
+                return
+            except TransientError:
+                if attempt + 1 == DOWNLOAD_TRIES or done == before:
+                    raise
+
+    def list_files(self, page_token: str | None = None) -> FilePage:
+        """Return one page of files."""
+        body = self._page("files", page_token)
+        try:
+            files = tuple(_file(item) for item in body.get("files", ()))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise TransientError("a page of files could not be read", code="PROVIDER_SHAPE") from None
+        return FilePage(files, body.get("nextPageToken") or None)
+
+    def delete_file(self, name: str) -> None:
+        """Delete a file; no error when it is gone (an expired file is answered 403 or 404)."""
+        client, _ = self._clients()
+        with self._translated(ignore=frozenset({400, 403, 404})):
+            client.files.delete(name=name, config={"http_options": {"timeout": int(CALL_SECONDS * 1000)}})
+
+    def knows_model(self, model: str) -> bool:
+        """Tell whether the provider has the model."""
+        return self._get_json(f"models/{model}", {}) is not None
+
+    # ------------------------------------------------------------------------------------------ transport
+    def _clients(self) -> tuple[Client, httpx2.Client]:
+        if self._open is None:
+            import httpx2
+            from google.genai import Client
+            from google.genai.types import HttpOptions
+
+            key = self._read_key()
+            http = httpx2.Client(timeout=CALL_SECONDS, follow_redirects=True, headers={"x-goog-api-key": key})
+            options = HttpOptions(
+                base_url=self._base_url,
+                api_version=API_VERSION,
+                httpx_client=http,
+                timeout=int(CALL_SECONDS * 1000),
+            )
+            self._open = (Client(api_key=key, vertexai=False, http_options=options), http)
+        return self._open
+
+    def _download(self, name: str, skip: int) -> Iterator[bytes]:
+        _, http = self._clients()
+        url = f"{self._base_url}/{API_VERSION}/{name}:download"
+        with self._translated(), http.stream("GET", url, params={"alt": "media"}) as response:
+            if response.status_code != 200:
+                response.read()
+                raise self._refused(response)
+            for chunk in response.iter_bytes(CHUNK):
+                if skip >= len(chunk):
+                    skip -= len(chunk)
+                    continue
+                yield chunk[skip:] if skip else chunk
+                skip = 0
+
+    def _page(self, what: str, page_token: str | None) -> dict[str, Any]:
+        params = {"pageSize": str(PAGE_SIZE)} | ({"pageToken": page_token} if page_token else {})
+        body = self._get_json(what, params)
+        if body is None:
+            raise TransientError("the provider's listing was not found", code="PROVIDER_NOT_FOUND")
+        return body
+
+    def _get_json(self, path: str, params: Mapping[str, str]) -> dict[str, Any] | None:
+        """GET one JSON object; None on 404."""
+        _, http = self._clients()
+        with self._translated():
+            response = http.get(f"{self._base_url}/{API_VERSION}/{path}", params=dict(params))
+            if response.status_code == 404:
+                return None
+            if response.status_code != 200:
+                raise self._refused(response)
+            try:
+                body: Any = json.loads(response.content)
+            except (ValueError, RecursionError):
+                body = None
+        if not isinstance(body, dict):
+            raise TransientError("the provider's answer is not a JSON object", code="PROVIDER_SHAPE")
+        return cast("dict[str, Any]", body)
+
+    @contextmanager
+    def _translated(self, ignore: frozenset[int] = frozenset()) -> Generator[None]:
+        """Translate everything the SDK and its transport raise."""
+        import httpx2
+        from google.genai import errors
+
+        try:
+            yield
+        except errors.APIError as error:
+            if error.code not in ignore:
+                raise self._translate(error) from None
+        except httpx2.TimeoutException:
+            raise TransientError("the provider did not answer in time", code="PROVIDER_TIMEOUT") from None
+        except httpx2.HTTPError:
+            raise TransientError("the connection to the provider broke", code="PROVIDER_TRANSPORT") from None
+        except (ValueError, KeyError) as error:
+            raise TransientError(
+                "the provider's answer has an unknown shape", code=f"PROVIDER_{type(error).__name__.upper()}"
+            ) from None
+
+    def _refused(self, response: httpx2.Response) -> Exception:
+        from google.genai import errors
+
+        try:
+            errors.APIError.raise_for_response(response)
+        except errors.APIError as error:
+            return self._translate(error)
+        return TransientError("the provider answered with an unexpected status", code="PROVIDER_SHAPE")
+
+    def _translate(self, error: APIError) -> Exception:
+        """Name an error by what the caller must do. The provider's sentence is kept: it holds no content of ours."""
+        status = re.sub(r"[^A-Z_]", "", str(error.status or "").upper().replace(" ", "_")) or "ERROR"
+        code = int(error.code or 0)
+        sentence = (error.message or "The provider refused the call.")[:500]
+        if code in (401, 403):
+            self._open = None
+        if code == 429:
+            return CapacityError(sentence, retry_after_seconds=_retry_after(error))
+        if 400 <= code < 500 and code not in _RECOVERABLE:
+            return PermanentError(sentence, code=f"PROVIDER_{status}")
+        return TransientError(sentence, code=f"PROVIDER_{status}")
+
+
+def key_reader(path: Path | None, environment: Mapping[str, str]) -> Callable[[], str]:
+    """Return a function that reads the API key: from a file (a mounted secret), else from GEMINI_API_KEY."""
+
+    def read() -> str:
+        try:
+            key = path.read_text().strip() if path else environment.get("GEMINI_API_KEY", "").strip()
+        except OSError:
+            raise TransientError("the API key's file cannot be read", code="API_KEY_MISSING") from None
+        if not key:
+            raise TransientError("there is no Gemini API key", code="API_KEY_MISSING")
+        return key
+
+    return read
+
+
+def _retry_after(error: APIError) -> float | None:
+    """Return the seconds of a RetryInfo detail (google.rpc.RetryInfo), if the answer has one."""
+    match = re.search(r"'retryDelay': '(\d+(?:\.\d+)?)s'", str(cast("object", error.details)))
+    return float(match[1]) if match else None
+
+
+def _batch(operation: dict[str, Any]) -> Batch:
+    """Read a long-running operation; total over every state word (P9)."""
+    metadata: dict[str, Any] = operation.get("metadata") or {}
+    output: dict[str, Any] = metadata.get("output") or operation.get("response") or {}
+    error: dict[str, Any] = operation.get("error") or metadata.get("error") or {}
+    stats: dict[str, Any] = metadata.get("batchStats") or {}
+    raw = str(metadata.get("state") or "")
+    word = raw.removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
+    return Batch(
+        name=str(operation["name"]),
+        display_name=str(metadata.get("displayName") or ""),
+        model=str(metadata.get("model") or "").removeprefix("models/"),
+        state=BatchState(word) if word in BatchState.__members__ else BatchState.UNKNOWN,
+        raw_state=raw,
+        created_at=_time(metadata.get("createTime")) or datetime.fromtimestamp(0, UTC),
+        ended_at=_time(metadata.get("endTime")),
+        output_file=output.get("responsesFile") or None,
+        error_code=int(error["code"]) if "code" in error else None,
+        error_message=str(error.get("message") or "")[:500],
+        succeeded=int(stats.get("successfulRequestCount") or 0),
+        failed=int(stats.get("failedRequestCount") or 0),
+        total=int(stats.get("requestCount") or 0),
+    )
+
+
+def _file(body: dict[str, Any]) -> ProviderFile:
+    return ProviderFile(
+        name=str(body["name"]),
+        uri=str(body.get("uri") or ""),
+        size=int(body.get("sizeBytes") or 0),
+        sha256=_hex_digest(str(body.get("sha256Hash") or "")),
+        display_name=str(body.get("displayName") or ""),
+        created_at=_time(body.get("createTime")) or datetime.fromtimestamp(0, UTC),
+        expires_at=_time(body.get("expirationTime")),
+    )
+
+
+def _hex_digest(encoded: str) -> str:
+    """Return the hex digest inside; the service sends base64 of the hex digest, not of the digest."""
+    try:
+        decoded = base64.b64decode(encoded)
+    except (binascii.Error, ValueError):
+        return ""
+    return decoded.hex() if len(decoded) == 32 else decoded.decode("ascii", "replace").lower()
+
+
+def _time(text: object) -> datetime | None:
+    """Read RFC 3339 with up to nanoseconds."""
+    if not isinstance(text, str) or not text:
+        return None
+    moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
