@@ -306,9 +306,7 @@ class Provider(Protocol):
         """Upload exactly `size` bytes of JSONL; PermanentError SIZE_MISMATCH when the chunks have another length."""
         ...
 
-    def create(
-        self, *, model: str, kind: BatchKind, file: str, display_name: str, timeout_seconds: float
-    ) -> Batch:
+    def create(self, *, model: str, kind: BatchKind, file: str, display_name: str, timeout_seconds: float) -> Batch:
         """Send one create call, never retried. Not idempotent: only after an intent was recorded."""
         ...
 

@@ -83,9 +83,7 @@ class Store:
             raise LeaseLostError("the record is gone", code="RECORD_GONE")
         return _stored(document, type(stored.value))
 
-    def change(
-        self, stored: Stored[R], transition: Callable[[R], R | None], *, fence: int | None = None
-    ) -> Stored[R]:
+    def change(self, stored: Stored[R], transition: Callable[[R], R | None], *, fence: int | None = None) -> Stored[R]:
         """Apply a pure transition by compare-and-set, again after each conflict.
 
         Args:
@@ -109,9 +107,7 @@ class Store:
                 stored = self.reload(stored)
         raise TransientError("a record kept changing under us", code="CONTENTION")
 
-    def claim(
-        self, stored: Stored[R], now: datetime, lease_seconds: float, states: Collection[StrEnum]
-    ) -> Stored[R]:
+    def claim(self, stored: Stored[R], now: datetime, lease_seconds: float, states: Collection[StrEnum]) -> Stored[R]:
         """Own the record under a new fence, or raise LeaseLostError: leased, or not in one of the states."""
 
         def claimed(value: R) -> R:

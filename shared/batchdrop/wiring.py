@@ -28,9 +28,7 @@ def build(settings: S) -> Context[S]:
         objects=objects,
         store=Store(records, settings.record_days),
         topics=topics,
-        provider=GeminiProvider(
-            key_reader(settings.gemini_api_key_file, os.environ), settings.gemini_base_url
-        ),
+        provider=GeminiProvider(key_reader(settings.gemini_api_key_file, os.environ), settings.gemini_base_url),
         clock=clock,
         budget=Budget.start(clock, settings.budget_seconds),
     )
@@ -45,7 +43,7 @@ def _ports(settings: CommonSettings) -> tuple[Objects, Records, Topics]:
         state = settings.local_dir / "state"
         state.mkdir(parents=True, exist_ok=True)
         return (
-            DirectoryObjects(settings.local_dir),
+            DirectoryObjects(settings.local_dir / "buckets"),
             SqliteRecords(state / "records.sqlite"),
             SqliteTopics(state / "topics.sqlite"),
         )

@@ -80,9 +80,7 @@ class GeminiProvider:
             raise TransientError("the staged file has another checksum than what was sent", code="CHECKSUM")
         return staged
 
-    def create(
-        self, *, model: str, kind: BatchKind, file: str, display_name: str, timeout_seconds: float
-    ) -> Batch:
+    def create(self, *, model: str, kind: BatchKind, file: str, display_name: str, timeout_seconds: float) -> Batch:
         """Send one create call.
 
         Raises:
@@ -100,9 +98,7 @@ class GeminiProvider:
             if kind is BatchKind.EMBED:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    job = client.batches.create_embeddings(
-                        model=model, src={"file_name": file}, config=config
-                    )
+                    job = client.batches.create_embeddings(model=model, src={"file_name": file}, config=config)
             else:
                 job = client.batches.create(model=model, src=file, config=config)
         except errors.ClientError as error:

@@ -1,7 +1,7 @@
-"""Jobs: what one upload asks for, and the pure transitions of its record.
+r"""Jobs: what one upload asks for, and the pure transitions of its record.
 
     RECEIVED > PLANNING > [HELD] > RUNNING > FINALIZING > DONE
-        \\_________\\_________\\________\\__________\\____> REJECTED DUPLICATE GONE CANCELLED FAILED
+        \_________\_________\________\__________\____> REJECTED DUPLICATE GONE CANCELLED FAILED
 
 A DONE job's verdict (complete, partial) comes from its rows.
 """

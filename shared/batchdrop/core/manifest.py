@@ -115,10 +115,7 @@ def _batches(shard: Shard) -> list[dict[str, Any]]:
     own = {"name": shard.batch.name, "state": shard.batch.raw_state, "duplicate_of": None}
     return [
         own,
-        *(
-            {"name": name, "state": "CANCELLED", "duplicate_of": shard.batch.name}
-            for name in shard.batch.duplicates
-        ),
+        *({"name": name, "state": "CANCELLED", "duplicate_of": shard.batch.name} for name in shard.batch.duplicates),
     ]
 
 

@@ -152,9 +152,7 @@ def classify(result: ResultLine, *, wants_json: bool) -> Answer:
     if result.error is not None:
         return _failed(result.error, result.response)
     if result.response is None:
-        return Answer(
-            Outcome.ERROR, "NO_RESPONSE", "The provider's line holds neither a response nor an error."
-        )
+        return Answer(Outcome.ERROR, "NO_RESPONSE", "The provider's line holds neither a response nor an error.")
     try:
         response = _decode_response(result.response)
         answer = _judge(response, wants_json)
@@ -206,9 +204,7 @@ def _judge(response: _Response, wants_json: bool) -> Answer:
     text = _text(parts)
     has_files = any(part.inline_data is not None for part in parts)
     if reason in _BLOCKED:
-        return Answer(
-            Outcome.BLOCKED, f"ANSWER_{reason}", "The provider's filter stopped the answer.", reason
-        )
+        return Answer(Outcome.BLOCKED, f"ANSWER_{reason}", "The provider's filter stopped the answer.", reason)
     if reason == "MAX_TOKENS":
         return Answer(Outcome.TRUNCATED, finish_reason=reason, text=text, has_files=has_files)
     if reason in _MALFORMED:
@@ -216,9 +212,7 @@ def _judge(response: _Response, wants_json: bool) -> Answer:
     if not any(_holds_something(part) for part in parts):
         return Answer(Outcome.EMPTY, "EMPTY_ANSWER", "The candidate holds no answer.", reason, passing=True)
     if wants_json and text is not None and not _is_json(text):
-        return Answer(
-            Outcome.INVALID, "NOT_JSON", "JSON was asked for; the answer is not JSON.", reason, text
-        )
+        return Answer(Outcome.INVALID, "NOT_JSON", "JSON was asked for; the answer is not JSON.", reason, text)
     return Answer(Outcome.ANSWERED, finish_reason=reason, text=text, has_files=has_files)
 
 

@@ -57,9 +57,7 @@ class Record(Value):
         if self.leased(now):
             raise LeaseLostError("another worker holds the lease", code="LEASE_HELD")
         until = now + timedelta(seconds=lease_seconds)
-        return self.with_(
-            fence=self.fence + 1, lease_until=until, due_at=until, claims=self.claims + 1, updated_at=now
-        )
+        return self.with_(fence=self.fence + 1, lease_until=until, due_at=until, claims=self.claims + 1, updated_at=now)
 
     def released(self, now: datetime, due_at: datetime | None) -> Self:
         """Return the record owned by no one, due again at that time, its progress counted."""

@@ -144,7 +144,6 @@ def load(settings_class: type[T], **overrides: Any) -> T:
         return settings_class(**overrides)
     except ValidationError as error:
         problems = "; ".join(
-            f"BATCHDROP_{'_'.join(map(str, item['loc'])).upper() or '*'}: {item['msg']}"
-            for item in error.errors()
+            f"BATCHDROP_{'_'.join(map(str, item['loc'])).upper() or '*'}: {item['msg']}" for item in error.errors()
         )
         raise ConfigurationError(f"settings are wrong: {problems}", code="SETTINGS_INVALID") from None

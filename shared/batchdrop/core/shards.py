@@ -1,7 +1,7 @@
-"""Shards: slices of a job sent as one batch each, and the pure transitions of their records.
+r"""Shards: slices of a job sent as one batch each, and the pure transitions of their records.
 
     QUEUED > STAGING > STAGED > CREATING > SUBMITTED > ENDED > WRITING > SETTLING > WRITTEN
-       \\________________________________\\______________\\______________________> SPLIT CANCELLED
+       \________________________________\______________\______________________> SPLIT CANCELLED
 
 A shard's lines are the accepted lines of its ranges (kind `plan`) or a list kept as a work object (a child).
 Children of kind `split` stand in for their parent, which writes no rows. Kinds `again` and `longer`

@@ -41,9 +41,7 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
 
 def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
     if stored.value.claims > context.settings.max_claims:
-        failure = Failure(
-            code="POISONED", message="Processing this upload crashed repeatedly; it was given up."
-        )
+        failure = Failure(code="POISONED", message="Processing this upload crashed repeatedly; it was given up.")
         end(context, stored, _S.FAILED, failure)
         return
     if stored.value.state is _S.RECEIVED:

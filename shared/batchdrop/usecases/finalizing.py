@@ -153,9 +153,7 @@ def _fail(context: Writing, stored: Stored[Job]) -> Stored[Job]:
     now = context.now()
     failure = Failure(code="POISONED", message="Writing the output crashed repeatedly; it was given up.")
     changes = {"failure": failure, "ended_at": now, "lease_until": None, "due_at": now, "claims": 0}
-    return context.store.change(
-        stored, lambda job: job.moved(_S.FAILED, now, **changes), fence=stored.value.fence
-    )
+    return context.store.change(stored, lambda job: job.moved(_S.FAILED, now, **changes), fence=stored.value.fence)
 
 
 def _counts(job: Job, parts: list[Part]) -> Counts:
@@ -185,9 +183,7 @@ def _write_parts(
     return _keep(context, stored, parts, len(ranges), pause=False)
 
 
-def _keep(
-    context: Writing, stored: Stored[Job], parts: list[Part], next_range: int, *, pause: bool
-) -> Stored[Job]:
+def _keep(context: Writing, stored: Stored[Job], parts: list[Part], next_range: int, *, pause: bool) -> Stored[Job]:
     """Save which parts exist; the list is a work object, the record names it."""
     job, now = stored.value, context.now()
     lists = job.finalizing.lists
@@ -218,9 +214,7 @@ def _segments_by_range(shards: list[Shard]) -> dict[int, list[tuple[Shard, Segme
     return found
 
 
-def _range_parts(
-    context: Writing, job: Job, plan: RangePlan, segments: list[tuple[Shard, Segment]]
-) -> list[Part]:
+def _range_parts(context: Writing, job: Job, plan: RangePlan, segments: list[tuple[Shard, Segment]]) -> list[Part]:
     if len(segments) == 1 and segments[0][0].kind is ShardKind.PLAN:
         segment = segments[0][1]
         files = (("results", segment.results), ("errors", segment.errors))
@@ -307,15 +301,11 @@ def _rejections(context: Writing, job: Job, ranges: list[RangePlan]) -> Part | N
     finally:
         rows.abort()
     assert info is not None
-    return Part(
-        "rejections", name, rows.rows, info.size, info.crc32c, ranges[0].first_line, ranges[-1].last_line
-    )
+    return Part("rejections", name, rows.rows, info.size, info.crc32c, ranges[0].first_line, ranges[-1].last_line)
 
 
 def _create(context: Writing, name: str, data: bytes) -> ObjectInfo:
-    with context.objects.create(
-        context.settings.output_bucket, name, content_type="application/json"
-    ) as writer:
+    with context.objects.create(context.settings.output_bucket, name, content_type="application/json") as writer:
         writer.write(data)
         return writer.close()
 
@@ -337,9 +327,7 @@ def _publish(context: Writing, stored: Stored[Job]) -> None:
         )
     if not stored.value.cleaned:
         clean(context, stored.value)
-        context.store.change(
-            stored, lambda job: None if job.cleaned else job.with_(cleaned=True, due_at=None)
-        )
+        context.store.change(stored, lambda job: None if job.cleaned else job.with_(cleaned=True, due_at=None))
 
 
 def clean(context: Writing, job: Job) -> None:

@@ -138,9 +138,7 @@ def release_job(context: Receiving, stored: Stored[Job], error: BatchdropError) 
 def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInfo | None) -> Job:
     now = context.now()
     metadata = dict(info.metadata) if info else {}
-    labels = {
-        key.removeprefix("label-"): value for key, value in metadata.items() if key.startswith("label-")
-    }
+    labels = {key.removeprefix("label-"): value for key, value in metadata.items() if key.startswith("label-")}
     folder, slash, _ = upload.name.partition("/")
     team = labels.get(_TEAM_LABEL) or (folder if slash else "")
     source = Source(

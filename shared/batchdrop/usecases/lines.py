@@ -89,9 +89,7 @@ def _wanted(context: Any_, shard: Shard) -> frozenset[int] | None:
     return frozenset(number for entry in lists for number in entry.get(shard.list_key, ()))
 
 
-def _raw_lines(
-    context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None
-) -> Iterator[tuple[int, bytes]]:
+def _raw_lines(context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None) -> Iterator[tuple[int, bytes]]:
     """Yield (number, bytes) of the accepted lines of a range, only the wanted ones if any are named."""
     if wanted is not None and not any(plan.first_line <= n <= plan.last_line for n in wanted):
         return

@@ -74,9 +74,7 @@ class Pass:
             settings.shard_bytes,
             tokens,
         )
-        self.cutter = Cutter(
-            limits, ranges=cursor.ranges, shards=cursor.shards, line=self.line, offset=self.offset
-        )
+        self.cutter = Cutter(limits, ranges=cursor.ranges, shards=cursor.shards, line=self.line, offset=self.offset)
 
     def run(self, chunks: Iterator[bytes]) -> bool:
         """Examine lines until they end (True) or the time is over at a range's end (False)."""

@@ -118,9 +118,7 @@ def end_shard(context: Polling, stored: Stored[Shard], batch: Batch | None) -> N
     def ended(shard: Shard) -> Shard | None:
         if shard.state is not ShardState.SUBMITTED:
             return None
-        return shard.moved(
-            ShardState.ENDED, now, batch=_ref(shard, batch), due_at=now + WAKE_AGAIN, **_why(shard)
-        )
+        return shard.moved(ShardState.ENDED, now, batch=_ref(shard, batch), due_at=now + WAKE_AGAIN, **_why(shard))
 
     def _why(shard: Shard) -> dict[str, Failure]:
         stop = shard.stop

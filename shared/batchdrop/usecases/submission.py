@@ -165,9 +165,7 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
         adopt(context, stored, batch, ())
 
 
-def adopt(
-    context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]
-) -> Stored[Shard]:
+def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
     """Record the batch as the shard's own; the first recorded adoption is final."""
     ref = BatchRef(
         name=batch.name,

@@ -1,0 +1,71 @@
+"""What a person sees while a job runs: a line that moves on a terminal, a line per change in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from batchdrop.core import queries
+from batchdrop.core.jobs import Job
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.shards import Shard
+from batchdrop.usecases.context import Context
+
+LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A job and its shards at one moment."""
+
+    job: Job
+    shards: tuple[Shard, ...]
+
+    def line(self) -> str:
+        """Say where the job is, in one line."""
+        job = self.job
+        states = Counter(shard.state.value for shard in self.shards)
+        shown = "  ".join(f"{state} {count}" for state, count in sorted(states.items()))
+        counts = job.plan.counts
+        planned = f"  {counts.lines:,} lines, {job.plan.requests:,} requests" if job.plan.step else ""
+        return f"{job.state.value:<10}{planned}  {shown}".rstrip()
+
+
+def follow(context: Context[CommonSettings], job_id: str, timeout_seconds: float) -> View:
+    """Show a job's progress until its completion is published; return the last view.
+
+    Raises:
+        TimeoutError: The job has not ended in time.
+    """
+    started = time.monotonic()
+    terminal = sys.stdout.isatty()
+    shown = ""
+    while time.monotonic() - started < timeout_seconds:
+        view = look(context, job_id)
+        if view is not None:
+            line = view.line()
+            if terminal or line != shown:
+                _show(f"{time.monotonic() - started:7.1f} s  {line}", terminal)
+                shown = line
+            if view.job.state.terminal and view.job.published:
+                if terminal:
+                    sys.stdout.write("\n")
+                return view
+        time.sleep(LOOK_SECONDS)
+    raise TimeoutError(f"job {job_id} did not end within {timeout_seconds:.0f} s")
+
+
+def look(context: Context[CommonSettings], job_id: str) -> View | None:
+    """Read a job and its shards."""
+    stored = context.store.job(job_id)
+    if stored is None:
+        return None
+    shards = context.store.shards(queries.shards_of(job_id))
+    return View(stored.value, tuple(entry.value for entry in shards))
+
+
+def _show(text: str, terminal: bool) -> None:
+    sys.stdout.write(f"\r\x1b[2K{text}" if terminal else f"{text}\n")
+    sys.stdout.flush()
