@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from infra.local.gemini.requests import Request, number, plain
+from infra.local.gemini.requests import Request, either, number, plain
 
 TEXTS: Final = (
     "Thank you for writing to us. We have checked your case and taken the next step; you will hear from us within two working days.",
@@ -50,7 +50,7 @@ def prompt_tokens(request: Request) -> tuple[int, int]:
     for part in request.parts():
         if part.text:
             text += tokens(part.text)
-        elif part.inlineData or part.inline_data or part.fileData or part.file_data:
+        elif either(part.inlineData, part.inline_data) or either(part.fileData, part.file_data):
             media += MEDIA_TOKENS
     return text, media
 
@@ -58,10 +58,10 @@ def prompt_tokens(request: Request) -> tuple[int, int]:
 def answer_text(request: Request, digest: int, text: str) -> str:
     """Return the text of the answer."""
     config = request.config
-    schema = config.responseJsonSchema or config.response_json_schema
-    schema = schema or config.responseSchema or config.response_schema
+    schema = either(config.responseJsonSchema, config.response_json_schema)
+    schema = schema or either(config.responseSchema, config.response_schema)
     if schema is not None:
-        value = conforming(_schema(bytes(schema)), text, digest)
+        value = conforming(_schema(schema), text, digest)
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     mime = config.responseMimeType or config.response_mime_type
     if mime == "application/json":
@@ -187,7 +187,7 @@ def wants_image(request: Request, model: str) -> bool:
 
 def thought_tokens(request: Request, digest: int) -> int:
     """Count the tokens of thoughts: none unless a thinking configuration asks for them."""
-    config: dict[str, Any] | None = plain(request.config.thinkingConfig or request.config.thinking_config)
+    config: dict[str, Any] | None = plain(either(request.config.thinkingConfig, request.config.thinking_config))
     if not config:
         return 0
     budget = config.get("thinkingBudget", config.get("thinking_budget", -1))

@@ -10,14 +10,18 @@ from typing import Any, Final
 import msgspec
 
 
+ABSENT: Final = msgspec.Raw(b"null")
+"""A Raw field cannot be optional otherwise (msgspec 0.22)."""
+
+
 class Part(msgspec.Struct):
     """A part of a content."""
 
     text: str | None = None
-    inlineData: msgspec.Raw | None = None
-    inline_data: msgspec.Raw | None = None
-    fileData: msgspec.Raw | None = None
-    file_data: msgspec.Raw | None = None
+    inlineData: msgspec.Raw = ABSENT
+    inline_data: msgspec.Raw = ABSENT
+    fileData: msgspec.Raw = ABSENT
+    file_data: msgspec.Raw = ABSENT
 
 
 class Content(msgspec.Struct):
@@ -33,16 +37,16 @@ class Config(msgspec.Struct):
     max_output_tokens: int | str | None = None
     responseMimeType: str | None = None
     response_mime_type: str | None = None
-    responseSchema: msgspec.Raw | None = None
-    response_schema: msgspec.Raw | None = None
-    responseJsonSchema: msgspec.Raw | None = None
-    response_json_schema: msgspec.Raw | None = None
+    responseSchema: msgspec.Raw = ABSENT
+    response_schema: msgspec.Raw = ABSENT
+    responseJsonSchema: msgspec.Raw = ABSENT
+    response_json_schema: msgspec.Raw = ABSENT
     responseModalities: list[str] | None = None
     response_modalities: list[str] | None = None
-    thinkingConfig: msgspec.Raw | None = None
-    thinking_config: msgspec.Raw | None = None
-    imageConfig: msgspec.Raw | None = None
-    image_config: msgspec.Raw | None = None
+    thinkingConfig: msgspec.Raw = ABSENT
+    thinking_config: msgspec.Raw = ABSENT
+    imageConfig: msgspec.Raw = ABSENT
+    image_config: msgspec.Raw = ABSENT
     candidateCount: int | None = None
 
 
@@ -109,6 +113,14 @@ def number(value: int | str | None) -> int | None:
     return None if value is None else int(value)
 
 
-def plain(raw: msgspec.Raw | None) -> Any:
-    """Decode a part that was kept raw."""
+def either(camel: msgspec.Raw, snake: msgspec.Raw) -> bytes | None:
+    """Return a field in whichever spelling it came, as JSON; None when it is absent or null."""
+    for raw in (bytes(camel), bytes(snake)):
+        if raw != b"null":
+            return raw
+    return None
+
+
+def plain(raw: bytes | None) -> Any:
+    """Decode a field that was kept raw."""
     return None if raw is None else msgspec.json.decode(raw)

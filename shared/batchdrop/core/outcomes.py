@@ -73,6 +73,10 @@ GRPC_NAMES: Final = {
 _PASSING: Final = frozenset({4, 8, 10, 13, 14})
 
 
+_ABSENT: Final = msgspec.Raw(b"null")
+"""A field that is not there, or null; a Raw field cannot be optional otherwise (msgspec 0.22)."""
+
+
 class _Status(msgspec.Struct, frozen=True):
     code: int = 2
     message: str = ""
@@ -82,18 +86,18 @@ class ResultLine(msgspec.Struct, frozen=True):
     """The outer shape of a result line: whose it is, and the two things it can hold."""
 
     key: str | int | None = None
-    response: msgspec.Raw | None = None
+    response: msgspec.Raw = _ABSENT
     error: _Status | None = None
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel"):
-    text: msgspec.Raw | None = None
+    text: msgspec.Raw = _ABSENT
     thought: bool = False
-    inline_data: msgspec.Raw | None = None
-    function_call: msgspec.Raw | None = None
-    executable_code: msgspec.Raw | None = None
-    code_execution_result: msgspec.Raw | None = None
-    file_data: msgspec.Raw | None = None
+    inline_data: msgspec.Raw = _ABSENT
+    function_call: msgspec.Raw = _ABSENT
+    executable_code: msgspec.Raw = _ABSENT
+    code_execution_result: msgspec.Raw = _ABSENT
+    file_data: msgspec.Raw = _ABSENT
 
 
 class _Content(msgspec.Struct, frozen=True):
@@ -112,9 +116,9 @@ class _Feedback(msgspec.Struct, frozen=True, rename="camel"):
 class _Response(msgspec.Struct, frozen=True, rename="camel"):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
-    usage_metadata: msgspec.Raw | None = None
+    usage_metadata: msgspec.Raw = _ABSENT
     model_version: str | None = None
-    embedding: msgspec.Raw | None = None
+    embedding: msgspec.Raw = _ABSENT
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -151,15 +155,15 @@ def classify(result: ResultLine, *, wants_json: bool) -> Answer:
     """Return what became of a request; total over every line the provider may write."""
     if result.error is not None:
         return _failed(result.error, result.response)
-    if result.response is None:
+    raw = _written(result.response)
+    if raw is None:
         return Answer(Outcome.ERROR, "NO_RESPONSE", "The provider's line holds neither a response nor an error.")
     try:
-        response = _decode_response(result.response)
+        response = _decode_response(raw)
         answer = _judge(response, wants_json)
     except (msgspec.DecodeError, RecursionError):
         return Answer(Outcome.ERROR, "RESPONSE_UNREADABLE", "The provider's response has an unknown shape.")
-    raw = bytes(result.response)
-    usage = None if response.usage_metadata is None else bytes(response.usage_metadata)
+    usage = _written(response.usage_metadata)
     return msgspec.structs.replace(answer, usage=usage, model=response.model_version, response=raw)
 
 
@@ -179,19 +183,25 @@ def redo_kind(answer: Answer, kind: ShardKind, round: int, max_rounds: int) -> S
     return ShardKind.AGAIN if answer.passing else None
 
 
-def _failed(status: _Status, response: msgspec.Raw | None) -> Answer:
+def _written(raw: msgspec.Raw) -> bytes | None:
+    """Return a field as the provider wrote it, None when it is absent or null."""
+    data = bytes(raw)
+    return None if data == b"null" else data
+
+
+def _failed(status: _Status, response: msgspec.Raw) -> Answer:
     name = GRPC_NAMES.get(status.code, "UNKNOWN")
     return Answer(
         Outcome.ERROR,
         f"PROVIDER_{name}",
         status.message,
-        response=None if response is None else bytes(response),
+        response=_written(response),
         passing=status.code in _PASSING,
     )
 
 
 def _judge(response: _Response, wants_json: bool) -> Answer:
-    if response.embedding is not None:
+    if _written(response.embedding) is not None:
         return Answer(Outcome.ANSWERED)
     if not response.candidates:
         reason = response.prompt_feedback.block_reason if response.prompt_feedback else None
@@ -202,7 +212,7 @@ def _judge(response: _Response, wants_json: bool) -> Answer:
     reason = candidate.finish_reason
     parts = (candidate.content.parts if candidate.content else None) or []
     text = _text(parts)
-    has_files = any(part.inline_data is not None for part in parts)
+    has_files = any(_written(part.inline_data) is not None for part in parts)
     if reason in _BLOCKED:
         return Answer(Outcome.BLOCKED, f"ANSWER_{reason}", "The provider's filter stopped the answer.", reason)
     if reason == "MAX_TOKENS":
@@ -219,20 +229,16 @@ def _judge(response: _Response, wants_json: bool) -> Answer:
 def _holds_something(part: _Part) -> bool:
     if part.thought:
         return False
-    if part.text is not None:
-        return bytes(part.text) != b'""'
-    return (
-        part.inline_data is not None
-        or part.function_call is not None
-        or part.executable_code is not None
-        or part.code_execution_result is not None
-        or part.file_data is not None
-    )
+    text = _written(part.text)
+    if text is not None:
+        return text != b'""'
+    fields = (part.inline_data, part.function_call, part.executable_code, part.code_execution_result, part.file_data)
+    return any(_written(field) is not None for field in fields)
 
 
 def _text(parts: list[_Part]) -> bytes | None:
     """Return the answer's text as a JSON string, as written when it is one part."""
-    texts = [bytes(part.text) for part in parts if part.text is not None and not part.thought]
+    texts = [text for part in parts if not part.thought and (text := _written(part.text)) is not None]
     if not texts:
         return None
     return texts[0] if len(texts) == 1 else _encode("".join(map(_decode_text, texts)))
