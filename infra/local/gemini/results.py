@@ -18,6 +18,7 @@ from infra.local.gemini.requests import Request, decode_line, decode_request
 
 CHUNK: Final = 1 << 20
 _FATE: Final = re.compile(rb"\[\[emulate:([a-z-]+)(?:=(\d+))?\]\]")
+_MARKER: Final = re.compile(r"\[\[emulate:[^\]]*\]\]")
 _encode: Final = msgspec.json.encode
 DEFAULT_TRUNCATE: Final = 500
 MESSAGES: Final = {3: "Request contains an invalid argument.", 4: "Deadline expired before operation could complete."}
@@ -132,11 +133,11 @@ class Rows:
         return self._text(request, value, fate, argument, prompt)
 
     def _text(self, request: Request, value: int, fate: str, argument: int, prompt: tuple[int, int, int]) -> bytes:
-        text = answers.answer_text(request, value, request.user_text())
+        text = answers.answer_text(request, value, _MARKER.sub("", request.user_text()))
         if fate == "invalid":
             text = "Sure! Here is the JSON you asked for: {"
         if fate == "truncate":
-            text = (text + " ") * ((argument or DEFAULT_TRUNCATE) * 4 // len(text) + 1)
+            text = text.rjust((argument or DEFAULT_TRUNCATE) * 4)
         limit, count, reason = answers.output_limit(request), answers.tokens(text), b"STOP"
         if limit is not None and count > limit:
             text, count, reason = text[: limit * 4], limit, b"MAX_TOKENS"

@@ -10,17 +10,9 @@ from typing import Any
 
 import msgspec
 
-from batchdrop.ports import BatchKind
+from batchdrop.core.validation import Checked, check_line
 
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A line that can be sent."""
-
-    kind: BatchKind
-    key: bytes
-    """The user's key as JSON, `null` when there is none."""
-    tokens: int
+Accepted = Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +55,14 @@ DEFAULT_OUTPUT_TOKENS = 8192
 
 
 def examine(dialect: str, raw: bytes, model: str) -> Accepted | Rejected:
-    """Return what a line asks for, or everything its sender needs to mend it. Total: it never raises."""
-    try:
-        envelope = _decode_envelope(raw)
-        request = bytes(_decode_raw(raw).request)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Rejected(b"null", "NOT_JSON", "", "The line is not a request.", "")
-    return Accepted(BatchKind.GENERATE, bytes(envelope.key), max(len(request) // 4, 1))
+    """Return what a line asks for, or what is wrong with it first. Total: it never raises."""
+    found = check_line(raw, model)
+    if isinstance(found, Checked):
+        return found
+    key, problems = found
+    first = problems[0]
+    more = f" ({len(problems) - 1} more problems in this line.)" if len(problems) > 1 else ""
+    return Rejected(key, first.code, first.pointer, first.message + more, first.advice())
 
 
 def identify(dialect: str, raw: bytes) -> tuple[bytes, bool]:

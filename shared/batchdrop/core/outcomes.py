@@ -161,7 +161,7 @@ def classify(result: ResultLine, *, wants_json: bool) -> Answer:
     try:
         response = _decode_response(raw)
         answer = _judge(response, wants_json)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Answer(Outcome.ERROR, "RESPONSE_UNREADABLE", "The provider's response has an unknown shape.")
     usage = _written(response.usage_metadata)
     return msgspec.structs.replace(answer, usage=usage, model=response.model_version, response=raw)
@@ -247,6 +247,6 @@ def _text(parts: list[_Part]) -> bytes | None:
 def _is_json(text: bytes) -> bool:
     try:
         msgspec.json.decode(_decode_text(text))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
