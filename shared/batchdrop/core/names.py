@@ -69,9 +69,9 @@ def source(job: str) -> str:
     return f"{job}/source"
 
 
-def records(job: str) -> str:
+def records(job: str, fence: int) -> str:
     """Work object: the upload as JSON lines, when it was not plain JSONL."""
-    return f"{job}/records.jsonl"
+    return f"{job}/records.{fence}.jsonl"
 
 
 def plan_part(job: str, step: int, fence: int) -> str:

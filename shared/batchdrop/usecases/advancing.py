@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from batchdrop.core import queries
 from batchdrop.core.errors import BatchdropError, LeaseLostError
 from batchdrop.core.jobs import Job, JobState
 from batchdrop.core.logs import log
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.shards import Shard
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
@@ -14,7 +18,10 @@ from batchdrop.usecases.intake import end, release_job, snapshot
 from batchdrop.usecases.planning import plan, spawn
 
 _S = JobState
-STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.RUNNING})
+STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})
+CANCEL = "cancel"
+STOP_AGAIN = timedelta(minutes=1)
+"""A shard may name children while its siblings are told to stop; so they are told again."""
 
 
 def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
@@ -28,7 +35,11 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
         if not job.published:
             context.wake(Topic.BATCHES_FINISHED, job_id)
         return
-    if job.state not in STATES or (job.state is _S.RUNNING and job.spawned):
+    if job.state is _S.RUNNING and job.spawned:
+        if job.wanted == CANCEL:
+            _stop_shards(context, stored)
+        return
+    if job.state not in STATES:
         return
     stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
     try:
@@ -44,6 +55,10 @@ def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
         failure = Failure(code="POISONED", message="Processing this upload crashed repeatedly; it was given up.")
         end(context, stored, _S.FAILED, failure)
         return
+    if stored.value.wanted == CANCEL and stored.value.state is not _S.RUNNING:
+        end(context, stored, _S.CANCELLED, None)
+        context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
+        return
     if stored.value.state is _S.RECEIVED:
         stored = snapshot(context, stored)
     if stored.value.state is _S.PLANNING:
@@ -52,3 +67,20 @@ def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
         spawn(context, stored)
     elif stored.value.state.terminal:
         context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
+
+
+def _stop_shards(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
+    """Tell every open shard of a cancelled job to stop; what is at the provider, `poll` cancels."""
+    now = context.now()
+    stop = Failure(code="CANCELLED", message="The job was cancelled before this line was answered.")
+
+    def stopped(shard: Shard) -> Shard | None:
+        if shard.state.terminal or shard.stop is not None:
+            return None
+        due_at = shard.due_at if shard.leased(now) else now
+        return shard.with_(stop=stop, due_at=due_at, updated_at=now)
+
+    for entry in context.store.shards(queries.shards_of(stored.value.job_id)):
+        context.store.change(entry, stopped)
+    context.store.change(stored, lambda job: job.with_(due_at=now + STOP_AGAIN) if not job.state.terminal else None)
+    context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)

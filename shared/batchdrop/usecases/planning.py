@@ -18,6 +18,7 @@ from typing import Any
 
 from batchdrop.core import names
 from batchdrop.core.dialect import Rejected, examine, render
+from batchdrop.core.errors import PermanentError
 from batchdrop.core.jobs import Counts, Job, JobState, PlanCursor
 from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
@@ -34,6 +35,8 @@ from batchdrop.core.records import Failure
 from batchdrop.core.rows import rejection_row
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.shards import Shard, ShardState
+from batchdrop.core.sniffing import GZIP, SNIFFED_BYTES, gunzip, not_jsonl
+from batchdrop.core.validation.codes import FIXES, Code
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
@@ -94,8 +97,8 @@ class Pass:
 
     def _line(self, raw: bytes | None) -> None:
         if raw is None:
-            limit_bytes = self.context.settings.max_line_bytes
-            self._reject(too_long(limit_bytes))
+            most = self.context.settings.max_line_bytes
+            self._reject(_rejected(b"null", Code.LINE_TOO_LONG, "", f"The line is longer than {most} bytes."))
             return
         if self.line == 1 and raw.startswith(b"\xef\xbb\xbf"):
             raw = raw[3:]
@@ -107,7 +110,8 @@ class Pass:
             self._reject(found)
             return
         if found.kind.value != (self.batch_kind or found.kind.value):
-            self._reject(mixed_kinds(found.key))
+            message = "The upload mixes embedding requests with generation requests."
+            self._reject(_rejected(found.key, Code.MIXED_KINDS, "/request", message))
             return
         self.batch_kind = found.kind.value
         line = render(self.job.dialect, raw, self.line, longer=False)
@@ -192,16 +196,19 @@ class Pass:
 
 def plan(context: Planning, stored: Stored[Job]) -> None:
     """Plan the job as far as the time allows; its change to RUNNING is the commit point."""
-    job, fence = stored.value, stored.value.fence
-    failure = _whole_file(context, job)
+    failure = _whole_file(context, stored.value)
+    if failure is None and stored.value.plan.step == 0:
+        try:
+            stored = _as_records(context, stored)
+        except PermanentError as error:
+            failure = Failure(code=error.code, message=error.sentence, fix="Compress the file again, or not at all.")
+        failure = failure or not_jsonl(_head(context, stored.value))
     if failure is not None:
-        _reject_job(context, stored, job.plan, failure)
+        _reject_job(context, stored, stored.value.plan, failure)
         return
-    step = Pass(context, job, fence)
-    name = names.source(job.job_id)
-    bucket, generation = context.settings.work_bucket, job.snapshot_generation
-    chunks = context.objects.read(bucket, name, generation=generation, start=job.plan.offset)
-    finished = step.run(chunks)
+    job = stored.value
+    step = Pass(context, job, job.fence)
+    finished = step.run(_records(context, job, job.plan.offset))
     cursor = step.cursor()
     if not finished:
         _continue(context, stored, cursor)
@@ -216,6 +223,33 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     stored = _save(context, stored, JobState.RUNNING, **running)
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
     spawn(context, stored)
+
+
+def _as_records(context: Planning, stored: Stored[Job]) -> Stored[Job]:
+    """Undo gzip into a work object, so that later steps know only lines and byte ranges."""
+    job = stored.value
+    if job.records_object or not _head(context, job).startswith(GZIP):
+        return stored
+    settings = context.settings
+    packed = _records(context, job, 0)
+    plain = gunzip(packed, max_bytes=settings.max_upload_bytes, max_ratio=settings.max_gzip_ratio)
+    info = work.put(context, names.records(job.job_id, job.fence), plain)
+    now = context.now()
+    return context.store.change(
+        stored, lambda job: job.with_(records_object=info.name, updated_at=now), fence=job.fence
+    )
+
+
+def _head(context: Planning, job: Job) -> bytes:
+    return b"".join(_records(context, job, 0, SNIFFED_BYTES))
+
+
+def _records(context: Planning, job: Job, start: int, end: int | None = None) -> Iterator[bytes]:
+    bucket = context.settings.work_bucket
+    if job.records_object:
+        return context.objects.read(bucket, job.records_object, start=start, end=end)
+    name, generation = names.source(job.job_id), job.snapshot_generation
+    return context.objects.read(bucket, name, generation=generation, start=start, end=end)
 
 
 def spawn(context: Planning, stored: Stored[Job]) -> None:
@@ -260,26 +294,8 @@ def _shard(context: Planning, job: Job, entry: ShardPlan) -> Shard:
     )
 
 
-def too_long(limit_bytes: int) -> Rejected:
-    """The rejection of a line over the limit."""
-    return Rejected(
-        b"null",
-        "LINE_TOO_LONG",
-        "",
-        f"The line is longer than {limit_bytes} bytes.",
-        "Put large media in files and refer to them by fileData.",
-    )
-
-
-def mixed_kinds(key: bytes) -> Rejected:
-    """The rejection of an embedding request among generation requests, or the other way round."""
-    return Rejected(
-        key,
-        "MIXED_KINDS",
-        "/request",
-        "The upload mixes embedding requests with generation requests.",
-        "Upload them as two files.",
-    )
+def _rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:
+    return Rejected(key, code, pointer, message, FIXES[code])
 
 
 def _whole_file(context: Planning, job: Job) -> Failure | None:
@@ -296,7 +312,9 @@ def _whole_file(context: Planning, job: Job) -> Failure | None:
         )
     allowed = context.settings.allowed_models()
     if allowed and job.model not in allowed:
-        return _unknown_model(f"This stack does not allow the model {job.model}.")
+        return _unknown_model("This stack does not allow the model.")
+    if not context.provider.knows_model(job.model):
+        return _unknown_model("The provider does not know the model.")
     return None
 
 
