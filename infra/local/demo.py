@@ -58,7 +58,7 @@ def main() -> int:
         view = _run(stack, source, arguments.model, arguments.live)
         ok = summarize(stack.context, view, source, ready - started)
         _print_memory(stack)
-    print(f"manifest: {_manifest_path(root, arguments.stack, view)}")
+    print(f"manifest: {_manifest_path(root, view)}")
     return 0 if ok else 1
 
 
@@ -167,9 +167,9 @@ def _rows(context: Context[CommonSettings], bucket: str, name: str) -> Iterator[
         yield json.loads(rest)
 
 
-def _manifest_path(root: Path, stack: str, view: View) -> str:
+def _manifest_path(root: Path, view: View) -> str:
     manifest = view.job.manifest or "none"
-    return str(root / "buckets" / manifest) if stack == "embedded" else f"gs://{manifest}"
+    return str(root / "buckets" / manifest)
 
 
 def _print_memory(stack: Stack) -> None:

@@ -88,9 +88,9 @@ def embedded(options: Options) -> Generator[Stack]:
     logs = root / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as running:
-        gemini_url, pid = _gemini(running, options)
-        variables = _variables(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}
-        _export(running, variables)
+        gemini_url, pid = gemini_process(running, options)
+        variables = variables_of(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}
+        export(running, variables)
         context = build(load(CommonSettings))
         functions = running.enter_context(Functions(options.functions_port))
         routes = {topic: f"{functions.url}/{name}/" for topic, name in ROUTES.items()}
@@ -98,25 +98,28 @@ def embedded(options: Options) -> Generator[Stack]:
         running.enter_context(Scheduler(f"{functions.url}/poll/", options.tick_seconds))
         folder = root / "input"
         stack = Stack(context, variables, functions.url, gemini_url, pid, folder, notifies=False)
-        running.enter_context(_dropping(stack, root))
+        running.enter_context(dropping(stack, root))
         yield stack
 
 
-def _dropping(stack: Stack, root: Path) -> DropFolder:
+def dropping(stack: Stack, root: Path) -> DropFolder:
+    """Return the watched input folder of a stack."""
+
     def upload(path: Path, name: str) -> None:
         stack.upload(path, name)
 
     return DropFolder(stack.input_folder, root / "state" / "uploaded.json", upload)
 
 
-def _variables(options: Options, gemini_url: str | None) -> dict[str, str]:
+def variables_of(options: Options, gemini_url: str | None) -> dict[str, str]:
+    """Return the variables every stack sets."""
     found = dict(options.settings)
     if gemini_url is not None:
         found |= {"BATCHDROP_GEMINI_BASE_URL": gemini_url, "GEMINI_API_KEY": "emulator"}
     return found
 
 
-def _export(running: ExitStack, variables: Mapping[str, str]) -> None:
+def export(running: ExitStack, variables: Mapping[str, str]) -> None:
     """Set environment variables until the stack stops: the functions read them as in the cloud."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
@@ -131,7 +134,7 @@ def _export(running: ExitStack, variables: Mapping[str, str]) -> None:
     running.callback(restore)
 
 
-def _gemini(running: ExitStack, options: Options) -> tuple[str | None, int | None]:
+def gemini_process(running: ExitStack, options: Options) -> tuple[str | None, int | None]:
     """Start the Gemini emulator as a process of its own, unless the real API is wanted."""
     if options.live:
         return None, None

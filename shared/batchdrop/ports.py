@@ -130,6 +130,8 @@ class Document:
     write_id: str
     index: Mapping[str, IndexValue]
     data: Json
+    token: object = field(default=None, compare=False)
+    """What the store itself needs to recognise this version."""
 
 
 @dataclass(frozen=True, slots=True)

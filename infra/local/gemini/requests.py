@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-
 ABSENT: Final = msgspec.Raw(b"null")
 """A Raw field cannot be optional otherwise (msgspec 0.22)."""
 

@@ -31,6 +31,9 @@ from batchdrop.core.limits import MIB
 from batchdrop.ports import ObjectInfo, ObjectPage
 
 BUSY_SECONDS = 30.0
+ANY = -1
+"""In a draft: no precondition."""
+LINK_TRIES = 20
 MAX_COMPONENT_BYTES = 200
 """Most file systems allow 255 bytes."""
 
@@ -141,15 +144,13 @@ class DirectoryObjects:
         """Make a written file visible if the precondition in `draft.generation` holds; the writer's last step.
 
         Raises:
-            ObjectExistsError: It does not hold, and what is there has other bytes.
+            ObjectExistsError: It does not hold.
         """
         with contextlib.ExitStack() as undo:
             undo.callback(written.unlink, missing_ok=True)
             with self._transaction() as index:
                 found = self._find(draft.bucket, draft.name)
-                if (found[0].generation if found else 0) != draft.generation:
-                    if found and (found[0].size, found[0].crc32c) == (draft.size, draft.crc32c):
-                        return found[0]
+                if draft.generation not in (ANY, found[0].generation if found else 0):
                     raise ObjectExistsError("the object exists in another generation")
                 generation = self._next_generation(index)
                 file = self._place(written, draft, generation)
@@ -173,20 +174,20 @@ class DirectoryObjects:
         return info if info is not None and info.generation == generation else _with_generation(draft, generation)
 
     def _place(self, written: Path, draft: ObjectInfo, generation: int) -> str:
-        """Move a file to its readable place, or beside it when that is taken; return the place."""
+        """Link a file to its readable place, or beside it when that is taken; return the place."""
         parts = [_component(part) for part in draft.name.split("/")]
-        for name in (parts[-1], f"{parts[-1]}~{generation}"):
-            place = Path(draft.bucket, *parts[:-1], name)
-            try:
-                (self._root / place).parent.mkdir(parents=True, exist_ok=True)
-                os.link(written, self._root / place)
-            except (FileExistsError, NotADirectoryError):
-                continue
-            return str(place)
-        place = Path(draft.bucket, f"~{generation}")
-        (self._root / draft.bucket).mkdir(parents=True, exist_ok=True)
-        os.link(written, self._root / place)
-        return str(place)
+        readable = Path(draft.bucket, *parts)
+        for place in (readable, readable.with_name(f"{parts[-1]}~{generation}"), Path(draft.bucket, f"~{generation}")):
+            for _ in range(LINK_TRIES):
+                try:
+                    (self._root / place).parent.mkdir(parents=True, exist_ok=True)
+                    os.link(written, self._root / place)
+                except FileNotFoundError:
+                    continue  # a delete just removed the folder, empty as it was
+                except (FileExistsError, NotADirectoryError):
+                    break
+                return str(place)
+        raise TransientError("the object could not be placed", code="OBJECTS_BUSY")
 
     @contextmanager
     def _opened(self, bucket: str, name: str, generation: int | None) -> Generator[Any]:
@@ -277,7 +278,13 @@ class FileWriter:
             "",
             draft.metadata,
         )
-        return self._objects.publish(self._path, written)
+        try:
+            return self._objects.publish(self._path, written)
+        except ObjectExistsError:
+            there = self._objects.stat(draft.bucket, draft.name)
+            if there is None or (there.size, there.crc32c) != (written.size, written.crc32c):
+                raise
+            return there
 
     def abort(self) -> None:
         """Drop what was written; a no-op after `close`."""

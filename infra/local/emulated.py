@@ -1,0 +1,61 @@
+"""The stack on Google's Pub/Sub and Firestore emulators and a local Cloud Storage server.
+
+The functions run with the adapters of the cloud; only addresses differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+
+from batchdrop.adapters.pubsub import PubSubTopics
+from batchdrop.core.settings import CommonSettings, load
+from batchdrop.ports import ObjectInfo
+from batchdrop.wiring import build
+from infra.local import google_emulators
+from infra.local.functions import Functions
+from infra.local.gcs import GcsServer
+from infra.local.google_emulators import PROJECT
+from infra.local.notifying import notify
+from infra.local.pubsub_setup import set_up
+from infra.local.stack import ROUTES, Options, Stack, dropping, export, gemini_process, variables_of
+from infra.local.ticking import Scheduler
+
+PREFIX = "batchdrop"
+
+
+@contextmanager
+def emulated(options: Options) -> Generator[Stack]:
+    """Run the stack until the block ends.
+
+    Raises:
+        RuntimeError: An emulator is missing or did not start.
+    """
+    root = options.root
+    with ExitStack() as running:
+        gemini_url, pid = gemini_process(running, options)
+        google = running.enter_context(google_emulators.running(root / "logs"))
+        topics = PubSubTopics(PROJECT, PREFIX)
+        bucket = "input"
+
+        def announce(info: ObjectInfo) -> None:
+            if info.bucket == bucket:
+                notify(topics, info)
+
+        storage = running.enter_context(GcsServer(root / "buckets", on_finalize=announce))
+        variables = {
+            **variables_of(options, gemini_url),
+            **google.environment(),
+            "STORAGE_EMULATOR_HOST": storage.url,
+            "BATCHDROP_PROJECT": PROJECT,
+            "BATCHDROP_TOPIC_PREFIX": PREFIX,
+            "BATCHDROP_INPUT_BUCKET": bucket,
+        }
+        export(running, variables)
+        functions = running.enter_context(Functions(options.functions_port))
+        set_up(PROJECT, PREFIX, {topic: f"{functions.url}/{name}/" for topic, name in ROUTES.items()})
+        context = build(load(CommonSettings))
+        running.enter_context(Scheduler(f"{functions.url}/poll/", options.tick_seconds))
+        stack = Stack(context, variables, functions.url, gemini_url, pid, root / "input", notifies=True)
+        running.enter_context(dropping(stack, root))
+        yield stack
