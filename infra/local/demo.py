@@ -15,12 +15,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from batchdrop.core import names
+from batchdrop.core import logs, names
 from batchdrop.core.settings import CommonSettings
 from batchdrop.usecases.context import Context
 from infra.local.sample import write_sample
@@ -52,7 +52,7 @@ def main() -> int:
     log = root / "logs" / "functions.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with _logged(log), _stack(arguments.stack, options) as stack:
+    with _logged(log), open_stack(arguments.stack, options) as stack:
         ready = time.monotonic()
         print(f"stack      {arguments.stack}, ready in {ready - started:.1f} s; logs in {log.parent}")
         view = _run(stack, source, arguments.model, arguments.live)
@@ -74,7 +74,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _stack(name: str, options: Options) -> AbstractContextManager[Stack]:
+def open_stack(name: str, options: Options) -> AbstractContextManager[Stack]:
+    """Return the stack of that name, to be entered."""
     if name == "embedded":
         return embedded(options)
     from infra.local.emulated import emulated
@@ -83,10 +84,8 @@ def _stack(name: str, options: Options) -> AbstractContextManager[Stack]:
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def _logged(path: Path) -> Generator[None]:
     """Send the functions' log lines to a file; the summary keeps the terminal."""
-    from batchdrop.core import logs
-
     with path.open("a", buffering=1) as out, logs.to(out):
         yield
 
@@ -111,9 +110,8 @@ def summarize(context: Context[CommonSettings], view: View, source: Path, start_
     if job.failure:
         print(f"reason     {job.failure.code}: {job.failure.message} {job.failure.fix}")
     print(f"lines      {counts.lines:,} ({counts.blank} blank)")
-    print(
-        f"rows       {counts.results:,} results + {counts.errors:,} errors + {counts.rejections:,} rejections = {total:,}"
-    )
+    rows = f"{counts.results:,} results + {counts.errors:,} errors + {counts.rejections:,} rejections"
+    print(f"rows       {rows} = {total:,}")
     print(f"outcomes   {', '.join(f'{name} {count:,}' for name, count in counts.by_outcome.items())}")
     print(f"batches    {sum(1 for shard in view.shards if shard.batch.name)} in {1 + _rounds(view)} rounds")
     print(f"time       {_times(view, start_seconds)}")

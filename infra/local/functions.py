@@ -9,7 +9,7 @@ import logging
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import functions_framework
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -26,7 +26,7 @@ class Functions:
     def __init__(self, port: int = 0) -> None:
         """Load the functions' sources; settings are read at the first request."""
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        apps = {f"/{name}": _app(name) for name in NAMES}
+        apps: Any = {f"/{name}": _app(name) for name in NAMES}
         self._server = make_server(
             "127.0.0.1", port, DispatcherMiddleware(Response("not found", status=404), apps), threaded=True
         )

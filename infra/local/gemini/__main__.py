@@ -27,7 +27,7 @@ def main() -> int:
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         sys.stderr.write(f"--faults: {error}\n")
         return 2
-    models = tuple(filter(None, arguments.models.split(",")))
+    models = tuple(str(name) for name in arguments.models.split(",") if name)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with GeminiEmulator(data_dir=arguments.data, faults=faults, port=arguments.port, models=models) as gemini:
         print(f"gemini emulator: {gemini.url}", flush=True)

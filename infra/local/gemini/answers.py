@@ -3,6 +3,9 @@
 Token counts are characters / 4, rounded up; the total is the sum of the parts, cached tokens are inside the prompt's.
 """
 
+# JSON of any shape passes through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import base64
@@ -20,7 +23,7 @@ import msgspec
 from infra.local.gemini.requests import Request, either, number, plain
 
 TEXTS: Final = (
-    "Thank you for writing to us. We have checked your case and taken the next step; you will hear from us within two working days.",
+    "Thank you for writing to us. We have checked your case and taken the next step.",
     "We are sorry for the trouble. Your request has been passed to the team in charge, and we will confirm by e-mail.",
     "Good news: this can be solved quickly. Please follow the link we have just sent, then try once more.",
     "Thanks for the kind words! We have shared them with everyone here, and they made our day.",

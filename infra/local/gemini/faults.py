@@ -16,6 +16,9 @@ Requests can ask for a fate themselves, by a marker in their text:
     [[emulate:poison]]         the whole batch ends FAILED
 """
 
+# JSON of any shape passes through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from typing import Final

@@ -3,6 +3,9 @@
 proto-JSON allows camelCase and snake_case at every level, and the SDKs mix them.
 """
 
+# JSON of any shape passes through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from typing import Any, Final

@@ -1,5 +1,8 @@
 """Result lines, made while they are downloaded: the same bytes at every download, flat memory at any size."""
 
+# JSON of any shape passes through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import hashlib

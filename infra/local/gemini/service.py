@@ -5,6 +5,9 @@ A batch has no thread: its state follows from the clock, its creation and the fa
     created --pending_seconds--> PENDING --running_seconds--> RUNNING --> end_state   (48 h: EXPIRED)
 """
 
+# JSON of any shape passes through here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import base64
@@ -445,7 +448,7 @@ class Service:
     def _life(self, body: Body, now: float) -> Body:
         if "expireTime" in body or "expire_time" in body:
             text = str(body.get("expireTime") or body.get("expire_time"))
-            end = datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+            end = datetime.fromisoformat(text).timestamp()
         else:
             end = now + float(str(body.get("ttl", "3600s")).removesuffix("s"))
         return {"expireTime": stamp(end), "expires": end}

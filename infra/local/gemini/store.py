@@ -11,7 +11,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-KINDS = ("files", "batches", "caches")
+_ENTRIES = """
+CREATE TABLE IF NOT EXISTS entries (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, name TEXT, body TEXT, UNIQUE (kind, name)
+)"""
 
 
 class Store:
@@ -27,8 +30,7 @@ class Store:
         for statement in (
             "PRAGMA journal_mode=WAL",
             "PRAGMA synchronous=OFF",
-            "CREATE TABLE IF NOT EXISTS entries (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, name TEXT,"
-            " body TEXT, UNIQUE (kind, name))",
+            _ENTRIES,
             "CREATE TABLE IF NOT EXISTS once (digest BLOB PRIMARY KEY, batch TEXT)",
         ):
             self._database.execute(statement)

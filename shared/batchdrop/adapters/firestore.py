@@ -23,7 +23,7 @@ from batchdrop.core.queries import INDEXED
 from batchdrop.ports import Document, IndexValue, Json, Kind, Query
 
 if TYPE_CHECKING:
-    from google.cloud.firestore import Client, DocumentReference, DocumentSnapshot
+    from google.cloud.firestore import Client, DocumentReference
 
 TIMEOUT_SECONDS: Final = 30.0
 
@@ -46,7 +46,7 @@ class FirestoreRecords:
     def get(self, kind: Kind, id: str) -> Document | None:
         """Read one document, strongly consistent."""
         with _translated():
-            snapshot: DocumentSnapshot = self._reference(kind, id).get(timeout=TIMEOUT_SECONDS)
+            snapshot: Any = self._reference(kind, id).get(timeout=TIMEOUT_SECONDS)
         return _document(kind, snapshot) if snapshot.exists else None
 
     def create(self, kind: Kind, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
@@ -133,7 +133,7 @@ def _translated() -> Generator[None]:
         raise TransientError("Firestore could not be reached", code="RECORDS_UNAVAILABLE") from None
 
 
-def _document(kind: Kind, snapshot: DocumentSnapshot) -> Document:
+def _document(kind: Kind, snapshot: Any) -> Document:
     fields: dict[str, Any] = snapshot.to_dict() or {}
     index = {field: _plain(fields.get(field)) for field in INDEXED[kind]}
     version, write_id = int(fields["version"]), str(fields["write_id"])

@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from batchdrop.core.errors import ObjectExistsError, PermanentError, TransientError
 from batchdrop.core.limits import MIB
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
 
 CHUNK: Final = 8 * MIB
-TIMEOUT_SECONDS: Final = 60.0
+TIMEOUT_SECONDS: Final = 60
 
 
 class GcsObjects:
@@ -65,7 +65,7 @@ class GcsObjects:
                     start=offset,
                     end=min(offset + CHUNK, stop) - 1,
                     raw_download=True,
-                    checksum=None,
+                    checksum=cast("str", None),
                     timeout=TIMEOUT_SECONDS,
                 )
             yield data

@@ -1,4 +1,4 @@
-"""The two byte streams of the provider: a staging that is exactly as long as planned, a download that never ends early."""
+"""A staging that is exactly as long as planned."""
 
 from __future__ import annotations
 

@@ -27,19 +27,19 @@ _Mime = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$", ma
 
 
 class _Blob(msgspec.Struct, forbid_unknown_fields=True):
-    mimeType: _Mime  # noqa: N815
+    mimeType: _Mime
     data: str
 
 
 class _FileData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    fileUri: Annotated[str, msgspec.Meta(pattern=r"^(https|gs)://[^\s]+$", max_length=2048)]  # noqa: N815
-    mimeType: _Mime | None = None  # noqa: N815
+    fileUri: Annotated[str, msgspec.Meta(pattern=r"^(https|gs)://[^\s]+$", max_length=2048)]
+    mimeType: _Mime | None = None
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     text: str | None = None
-    inlineData: _Blob | None = None  # noqa: N815
-    fileData: _FileData | None = None  # noqa: N815
+    inlineData: _Blob | None = None
+    fileData: _FileData | None = None
 
 
 class _Content(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -49,28 +49,28 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 class _Config(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
-    topP: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # noqa: N815
-    topK: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None  # noqa: N815
-    candidateCount: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None  # noqa: N815
-    maxOutputTokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None  # noqa: N815
-    stopSequences: Annotated[list[str], msgspec.Meta(max_length=5)] | None = None  # noqa: N815
+    topP: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    topK: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    candidateCount: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
+    maxOutputTokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    stopSequences: Annotated[list[str], msgspec.Meta(max_length=5)] | None = None
     seed: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] | None = None
-    responseMimeType: Literal["text/plain", "application/json"] | None = None  # noqa: N815
-    responseSchema: msgspec.Raw = _ABSENT  # noqa: N815
-    responseJsonSchema: msgspec.Raw = _ABSENT  # noqa: N815
-    thinkingConfig: msgspec.Raw = _ABSENT  # noqa: N815
+    responseMimeType: Literal["text/plain", "application/json"] | None = None
+    responseSchema: msgspec.Raw = _ABSENT
+    responseJsonSchema: msgspec.Raw = _ABSENT
+    thinkingConfig: msgspec.Raw = _ABSENT
 
 
 class _Generate(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     contents: Annotated[list[_Content], msgspec.Meta(min_length=1)]
-    systemInstruction: _Content | None = None  # noqa: N815
-    generationConfig: _Config | None = None  # noqa: N815
-    safetySettings: msgspec.Raw = _ABSENT  # noqa: N815
+    systemInstruction: _Content | None = None
+    generationConfig: _Config | None = None
+    safetySettings: msgspec.Raw = _ABSENT
 
 
 class _Embed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     content: _Content
-    outputDimensionality: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None  # noqa: N815
+    outputDimensionality: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
 
 
 class _GenerateLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

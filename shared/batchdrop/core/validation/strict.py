@@ -103,7 +103,7 @@ def _depth(value: Any) -> int:
         item, depth = waiting.pop()
         deepest = max(deepest, depth)
         if isinstance(item, dict):
-            waiting += [(entry, depth + 1) for entry in item.values()]  # pyright: ignore
+            waiting += [(entry, depth + 1) for entry in item.values()]  # pyright: ignore[reportUnknownVariableType]
         elif isinstance(item, list):
-            waiting += [(entry, depth + 1) for entry in item]  # pyright: ignore
+            waiting += [(entry, depth + 1) for entry in item]  # pyright: ignore[reportUnknownVariableType]
     return deepest
