@@ -113,12 +113,13 @@ class GeminiProvider:
             ) from None
         if not job.name:
             raise UnknownOutcomeError("the create call was answered without a name", code="CREATE_NAMELESS")
+        state = _state(job.state.value if job.state else "")
         return Batch(
             name=job.name,
             display_name=display_name,
             model=model,
-            state=BatchState.PENDING,
-            raw_state=job.state.value if job.state else "",
+            state=state,
+            raw_state="" if state is BatchState.UNKNOWN else f"BATCH_STATE_{state}",
             created_at=job.create_time or datetime.now(UTC),
         )
 
@@ -312,12 +313,11 @@ def _batch(operation: dict[str, Any]) -> Batch:
     error: dict[str, Any] = operation.get("error") or metadata.get("error") or {}
     stats: dict[str, Any] = metadata.get("batchStats") or {}
     raw = str(metadata.get("state") or "")
-    word = raw.removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
     return Batch(
         name=str(operation["name"]),
         display_name=str(metadata.get("displayName") or ""),
         model=str(metadata.get("model") or "").removeprefix("models/"),
-        state=BatchState(word) if word in BatchState.__members__ else BatchState.UNKNOWN,
+        state=_state(raw),
         raw_state=raw,
         created_at=_time(metadata.get("createTime")) or datetime.fromtimestamp(0, UTC),
         ended_at=_time(metadata.get("endTime")),
@@ -328,6 +328,12 @@ def _batch(operation: dict[str, Any]) -> Batch:
         failed=int(stats.get("failedRequestCount") or 0),
         total=int(stats.get("requestCount") or 0),
     )
+
+
+def _state(raw: str) -> BatchState:
+    """Return what a state word means, in the spelling of the wire (BATCH_STATE_…) or of the SDK (JOB_STATE_…)."""
+    word = raw.removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
+    return BatchState(word) if word in BatchState.__members__ else BatchState.UNKNOWN
 
 
 def _file(body: dict[str, Any]) -> ProviderFile:

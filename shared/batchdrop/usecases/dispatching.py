@@ -54,6 +54,16 @@ def hold_off(context: Context[DispatchSettings], model: str, seconds: float | No
     log("model held off", severity="WARNING", model=model, seconds=wait)
 
 
+def ensure_ledger(context: Context[DispatchSettings], model: str) -> None:
+    """Make a model's ledger before its first shard exists: every tick dispatches the models that have one."""
+    records = context.store.records
+    if records.get(Kind.CAPACITY, model) is None:
+        try:
+            records.create(Kind.CAPACITY, model, index={}, data=Ledger().model_dump(mode="json", by_alias=True))
+        except ConflictError:
+            return
+
+
 def change_ledger(
     context: Context[DispatchSettings], name: str, transition: Callable[[Ledger], Ledger | None]
 ) -> Ledger | None:

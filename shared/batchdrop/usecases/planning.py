@@ -41,7 +41,7 @@ from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
-from batchdrop.usecases.dispatching import dispatch
+from batchdrop.usecases.dispatching import dispatch, ensure_ledger
 
 Planning = Context[SubmitSettings]
 
@@ -255,6 +255,7 @@ def _records(context: Planning, job: Job, start: int, end: int | None = None) ->
 def spawn(context: Planning, stored: Stored[Job]) -> None:
     """Create the shards the plan names, idempotently, and let them queue."""
     job = stored.value
+    ensure_ledger(context, job.model)
     for name in job.plan.parts:
         for entry in decode_plan(work.get(context, name)):
             if isinstance(entry, ShardPlan):

@@ -183,8 +183,7 @@ def _sorted_results(context: Writing, shard: Shard) -> Iterator[Result]:
 def _run(context: Writing, name: str) -> Iterator[Result]:
     for raw in work.lines(context, name):
         number, result = read_result(raw)
-        if number is not None and result is not None:
-            yield number, len(raw), result
+        yield number or 0, len(raw), result or ResultLine()
 
 
 def _results(context: Writing, shard: Shard) -> Iterator[Result]:
