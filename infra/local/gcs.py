@@ -44,6 +44,8 @@ class _Upload:
         self.draft = draft
         self.size = 0
         self.checksum = google_crc32c.Checksum()
+        self.done: ObjectInfo | None = None
+        """The object, once the upload has ended; a repeated last chunk is answered with it."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -197,14 +199,16 @@ class _Handler(BaseHTTPRequestHandler):
             del self.server.uploads[identity]
             self._answer(499, b"", "application/json")
             return
+        if upload.done is not None:
+            self._json(200, resource(upload.done))
+            return
         total = self._append(upload)
         if total is None or upload.size < total:
             found = {"Range": f"bytes=0-{upload.size - 1}"} if upload.size else {}
             self._answer(308, b"", "application/json", found)
             return
         crc32c = base64.b64encode(upload.checksum.digest()).decode()
-        del self.server.uploads[identity]
-        self._publish(upload.path, upload.draft, upload.size, crc32c)
+        self._publish(upload.path, upload.draft, upload.size, crc32c, upload)
 
     def _append(self, upload: _Upload) -> int | None:
         """Append a chunk at its offset, what is there already skipped; return the total if it is known."""
@@ -226,7 +230,9 @@ class _Handler(BaseHTTPRequestHandler):
             return size
         return None if match[3] == "*" else int(match[3])
 
-    def _publish(self, path: Path, draft: ObjectInfo, size: int, crc32c: str) -> None:
+    def _publish(
+        self, path: Path, draft: ObjectInfo, size: int, crc32c: str, upload: _Upload | None = None
+    ) -> None:
         written = ObjectInfo(
             draft.bucket,
             draft.name,
@@ -239,6 +245,8 @@ class _Handler(BaseHTTPRequestHandler):
             draft.metadata,
         )
         info = self.server.objects.publish(path, written)
+        if upload is not None:
+            upload.done = info
         self.server.finalized(info)
         if self.server.loses("insert"):
             raise ConnectionAbortedError

@@ -1,0 +1,184 @@
+"""The Objects port: what both adapters promise, and what only Cloud Storage can show."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from batchdrop.adapters.directory import DirectoryObjects
+from batchdrop.adapters.gcs import GcsObjects
+from batchdrop.core.errors import ObjectExistsError, PermanentError
+from batchdrop.ports import ObjectInfo, Objects
+from infra.local.gcs import GcsServer
+
+MIB = 1 << 20
+
+
+@pytest.fixture(params=["directory", "gcs"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
+    """Each adapter in turn."""
+    if request.param == "directory":
+        return DirectoryObjects(tmp_path / "objects")
+    request.getfixturevalue("gcs")
+    return GcsObjects("demo-local")
+
+
+def put(objects: Objects, name: str, data: bytes, generation: int = 0, **options: dict[str, str]) -> ObjectInfo:
+    with objects.create("bucket", name, if_generation_match=generation, **options) as writer:
+        writer.write(data)
+        return writer.close()
+
+
+def get(objects: Objects, name: str, generation: int | None = None) -> bytes:
+    return b"".join(objects.read("bucket", name, generation=generation))
+
+
+NAMES = ["plain", "a/b", "a", "a/b/c", "with space & é.jsonl", "../up", "a//b", "x" * 300, "колонка/😀", "a%2Fb", "-"]
+
+
+def test_names_of_every_kind_live_side_by_side(objects: Objects) -> None:
+    for name in NAMES:
+        put(objects, name, name.encode())
+    assert [info.name for info in objects.list("bucket").objects] == sorted(NAMES, key=str.encode)
+    for name in NAMES:
+        assert get(objects, name) == name.encode()
+
+
+def test_what_was_written_is_described(objects: Objects) -> None:
+    info = put(objects, "x", b"hello", metadata={"model": "m", "label-a": "é"})
+    assert objects.stat("bucket", "x") == info
+    assert (info.size, info.crc32c) == (5, "mnG7TA==")
+    assert dict(info.metadata) == {"model": "m", "label-a": "é"}
+    assert info.created_at.tzinfo is not None
+
+
+def test_an_object_that_is_there_is_not_replaced(objects: Objects) -> None:
+    put(objects, "x", b"one")
+    with pytest.raises(ObjectExistsError):
+        put(objects, "x", b"two")
+    assert get(objects, "x") == b"one"
+
+
+def test_creating_the_same_bytes_again_is_success(objects: Objects) -> None:
+    assert put(objects, "x", b"one") == put(objects, "x", b"one")
+
+
+def test_a_replacement_needs_the_generation_it_replaces(objects: Objects) -> None:
+    first = put(objects, "x", b"one")
+    second = put(objects, "x", b"two", first.generation)
+    assert second.generation > first.generation
+    with pytest.raises(ObjectExistsError):
+        put(objects, "x", b"three", first.generation)
+
+
+def test_of_many_creators_one_wins(objects: Objects) -> None:
+    outcomes: list[bool] = []
+
+    def create(number: int) -> None:
+        try:
+            put(objects, "race", b"%d" % number)
+            outcomes.append(True)
+        except ObjectExistsError:
+            outcomes.append(False)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [False] * 15 + [True]
+
+
+def test_nothing_is_visible_before_close_and_nothing_remains_after_abort(objects: Objects) -> None:
+    for size in (10, 20 * MIB):
+        with objects.create("bucket", "x") as writer:
+            writer.write(b"x" * size)
+            assert objects.stat("bucket", "x") is None
+        assert objects.stat("bucket", "x") is None
+    assert objects.list("bucket").objects == ()
+
+
+def test_large_objects_pass_in_pieces(objects: Objects) -> None:
+    piece = bytes(range(256)) * 4096
+    with objects.create("bucket", "large") as writer:
+        for _ in range(20):
+            writer.write(piece)
+        info = writer.close()
+    assert info.size == 20 * MIB
+    chunks = list(objects.read("bucket", "large"))
+    assert b"".join(chunks) == piece * 20
+    assert max(map(len, chunks)) <= 8 * MIB
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, None), (3, None), (0, 4), (2, 5), (5, 5), (9, 99), (10, None)])
+def test_ranges_are_half_open(objects: Objects, start: int, end: int | None) -> None:
+    put(objects, "x", b"0123456789")
+    assert b"".join(objects.read("bucket", "x", start=start, end=end)) == b"0123456789"[start:end]
+
+
+def test_a_pinned_generation_that_is_gone_says_so(objects: Objects) -> None:
+    first = put(objects, "x", b"one")
+    put(objects, "x", b"two", first.generation)
+    assert objects.stat("bucket", "x", generation=first.generation) is None
+    for generation in (first.generation, None):
+        name = "x" if generation else "absent"
+        with pytest.raises(PermanentError) as caught:
+            get(objects, name, generation)
+        assert caught.value.code == "GONE"
+
+
+def test_a_copy_has_bytes_and_metadata_of_that_generation(objects: Objects) -> None:
+    first = put(objects, "x", b"one", metadata={"a": "b"})
+    copy = objects.copy(first, "other", "y/z")
+    assert (copy.bucket, copy.name, copy.size, copy.crc32c) == ("other", "y/z", 3, first.crc32c)
+    assert dict(copy.metadata) == {"a": "b"}
+    with pytest.raises(ObjectExistsError):
+        objects.copy(first, "other", "y/z")
+    put(objects, "x", b"two", first.generation)
+    with pytest.raises(PermanentError):
+        objects.copy(first, "other", "fresh")
+
+
+def test_lists_are_paged_by_prefix(objects: Objects) -> None:
+    for number in range(7):
+        put(objects, f"a/{number}", b"")
+    put(objects, "b", b"")
+    first = objects.list("bucket", prefix="a/", page_size=4)
+    second = objects.list("bucket", prefix="a/", page_size=4, page_token=first.next_token)
+    assert [info.name for info in (*first.objects, *second.objects)] == [f"a/{number}" for number in range(7)]
+    assert second.next_token is None
+
+
+def test_deleting_takes_only_the_named_generation(objects: Objects) -> None:
+    first = put(objects, "x", b"one")
+    second = put(objects, "x", b"two", first.generation)
+    assert not objects.delete("bucket", "x", generation=first.generation)
+    assert objects.delete("bucket", "x", generation=second.generation)
+    assert not objects.delete("bucket", "x")
+    third = put(objects, "x", b"three")
+    assert third.generation > second.generation
+
+
+@pytest.mark.parametrize("size", [10, 20 * MIB])
+def test_a_lost_reply_to_a_create_is_success_and_one_object(gcs: GcsServer, size: int) -> None:
+    objects = GcsObjects("demo-local")
+    gcs.lose_replies("insert")
+    assert put(objects, "x", b"x" * size).size == size
+
+
+def test_the_folder_knows_its_objects_after_a_restart(tmp_path: Path) -> None:
+    info = put(DirectoryObjects(tmp_path), "a/b", b"one")
+    again = DirectoryObjects(tmp_path)
+    assert again.stat("bucket", "a/b") == info
+    assert (tmp_path / "bucket" / "a" / "b").read_bytes() == b"one"
+
+
+def test_a_reader_keeps_its_bytes_while_the_object_is_replaced(tmp_path: Path) -> None:
+    objects = DirectoryObjects(tmp_path)
+    first = put(objects, "x", b"a" * (3 * MIB))
+    reading = objects.read("bucket", "x")
+    next(reading)
+    put(objects, "x", b"b", first.generation)
+    assert b"".join(reading) == b"a" * (2 * MIB)

@@ -1,0 +1,241 @@
+"""The Records port: what both adapters promise, and that the compare-and-set is one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchdrop.adapters.firestore import FirestoreRecords
+from batchdrop.adapters.sqlite_records import SqliteRecords
+from batchdrop.core import queries
+from batchdrop.core.errors import ConflictError, PermanentError
+from batchdrop.core.queries import INDEXED
+from batchdrop.ports import Document, IndexValue, Kind, Query, Records
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, UTC)
+
+
+@pytest.fixture(params=["sqlite", "firestore"])
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
+    """Each adapter in turn."""
+    if request.param == "sqlite":
+        return SqliteRecords(tmp_path / "records.sqlite")
+    return FirestoreRecords(request.getfixturevalue("project"))
+
+
+def index_of(kind: Kind = Kind.SHARD, **fields: IndexValue) -> Mapping[str, IndexValue]:
+    return {**dict.fromkeys(INDEXED[kind]), **fields}
+
+
+def make(records: Records, id: str = "a", data: Any = None, **fields: IndexValue) -> Document:
+    return records.create(Kind.SHARD, id, index=index_of(**fields), data=data or {"n": 1})
+
+
+def test_what_was_created_is_read_back(records: Records) -> None:
+    data = {"text": "é\u2028😀", "deep": {"list": [1, 2.5, None, {"x": True}]}, "big": 2**53}
+    made = make(records, data=data, due_at=NOW, priority_rank=-3, team="blue")
+    read = records.get(Kind.SHARD, "a")
+    assert read == made
+    assert read is not None
+    assert (read.version, read.data) == (1, data)
+    assert (read.index["due_at"], read.index["priority_rank"], read.index["team"]) == (NOW, -3, "blue")
+    assert records.get(Kind.SHARD, "b") is None
+    assert records.get(Kind.JOB, "a") is None
+
+
+def test_a_record_is_created_once(records: Records) -> None:
+    make(records)
+    with pytest.raises(ConflictError):
+        make(records)
+
+
+def test_a_replacement_counts_on_the_version_read(records: Records) -> None:
+    first = make(records)
+    second = records.replace(first, index=index_of(), data={"n": 2})
+    assert (second.version, records.get(Kind.SHARD, "a")) == (2, second)
+    with pytest.raises(ConflictError):
+        records.replace(first, index=index_of(), data={"n": 3})
+    third = records.replace(second, index=index_of(), data={"n": 3})
+    assert third.version == 3
+
+
+def test_an_identical_write_loses_the_second_time(records: Records) -> None:
+    first = make(records)
+    records.replace(first, index=index_of(), data={"n": 1})
+    with pytest.raises(ConflictError):
+        records.replace(first, index=index_of(), data={"n": 1})
+
+
+def test_removed_fields_vanish_and_dotted_keys_survive(records: Records) -> None:
+    first = make(records, data={"a": 1, "b": {"c": 1, "d": 2}})
+    second = records.replace(first, index=index_of(), data={"b": {"c.d": 1, "e`f": 2, "0": 3}})
+    assert second.data == {"b": {"c.d": 1, "e`f": 2, "0": 3}}
+    read = records.get(Kind.SHARD, "a")
+    assert read is not None
+    assert read.data == {"b": {"c.d": 1, "e`f": 2, "0": 3}}
+
+
+def test_of_many_creators_one_wins(records: Records) -> None:
+    assert _race(8, lambda number: make(records, data={"n": number})) == 1
+
+
+def test_of_many_writers_none_is_lost(records: Records) -> None:
+    make(records, data={"n": 0})
+
+    def increment(_: int) -> None:
+        while True:
+            read = records.get(Kind.SHARD, "a")
+            assert read is not None
+            try:
+                records.replace(read, index=index_of(), data={"n": read.data["n"] + 1})
+            except ConflictError:
+                continue
+            return
+
+    threads = [threading.Thread(target=lambda: [increment(0) for _ in range(5)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    read = records.get(Kind.SHARD, "a")
+    assert read is not None
+    assert (read.data["n"], read.version) == (20, 21)
+
+
+def _race(count: int, act: Any) -> int:
+    wins: list[int] = []
+
+    def run(number: int) -> None:
+        try:
+            act(number)
+            wins.append(number)
+        except ConflictError:
+            pass
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(wins)
+
+
+def test_deleting_takes_only_the_version_read(records: Records) -> None:
+    first = make(records)
+    second = records.replace(first, index=index_of(), data={})
+    assert not records.delete(first)
+    assert records.delete(second)
+    assert records.get(Kind.SHARD, "a") is None
+    assert not records.delete(second)
+
+
+def test_what_firestore_could_not_hold_is_refused_by_both(records: Records) -> None:
+    for data, code in (({"x": [[1]]}, "RECORD_SHAPE"), ({"x": "y" * (1 << 20)}, "RECORD_TOO_LARGE")):
+        with pytest.raises(PermanentError) as caught:
+            make(records, data=data)
+        assert caught.value.code == code
+    with pytest.raises(PermanentError):
+        records.create(Kind.SHARD, "a", index={"unknown": 1}, data={})
+
+
+def test_due_records_come_longest_waiting_first_and_never_those_without_a_time(records: Records) -> None:
+    for number, minutes in enumerate((5, -5, -10, 0)):
+        make(records, f"s{number}", due_at=NOW + timedelta(minutes=minutes))
+    make(records, "none", due_at=None)
+    found = records.query(queries.due(Kind.SHARD, NOW, 10))
+    assert [entry.id for entry in found] == ["s2", "s1", "s3"]
+    assert [entry.id for entry in records.query(queries.due(Kind.SHARD, NOW, 2))] == ["s2", "s1"]
+
+
+def test_shards_are_found_by_state_and_by_job(records: Records) -> None:
+    make(records, "a", state="SUBMITTED", job_id="j1")
+    make(records, "b", state="QUEUED", job_id="j1")
+    make(records, "c", state="SUBMITTED", job_id="j2")
+    assert {entry.id for entry in records.query(queries.submitted(10))} == {"a", "c"}
+    assert {entry.id for entry in records.query(queries.shards_of("j1"))} == {"a", "b"}
+
+
+def test_the_queue_is_scanned_team_by_team(records: Records) -> None:
+    entries = [("blue", 0, 3), ("blue", -5, 9), ("red", 0, 1), ("", 0, 2), ("red", 0, 0)]
+    for number, (team, rank, minute) in enumerate(entries):
+        moment = NOW + timedelta(minutes=minute)
+        make(records, f"s{number}", state="QUEUED", model="m", team=team, priority_rank=rank, queued_at=moment)
+    make(records, "other", state="QUEUED", model="n", team="a", priority_rank=0, queued_at=NOW)
+    make(records, "gone", state="WRITTEN", model="m", team="a", priority_rank=0, queued_at=NOW)
+    heads: list[str] = []
+    team: str | None = None
+    while found := records.query(queries.queued_teams("m", team)):
+        heads.append(found[0].id)
+        team = str(found[0].index["team"])
+    assert heads == ["s3", "s1", "s4"]
+    assert [entry.id for entry in records.query(queries.queued_of("m", "blue", 9))] == ["s1", "s0"]
+
+
+def test_jobs_are_found_by_name_and_newest_first(records: Records) -> None:
+    for number in range(4):
+        index = index_of(Kind.JOB, object_name="x" if number % 2 else "y", created_at=NOW + timedelta(minutes=number))
+        records.create(Kind.JOB, f"j{number}", index=index, data={})
+    assert {entry.id for entry in records.query(queries.jobs_named("x"))} == {"j1", "j3"}
+    assert [entry.id for entry in records.query(queries.newest_jobs(2))] == ["j3", "j2"]
+    older = records.query(queries.newest_jobs(9, NOW + timedelta(minutes=2)))
+    assert [entry.id for entry in older] == ["j1", "j0"]
+
+
+def test_ledger_entries_are_found_from_a_day_on(records: Records) -> None:
+    for day in ("2026-11-01", "2026-11-03", "2026-11-02"):
+        records.create(Kind.LEDGER, day, index=index_of(Kind.LEDGER, day=day), data={})
+    assert [entry.id for entry in records.query(queries.ledger_since("2026-11-02"))] == ["2026-11-02", "2026-11-03"]
+
+
+def test_all_ledgers_are_found(records: Records) -> None:
+    for name in ("_project", "m"):
+        records.create(Kind.CAPACITY, name, index={}, data={})
+    assert {entry.id for entry in records.query(queries.ledgers())} == {"_project", "m"}
+
+
+def test_a_lost_reply_to_a_write_is_success(project: str) -> None:
+    """The client repeats a commit whose reply was lost; the repetition fails on our own success."""
+    records = FirestoreRecords(project)
+    first = make(records)
+    lossy = _CommitsTwice(records)
+    second = records.replace(first, index=index_of(), data={"n": 2})
+    assert lossy.commits == 2
+    assert (second.version, second.data) == (2, {"n": 2})
+    assert records.get(Kind.SHARD, "a") == second
+    third = make(records, "b")
+    assert lossy.commits == 4
+    assert records.get(Kind.SHARD, "b") == third
+
+
+class _CommitsTwice:
+    """Sits in the client's transport and sends every commit again, as a retry after a lost reply does."""
+
+    def __init__(self, records: FirestoreRecords) -> None:
+        api = records.client._firestore_api  # pyright: ignore[reportPrivateUsage]
+        self.commits = 0
+        self._commit = api.commit
+        api.commit = self
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        self.commits += 2
+        self._commit(*args, **options)
+        return self._commit(*args, **options)
+
+
+def test_the_records_survive_a_restart(tmp_path: Path) -> None:
+    make(SqliteRecords(tmp_path / "r.sqlite"), due_at=NOW)
+    again = SqliteRecords(tmp_path / "r.sqlite")
+    assert [entry.id for entry in again.query(queries.due(Kind.SHARD, NOW, 9))] == ["a"]
+
+
+def test_expired_records_are_purged_on_one_machine(tmp_path: Path) -> None:
+    records = SqliteRecords(tmp_path / "r.sqlite")
+    make(records, "old", expire_at=NOW - timedelta(days=1))
+    make(records, "new", expire_at=NOW + timedelta(days=1))
+    assert records.purge_expired(NOW) == 1
+    assert records.query(Query(Kind.SHARD))[0].id == "new"
