@@ -1,203 +1,130 @@
 """Answers: a pure function of model and request, plausible and cheap, conforming to the schema if there is one.
 
-Token counts are characters / 4, rounded up; the total is the sum of the parts, cached tokens are inside the prompt's.
+Nothing here knows of time, batch or position: a redo of the same request is answered with the same bytes.
 """
-
-# JSON of any shape passes through here.
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
 
 from __future__ import annotations
 
-import base64
-import json
-import math
-import random
-import re
-import struct
-import zlib
-from functools import lru_cache
-from typing import Any, Final
+from itertools import product
+from typing import Final
 
 import msgspec
 
-from infra.local.gemini.requests import Request, either, number, plain
+from infra.local.gemini import media
+from infra.local.gemini.requests import ABSENT, Config, Request, either, number, plain
+from infra.local.gemini.schemas import compiled
+from infra.local.gemini.usage import IMAGE_TOKENS, Prompt, tokens, usage
 
-TEXTS: Final = (
-    "Thank you for writing to us. We have checked your case and taken the next step.",
-    "We are sorry for the trouble. Your request has been passed to the team in charge, and we will confirm by e-mail.",
-    "Good news: this can be solved quickly. Please follow the link we have just sent, then try once more.",
-    "Thanks for the kind words! We have shared them with everyone here, and they made our day.",
+_encode: Final = msgspec.json.encode
+_OPENINGS: Final = (
+    "Thank you for writing to us. ",
+    "Good news: this can be solved quickly. ",
+    "We are sorry for this. ",
 )
-_HINTS: Final = (
-    ("billing", r"charged|refund|invoice|abgebucht|facture|fattura|pagu|EUR|€"),
-    ("delivery", r"parcel|arrive|depot|Paket|colis|pedido|Paczka|届"),
-    ("returns", r"return|zurückschicken|devolver|size"),
-    ("technical", r"switch|crash|cierra|電源|socket|abîmé"),
-    ("account", r"log in|compte|account|password"),
-    ("praise", r"brilliant|great|merci|wonderful"),
+_MIDDLES: Final = (
+    "We have checked your case and taken the next step. ",
+    "Your request has been passed to the team in charge. ",
+    "Please follow the link we have just sent, then try once more. ",
+    "A colleague has looked at it and found the cause. ",
 )
-IMAGE_TOKENS: Final = 1290
-MEDIA_TOKENS: Final = 258
-MAX_DEPTH: Final = 12
-VECTORS: Final = 64
+_CLOSINGS: Final = (
+    "You will hear from us within two working days.",
+    "We will confirm by e-mail.",
+    "Is there more we can do?",
+)
+TEXTS: Final = tuple("".join(parts) for parts in product(_OPENINGS, _MIDDLES, _CLOSINGS))
+_READY: Final = tuple((_encode(text), tokens(text)) for text in TEXTS)
+PROSE: Final = "Sure! Here is the JSON you asked for: {"
 
 
-def tokens(text: str) -> int:
-    """Count the tokens of a text."""
-    return -(-len(text) // 4)
+def is_plain(config: Config) -> bool:
+    """Tell whether plain text without thoughts is wanted."""
+    return (
+        config.thinkingConfig is ABSENT
+        and config.thinking_config is ABSENT
+        and config.responseSchema is ABSENT
+        and config.responseJsonSchema is ABSENT
+        and config.response_schema is ABSENT
+        and config.response_json_schema is ABSENT
+        and not (config.responseMimeType or config.response_mime_type)
+        and not (config.responseModalities or config.response_modalities)
+    )
 
 
-def prompt_tokens(request: Request) -> tuple[int, int]:
-    """Count text tokens and media tokens of a request."""
-    text = media = 0
-    for part in request.parts():
-        if part.text:
-            text += tokens(part.text)
-        elif either(part.inlineData, part.inline_data) or either(part.fileData, part.file_data):
-            media += MEDIA_TOKENS
-    return text, media
+def plain_text(value: int) -> tuple[bytes, int]:
+    """Return a text as JSON, and its tokens."""
+    return _READY[value % len(_READY)]
 
 
-def answer_text(request: Request, digest: int, text: str) -> str:
-    """Return the text of the answer."""
-    config = request.config
+def text_of(config: Config, value: int, text: str) -> str:
+    """Return the text of the answer: conforming to the schema, else JSON, else prose."""
     schema = either(config.responseJsonSchema, config.response_json_schema)
     schema = schema or either(config.responseSchema, config.response_schema)
     if schema is not None:
-        value = conforming(_schema(schema), text, digest)
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return _encode(compiled(schema)(text, value)).decode()
     mime = config.responseMimeType or config.response_mime_type
-    if mime == "application/json":
-        return json.dumps({"answer": TEXTS[digest % len(TEXTS)]})
-    return TEXTS[digest % len(TEXTS)]
+    prose = TEXTS[value % len(TEXTS)]
+    return _encode({"answer": prose}).decode() if mime == "application/json" else prose
 
 
-@lru_cache(maxsize=256)
-def _schema(raw: bytes) -> dict[str, Any]:
-    decoded: Any = msgspec.json.decode(raw)
-    return decoded if isinstance(decoded, dict) else {}
-
-
-def conforming(schema: dict[str, Any], text: str, digest: int) -> Any:
-    """Return a value that conforms to an OpenAPI or JSON schema."""
-    definitions: dict[str, Any] = schema.get("$defs") or schema.get("definitions") or schema.get("defs") or {}
-    return _value(schema, text, digest, definitions, 0)
-
-
-def _value(schema: Any, text: str, digest: int, definitions: dict[str, Any], depth: int) -> Any:
-    if not isinstance(schema, dict) or depth > MAX_DEPTH:
-        return None
-    if reference := schema.get("$ref") or schema.get("ref"):
-        return _value(definitions.get(str(reference).rsplit("/", 1)[-1]), text, digest, definitions, depth + 1)
-    if "enum" in schema:
-        return _choice(schema["enum"], text, digest)
-    if "const" in schema:
-        return schema["const"]
-    for word in ("anyOf", "any_of", "oneOf"):
-        if schema.get(word):
-            return _value(schema[word][0], text, digest, definitions, depth + 1)
-    kind = schema.get("type")
-    kind = next((item for item in kind if str(item).lower() != "null"), "null") if isinstance(kind, list) else kind
-    name = str(kind or ("object" if "properties" in schema else "string")).lower()
-    if name == "object":
-        return _object(schema, text, digest, definitions, depth)
-    if name == "array":
-        count = max(int(schema.get("minItems") or schema.get("min_items") or 1), 1)
-        item = schema.get("items") or {}
-        return [_value(item, text, digest + n, definitions, depth + 1) for n in range(count)]
-    return _scalar(name, schema, text, digest)
-
-
-def _object(schema: dict[str, Any], text: str, digest: int, definitions: dict[str, Any], depth: int) -> dict[str, Any]:
-    properties: dict[str, Any] = schema.get("properties") or {}
-    required = set(schema.get("required") or properties)
-    chosen = [name for name in properties if name in required or depth < 3]
-    return {
-        name: _value(properties[name], text, digest + index, definitions, depth + 1)
-        for index, name in enumerate(chosen)
-    }
-
-
-def _scalar(name: str, schema: dict[str, Any], text: str, digest: int) -> Any:
-    if name == "boolean":
-        return bool(re.search(r"urgent|pilny|twice|doppelt|!", text)) if text else digest % 2 == 0
-    if name in ("integer", "number"):
-        found = re.search(r"\d+(?:\.\d+)?", text)
-        value: float = float(found[0]) if found else digest % 100
-        value = max(value, float(schema.get("minimum", -math.inf)))
-        value = min(value, float(schema.get("maximum", math.inf)))
-        return int(value) if name == "integer" else value
-    if name == "null":
-        return None
-    return _string(schema, text, digest)
-
-
-def _string(schema: dict[str, Any], text: str, digest: int) -> str:
-    form = str(schema.get("format") or "")
-    if form in ("date-time", "date"):
-        return "2026-11-20" + ("T12:00:00Z" if form == "date-time" else "")
-    words = re.findall(r"[^\W_]{4,}", text) or ["answer"]
-    value = words[digest % len(words)]
-    shortest = int(schema.get("minLength") or 0)
-    value = value.ljust(shortest, "x")
-    return value[: int(schema.get("maxLength") or len(value))]
-
-
-def _choice(options: list[Any], text: str, digest: int) -> Any:
-    """Choose by what the text is about, else by hash."""
-    names = {str(option).lower(): option for option in options}
-    for label, pattern in _HINTS:
-        if label in names and re.search(pattern, text):
-            return names[label]
-    return options[digest % len(options)]
-
-
-@lru_cache(maxsize=64)
-def vectors(dimensions: int) -> tuple[bytes, ...]:
-    """Return unit vectors as JSON arrays."""
-    found: list[bytes] = []
-    for index in range(VECTORS):
-        random_ = random.Random(index)
-        values = [random_.gauss(0, 1) for _ in range(dimensions)]
-        norm = math.sqrt(sum(value * value for value in values)) or 1.0
-        found.append(b"[" + b",".join(b"%.8f" % (value / norm) for value in values) + b"]")
-    return tuple(found)
-
-
-@lru_cache(maxsize=16)
-def image(digest: int, kib: int) -> bytes:
-    """Return a valid PNG as base64, about so large."""
-    side = max(8, int(math.sqrt(kib * 1024 / 3))) if kib else 8
-    random_ = random.Random(digest)
-    noise = random_.randbytes(side * side * 3) if kib else bytes([digest % 256, 90, 160]) * (side * side)
-    rows = b"".join(b"\0" + noise[row * side * 3 : (row + 1) * side * 3] for row in range(side))
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    png = (
-        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows, 1)) + _chunk(b"IEND", b"")
-    )
-    return base64.b64encode(png)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def wants_image(request: Request, model: str) -> bool:
+def wants_image(config: Config, model: str) -> bool:
     """Tell whether the answer is an image."""
-    modalities = request.config.responseModalities or request.config.response_modalities or []
-    return "-image" in model or any(str(item).upper() == "IMAGE" for item in modalities)
+    modalities = config.responseModalities or config.response_modalities
+    return "-image" in model if modalities is None else any(str(item).upper() == "IMAGE" for item in modalities)
 
 
-def thought_tokens(request: Request, digest: int) -> int:
-    """Count the tokens of thoughts: none unless a thinking configuration asks for them."""
-    config: dict[str, Any] | None = plain(either(request.config.thinkingConfig, request.config.thinking_config))
-    if not config:
-        return 0
-    budget = config.get("thinkingBudget", config.get("thinking_budget", -1))
-    wanted = 20 + digest % 200
-    return wanted if int(budget) < 0 else min(wanted, int(budget))
+def thoughts(config: Config, value: int) -> tuple[int, bool]:
+    """Return how many tokens are thought, and whether the thoughts are shown; none unless thinkingConfig is there."""
+    wanted = plain(either(config.thinkingConfig, config.thinking_config))
+    if not wanted:
+        return 0, False
+    budget = int(wanted.get("thinkingBudget", wanted.get("thinking_budget", -1)))
+    count = 20 + value % 200
+    shown = bool(wanted.get("includeThoughts", wanted.get("include_thoughts", False)))
+    return (count if budget < 0 else min(count, budget)), shown
 
 
-def output_limit(request: Request) -> int | None:
+def limit_of(config: Config) -> int | None:
     """Return maxOutputTokens."""
-    return number(request.config.maxOutputTokens or request.config.max_output_tokens)
+    return number(config.maxOutputTokens if config.maxOutputTokens is not None else config.max_output_tokens)
+
+
+def written(config: Config, value: int, prompt: Prompt, text: str, cut_below: int = 0) -> tuple[bytes, bytes, bytes]:
+    """Return content, finish reason and usage of a text; thoughts count towards maxOutputTokens, as documented.
+
+    Args:
+        config: The generation settings.
+        value: The request's hash.
+        prompt: The prompt's tokens.
+        text: The whole answer.
+        cut_below: Cut the text in any case unless maxOutputTokens is at least this.
+    """
+    thought, shown = thoughts(config, value)
+    limit, count, reason = limit_of(config), tokens(text), b"STOP"
+    if cut_below and (limit is None or limit < cut_below):
+        text, count, reason = text[: len(text) // 2], tokens(text[: len(text) // 2]), b"MAX_TOKENS"
+    if limit is not None and count + thought > limit:
+        thought = min(thought, limit)
+        count, reason = limit - thought, b"MAX_TOKENS"
+        text = text[: count * 4]
+    parts = b'{"text":%b}' % _encode(text) if text else b""
+    if shown and thought:
+        parts = b'{"text":"Let me think.","thought":true}' + (b"," + parts if parts else b"")
+    content = b'{"parts":[%b],"role":"model"}' % parts if parts else b'{"role":"model"}'
+    return content, reason, usage(prompt, count, thought)
+
+
+def drawn(config: Config, value: int, prompt: Prompt, image_kib: int) -> tuple[bytes, bytes, bytes]:
+    """Return content, finish reason and usage of an image, with a caption where text is wanted too."""
+    data = media.image_of(config, value, image_kib)
+    modalities = [str(item).upper() for item in config.responseModalities or config.response_modalities or []]
+    caption = b'{"text":"Here is your image."},' if "TEXT" in modalities else b""
+    content = b'{"parts":[%b{"inlineData":{"mimeType":"image/png","data":"%b"}}],"role":"model"}' % (caption, data)
+    return content, b"STOP", usage(prompt, IMAGE_TOKENS, 0, b"IMAGE")
+
+
+def embedded(request: Request, value: int, prompt: Prompt) -> bytes:
+    """Return the response to an EmbedContentRequest; tokenCount is a string (wire facts, section 5.2)."""
+    dimensions = request.outputDimensionality or request.output_dimensionality or media.DEFAULT_DIMENSIONS
+    vector = media.vectors(dimensions)[value % media.VECTORS]
+    return b'{"tokenCount":"%d","embedding":{"values":%b}}' % (prompt.total, vector)

@@ -1,10 +1,8 @@
 """A request as the emulator reads it: only what decides about the answer, in either spelling.
 
-proto-JSON allows camelCase and snake_case at every level, and the SDKs mix them.
+proto-JSON allows camelCase and snake_case at every level, and the SDKs mix them. These shapes are decoded once per
+row, straight from the input file's bytes, so they hold both spellings instead of rewriting the JSON first.
 """
-
-# JSON of any shape passes through here.
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
 
 from __future__ import annotations
 
@@ -16,14 +14,34 @@ ABSENT: Final = msgspec.Raw(b"null")
 """A Raw field cannot be optional otherwise (msgspec 0.22)."""
 
 
+class Media(msgspec.Struct):
+    """Inline or referenced media; only its type matters here."""
+
+    mimeType: str | None = None
+    mime_type: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """The modality, as usage metadata names it."""
+        family, _, form = (self.mimeType or self.mime_type or "image/png").partition("/")
+        if form == "pdf" or family == "text":
+            return "DOCUMENT"
+        return family.upper() if family in ("image", "audio", "video") else "DOCUMENT"
+
+
 class Part(msgspec.Struct):
     """A part of a content."""
 
     text: str | None = None
-    inlineData: msgspec.Raw = ABSENT
-    inline_data: msgspec.Raw = ABSENT
-    fileData: msgspec.Raw = ABSENT
-    file_data: msgspec.Raw = ABSENT
+    inlineData: Media | None = None
+    inline_data: Media | None = None
+    fileData: Media | None = None
+    file_data: Media | None = None
+
+    @property
+    def media(self) -> Media | None:
+        """The part's media, if it has any."""
+        return self.inlineData or self.fileData or self.inline_data or self.file_data
 
 
 class Content(msgspec.Struct):
@@ -49,7 +67,6 @@ class Config(msgspec.Struct):
     thinking_config: msgspec.Raw = ABSENT
     imageConfig: msgspec.Raw = ABSENT
     image_config: msgspec.Raw = ABSENT
-    candidateCount: int | None = None
 
 
 class Request(msgspec.Struct):
@@ -71,38 +88,35 @@ class Request(msgspec.Struct):
         """The generation settings, empty if there are none."""
         return self.generationConfig or self.generation_config or _NO_CONFIG
 
-    def turns(self) -> list[Content]:
-        """Return the contents, the system instruction first."""
-        system = self.systemInstruction or self.system_instruction
-        contents = self.contents if isinstance(self.contents, list) else [self.contents] if self.contents else []
-        found = [*contents, self.content] if self.content else contents
-        return [system, *found] if system else list(found)
+    @property
+    def system(self) -> Content | None:
+        """The system instruction."""
+        return self.systemInstruction or self.system_instruction
+
+    @property
+    def cache(self) -> str | None:
+        """The name of the cached content."""
+        return self.cachedContent or self.cached_content
 
     def parts(self) -> list[Part]:
-        """Return all parts of all turns."""
-        found: list[Part] = []
-        for turn in self.turns():
-            parts = turn.parts
-            found += parts if isinstance(parts, list) else [parts] if parts else []
-        return found
+        """Return the parts of the contents, without the system instruction."""
+        contents = self.contents
+        if type(contents) is list and len(contents) == 1:
+            found = contents[0].parts
+            return found if type(found) is list else [found] if type(found) is Part else []
+        turns = contents if isinstance(contents, list) else [contents] if contents else []
+        return [part for turn in (*turns, self.content) if turn is not None for part in parts_of(turn)]
 
-    def user_text(self) -> str:
-        """Return the text of the contents, without the system instruction."""
-        turns = self.contents if isinstance(self.contents, list) else [self.contents] if self.contents else []
-        texts: list[str] = []
-        for turn in turns:
-            parts = turn.parts
-            for part in parts if isinstance(parts, list) else [parts] if parts else []:
-                if part.text:
-                    texts.append(part.text)
-        return "\n".join(texts)
+    def text(self) -> str:
+        """Return the text of the contents."""
+        return "\n".join([part.text for part in self.parts() if part.text])
 
 
 class Line(msgspec.Struct):
     """A line of an input file."""
 
     request: msgspec.Raw
-    key: msgspec.Raw = msgspec.Raw(b"null")
+    key: msgspec.Raw = ABSENT
 
 
 _NO_CONFIG: Final = Config()
@@ -110,19 +124,30 @@ decode_line: Final = msgspec.json.Decoder(Line).decode
 decode_request: Final = msgspec.json.Decoder(Request).decode
 
 
+def parts_of(turn: Content) -> list[Part]:
+    """Return the parts of a turn."""
+    parts = turn.parts
+    return parts if isinstance(parts, list) else [parts] if parts else []
+
+
 def number(value: int | str | None) -> int | None:
-    """Read an int64, which proto-JSON writes as a string."""
+    """Read an int64, which proto-JSON may write as a string."""
     return None if value is None else int(value)
 
 
 def either(camel: msgspec.Raw, snake: msgspec.Raw) -> bytes | None:
     """Return a field in whichever spelling it came, as JSON; None when it is absent or null."""
-    for raw in (bytes(camel), bytes(snake)):
-        if raw != b"null":
-            return raw
+    for raw in (camel, snake):
+        if raw is not ABSENT and (found := bytes(raw)) != b"null":
+            return found
     return None
 
 
-def plain(raw: bytes | None) -> Any:
-    """Decode a field that was kept raw."""
-    return None if raw is None else msgspec.json.decode(raw)
+def plain(raw: bytes | None) -> dict[str, Any]:
+    """Decode an object that was kept raw; anything else is empty."""
+    if raw is None:
+        return {}
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return {}

@@ -1,15 +1,17 @@
-"""Result lines, made while they are downloaded: the same bytes at every download, flat memory at any size."""
+"""Result lines, made while they are downloaded: the same bytes at every download, flat memory at any size.
 
-# JSON of any shape passes through here.
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+    input line --decode--> (key, request) --fate: marker, else rate--> error line, answer line, or none
+
+The answer depends on (model, request bytes) alone; the fate on (seed, key, request bytes).
+"""
 
 from __future__ import annotations
 
 import hashlib
-import random
 import re
-from array import array
+import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -17,21 +19,41 @@ import msgspec
 
 from infra.local.gemini import answers
 from infra.local.gemini.faults import MARKER, Faults
-from infra.local.gemini.requests import Request, decode_line, decode_request
+from infra.local.gemini.lines import lines, shuffled
+from infra.local.gemini.requests import ABSENT, Request, decode_line, decode_request
+from infra.local.gemini.usage import Prompt, implicitly_cached, prompt_of, usage
 
-CHUNK: Final = 1 << 20
 _FATE: Final = re.compile(rb"\[\[emulate:([a-z-]+)(?:=(\d+))?\]\]")
 _MARKER: Final = re.compile(r"\[\[emulate:[^\]]*\]\]")
-_encode: Final = msgspec.json.encode
+_ODD: Final = 0x9E3779B97F4A7C15
+_MASK: Final = (1 << 64) - 1
+_SHARE: Final = 1 << 24
 DEFAULT_TRUNCATE: Final = 500
-MESSAGES: Final = {3: "Request contains an invalid argument.", 4: "Deadline expired before operation could complete."}
+MESSAGES: Final = {
+    3: "Request contains an invalid argument.",
+    4: "Deadline expired before operation could complete.",
+    5: "CachedContent not found (or permission denied).",
+    8: "Resource has been exhausted (e.g. check quota).",
+    14: "The model is overloaded. Please try again later.",
+}
+_ENVELOPES: Final = (
+    b'{"candidates":[{"content":%b,"finishReason":"%b","index":0}],"usageMetadata":%b,"modelVersion":"%b","responseId":"%x"}',
+    b'{"responseId":"%x","usageMetadata":%b,"candidates":[{"content":%b,"finishReason":"%b","index":0}],"modelVersion":"%b"}',
+)
+Fate = tuple[str, int]
+NO_FATE: Final[Fate] = ("", 0)
 
 
 class Rows:
     """The result lines of one batch."""
 
     def __init__(
-        self, model: str, faults: Faults, *, fails_first: Callable[[bytes], bool], cached_tokens: Callable[[str], int]
+        self,
+        model: str,
+        faults: Faults,
+        *,
+        fails_first: Callable[[bytes], bool],
+        cached_tokens: Callable[[str], int | None],
     ) -> None:
         """Take the batch's model and the faults frozen at its creation.
 
@@ -39,195 +61,172 @@ class Rows:
             model: The bare id.
             faults: Rates and timing.
             fails_first: Tells whether this batch is the first that holds a request (by digest).
-            cached_tokens: Tells how many tokens a named cache holds.
+            cached_tokens: Tells how many tokens a named cache holds; None when it did not live long enough.
         """
         self._model = model
+        self._version = model.encode()
+        self._salt = zlib.crc32(self._version)
         self._faults = faults
+        self._seed = faults.seed & 0xFFFFFFFF
         self._fails_first = fails_first
-        self._cached_tokens = cached_tokens
+        self._cached_tokens = lru_cache(maxsize=1024)(cached_tokens)
         rows = faults.rows
-        self._rates = [
-            (rows.error_rate, f"error={rows.error_code}"),
+        self._rates: list[tuple[float, str]] = [
+            (rows.error_rate, "error"),
             (rows.blocked_rate, "block"),
             (rows.missing_rate, "missing"),
             (rows.empty_rate, "empty"),
-            (rows.truncated_rate, "truncate=100000"),
+            (rows.truncated_rate, "cut"),
             (rows.invalid_rate, "invalid"),
         ]
-        self._plain = not any(rate for rate, _ in self._rates)
+        self._fateless = not any(rate for rate, _ in self._rates) and not rows.duplicate_rate
 
     def of(self, path: Path, share: float = 1.0) -> Iterator[bytes]:
-        """Yield the result lines of an input file, in order or shuffled."""
-        lines = _shuffled(path, self._faults.seed) if self._faults.rows.shuffle else _lines(path)
-        for raw in lines:
-            for row in self.line(raw, share):
-                yield row + b"\n"
+        """Yield the result lines of an input file, in order or shuffled, each with its newline."""
+        answer = self.line
+        for raw in shuffled(path, self._faults.seed) if self._faults.rows.shuffle else lines(path):
+            yield from answer(raw, share)
         for number in range(self._faults.rows.unknown_rows):
             yield b'{"key":"nobody-%d","response":{"candidates":[]}}\n' % number
 
-    def line(self, raw: bytes, share: float = 1.0) -> list[bytes]:
+    def line(self, raw: bytes, share: float = 1.0) -> tuple[bytes, ...]:
         """Return the result lines of one input line: none, one, or two when it is duplicated."""
         try:
             line = decode_line(raw)
             request = decode_request(line.request)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return [_error(_key_of(raw), 3)]
-        body = bytes(line.request)
-        digest = hashlib.blake2b(body, digest_size=8, salt=b"%d" % self._faults.seed).digest()
-        value = int.from_bytes(digest)
-        if share < 1.0 and value % 10_000 >= share * 10_000:
-            return []
-        fate, argument = self._fate(body, digest, value)
-        row = self._row(line.key, request, value, fate, argument)
-        if row is None:
-            return []
-        twice = (value >> 8) % 10_000 < self._faults.rows.duplicate_rate * 10_000
-        return [row, row] if twice else [row]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return (self._error(key_of(raw), 3),)
+        body, key = line.request, line.key
+        point = _mixed(zlib.crc32(key, zlib.crc32(body, self._seed)))
+        if share < 1.0 and point % 9973 >= share * 9973:
+            return ()
+        if self._fateless and MARKER not in raw:
+            return (self._answered(key, request, body, NO_FATE),)
+        name, argument = self._fate(body, request, point)
+        if name == "missing":
+            return ()
+        if name == "error":
+            return (self._error(key, argument),)
+        row = self._answered(key, request, body, (name, argument))
+        twice = name == "duplicate" or (point >> 8) % _SHARE < self._faults.rows.duplicate_rate * _SHARE
+        return (row, row) if twice else (row,)
 
-    def _fate(self, body: bytes, digest: bytes, value: int) -> tuple[str, int]:
-        if MARKER in body and (match := _FATE.search(body)):
-            fate, argument = match[1].decode(), int(match[2] or 0)
-            if fate == "error-once":
-                return ("error", argument or 13) if self._fails_first(digest) else ("", 0)
-            return fate, argument
-        if self._plain:
-            return "", 0
-        point = value % 10_000 / 10_000
-        for rate, fate in self._rates:
-            if point < rate:
-                if self._faults.rows.heal and not self._fails_first(digest):
-                    return "", 0
-                name, _, argument = fate.partition("=")
-                return name, int(argument or 0)
-            point -= rate
-        return "", 0
-
-    def _row(self, key: bytes, request: Request, value: int, fate: str, argument: int) -> bytes | None:
-        if fate == "missing":
+    def verdict(self, raw: bytes) -> bool | None:
+        """Tell how one input line counts in batchStats: answered, failed, or None when it cannot be read."""
+        try:
+            line = decode_line(raw)
+            request = decode_request(line.request)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if fate == "error":
-            return _error(bytes(key), argument or 13)
-        response = self.response(request, value, fate, argument)
+        if self._fateless and MARKER not in raw:
+            return True
+        point = _mixed(zlib.crc32(line.key, zlib.crc32(line.request, self._seed)))
+        return self._fate(line.request, request, point)[0] not in ("error", "missing")
+
+    def response(self, raw: bytes) -> tuple[bytes, int]:
+        """Answer one bare request at once; return the response, and 0 or a google.rpc code."""
+        try:
+            request = decode_request(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return b"", 3
+        body = msgspec.Raw(raw)
+        name, argument = self._fate(body, request, _mixed(zlib.crc32(raw, self._seed)))
+        if name in ("error", "missing"):
+            return b"", argument or 13
+        return self._respond(request, self._value(body), (name, argument)), 0
+
+    def _fate(self, body: msgspec.Raw, request: Request, point: int) -> Fate:
+        raw = bytes(body)
+        if MARKER in raw and (match := _FATE.search(raw)):
+            name, argument = match[1].decode(), int(match[2] or 0)
+            if name.endswith("-once"):
+                name = name.removesuffix("-once") if self._fails_first(_digest(request, raw)) else ""
+            return name, argument or 13 if name == "error" else argument
+        share = (point >> 40) / _SHARE
+        for rate, name in self._rates:
+            if share < rate:
+                if self._faults.rows.heal and not self._fails_first(_digest(request, raw)):
+                    return NO_FATE
+                codes = self._faults.rows.error_codes or (13,)
+                return name, codes[point % len(codes)] if name == "error" else 0
+            share -= rate
+        return NO_FATE
+
+    def _value(self, body: msgspec.Raw) -> int:
+        return _mixed(zlib.crc32(body, self._salt)) >> 8
+
+    def _answered(self, key: msgspec.Raw, request: Request, body: msgspec.Raw, fate: Fate) -> bytes:
+        value = self._value(body)
+        cache = request.cache
+        if cache and self._cached_tokens(cache) is None:
+            return self._error(key, 5)
+        response = self._respond(request, value, fate)
         if value & 1:
-            return b'{"key":%b,"response":%b}' % (key, response)
-        return b'{"response":%b,"key":%b}' % (response, key)
+            return b'{"key":%b,"response":%b}\n' % (key, response)
+        return b'{"response":%b,"key":%b}\n' % (response, key)
 
-    def response(self, request: Request, value: int, fate: str = "", argument: int = 0) -> bytes:
-        """Return the JSON of the response to one request."""
+    def _respond(self, request: Request, value: int, fate: Fate) -> bytes:
+        cache = request.cache
+        prompt = prompt_of(request, (self._cached_tokens(cache) or 0) if cache else 0)
         if request.content is not None:
-            return self._embedding(request, value)
-        text_tokens, media_tokens = answers.prompt_tokens(request)
-        cached = self._cached_tokens(request.cachedContent or request.cached_content or "")
-        prompt = (text_tokens, media_tokens, cached)
-        if fate == "block":
-            usage = _usage(prompt, 0, 0)
-            return b'{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":%b,"modelVersion":"%b"}' % (
-                usage,
-                self._model.encode(),
-            )
-        if fate == "empty":
-            return self._candidate(b'{"role":"model"}', b"STOP", _usage(prompt, 0, 0), value)
-        if fate == "filter":
-            return self._candidate(b"", b"SAFETY", _usage(prompt, 0, 0), value)
-        if answers.wants_image(request, self._model):
-            data = answers.image(value % 16, self._faults.image_kib)
-            part = b'{"parts":[{"inlineData":{"mimeType":"image/png","data":"%b"}}],"role":"model"}' % data
-            return self._candidate(part, b"STOP", _usage(prompt, answers.IMAGE_TOKENS, 0), value)
-        return self._text(request, value, fate, argument, prompt)
+            return answers.embedded(request, value, prompt)
+        if not cache and (value >> 4) % 4096 < self._faults.rows.implicit_cache_rate * 4096:
+            prompt = implicitly_cached(prompt)
+        name, argument = fate
+        if name == "block":
+            blocked = b'{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":%b,"modelVersion":"%b"}'
+            return blocked % (usage(prompt, 0, 0), self._version)
+        if name in ("empty", "filter"):
+            content, reason = (b'{"role":"model"}', b"STOP") if name == "empty" else (b"{}", b"SAFETY")
+            return self._enveloped(content, reason, usage(prompt, 0, 0), value)
+        content, reason, counted = self._content(request, value, prompt, name, argument)
+        return self._enveloped(content, reason, counted, value)
 
-    def _text(self, request: Request, value: int, fate: str, argument: int, prompt: tuple[int, int, int]) -> bytes:
-        text = answers.answer_text(request, value, _MARKER.sub("", request.user_text()))
-        if fate == "invalid":
-            text = "Sure! Here is the JSON you asked for: {"
-        if fate == "truncate":
-            text = text.rjust((argument or DEFAULT_TRUNCATE) * 4)
-        limit, count, reason = answers.output_limit(request), answers.tokens(text), b"STOP"
-        if limit is not None and count > limit:
-            text, count, reason = text[: limit * 4], limit, b"MAX_TOKENS"
-        part = b'{"parts":[{"text":%b}],"role":"model"}' % _encode(text)
-        usage = _usage(prompt, count, answers.thought_tokens(request, value))
-        return self._candidate(part, reason, usage, value)
+    def _content(
+        self, request: Request, value: int, prompt: Prompt, name: str, argument: int
+    ) -> tuple[bytes, bytes, bytes]:
+        config = request.config
+        if answers.wants_image(config, self._model):
+            return answers.drawn(config, value, prompt, self._faults.image_kib)
+        if name in ("", "duplicate") and answers.is_plain(config):
+            text, count = answers.plain_text(value)
+            limit = answers.limit_of(config)
+            if limit is None or count <= limit:
+                return b'{"parts":[{"text":%b}],"role":"model"}' % text, b"STOP", usage(prompt, count, 0)
+        asked = request.text()
+        whole = answers.text_of(config, value, _MARKER.sub("", asked) if "[[" in asked else asked)
+        if name == "invalid":
+            whole = answers.PROSE
+        if name == "truncate":  # padded in front, so that JSON is whole again once the limit is large enough
+            whole = whole.rjust((argument or DEFAULT_TRUNCATE) * 4)
+        cut_below = self._faults.rows.truncated_tokens if name == "cut" else 0
+        return answers.written(config, value, prompt, whole, cut_below)
 
-    def _candidate(self, content: bytes, reason: bytes, usage: bytes, value: int) -> bytes:
-        inner = b'"content":%b,' % content if content else b""
-        return (
-            b'{"candidates":[{%b"finishReason":"%b","index":0}],"usageMetadata":%b,"modelVersion":"%b","responseId":"%x"}'
-            % (
-                inner,
-                reason,
-                usage,
-                self._model.encode(),
-                value,
-            )
-        )
+    def _enveloped(self, content: bytes, reason: bytes, counted: bytes, value: int) -> bytes:
+        if value & 2:
+            return _ENVELOPES[0] % (content, reason, counted, self._version, value)
+        return _ENVELOPES[1] % (value, counted, content, reason, self._version)
 
-    def _embedding(self, request: Request, value: int) -> bytes:
-        dimensions = request.outputDimensionality or request.output_dimensionality or 3072
-        vector = answers.vectors(dimensions)[value % answers.VECTORS]
-        count = answers.prompt_tokens(request)[0]
-        return b'{"tokenCount":"%d","embedding":{"values":%b}}' % (count, vector)
+    def _error(self, key: bytes | msgspec.Raw, code: int) -> bytes:
+        message = MESSAGES.get(code, "Internal error encountered.").encode()
+        details = b',"details":[{"@type":"type.googleapis.com/google.rpc.DebugInfo","detail":"emulated"}]'
+        more = details if self._faults.rows.error_details else b""
+        return b'{"key":%b,"error":{"code":%d,"message":"%b"%b}}\n' % (key, code, message, more)
 
 
-def _usage(prompt: tuple[int, int, int], candidates: int, thoughts: int) -> bytes:
-    """Return usageMetadata; zero counters are left out, as the service does."""
-    text, media, cached = prompt
-    total_prompt = text + media + cached
-    parts = [b'"promptTokenCount":%d' % total_prompt]
-    if cached:
-        parts.append(b'"cachedContentTokenCount":%d' % cached)
-    if candidates:
-        parts.append(b'"candidatesTokenCount":%d' % candidates)
-    if thoughts:
-        parts.append(b'"thoughtsTokenCount":%d' % thoughts)
-    details = b'{"modality":"TEXT","tokenCount":%d}' % (text + cached)
-    if media:
-        details += b',{"modality":"IMAGE","tokenCount":%d}' % media
-    return b'{%b,"totalTokenCount":%d,"promptTokensDetails":[%b]}' % (
-        b",".join(parts),
-        total_prompt + candidates + thoughts,
-        details,
-    )
-
-
-def _error(key: bytes, code: int) -> bytes:
-    message = MESSAGES.get(code, "Internal error encountered.")
-    return b'{"key":%b,"error":{"code":%d,"message":%b}}' % (key, code, _encode(message))
-
-
-def _key_of(raw: bytes) -> bytes:
+def key_of(raw: bytes) -> bytes:
+    """Return the key of a line whose request cannot be read, as JSON."""
     try:
-        found = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bytes(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("key", ABSENT))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return b"null"
-    return _encode(found.get("key")) if isinstance(found, dict) else b"null"
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    rest = b""
-    with path.open("rb") as source:
-        while chunk := source.read(CHUNK):
-            *whole, rest = (rest + chunk).split(b"\n")
-            yield from filter(None, whole)
-    if rest:
-        yield rest
+def _digest(request: Request, raw: bytes) -> bytes:
+    """Return what makes a redo the same request although its settings changed: the text, if there is any."""
+    return hashlib.blake2b(request.text().encode("utf-8", "surrogatepass") or raw, digest_size=16).digest()
 
 
-def _shuffled(path: Path, seed: int) -> Iterator[bytes]:
-    """Yield the lines in an order of chance, the same each time; memory is 16 bytes a line."""
-    starts = array("Q")
-    offset = 0
-    for line in _lines_with_newlines(path):
-        if line != b"\n":
-            starts.append(offset)
-        offset += len(line)
-    order = list(range(len(starts)))
-    random.Random(seed).shuffle(order)
-    with path.open("rb") as source:
-        for index in order:
-            source.seek(starts[index])
-            yield source.readline().rstrip(b"\n")
-
-
-def _lines_with_newlines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as source:
-        yield from source
+def _mixed(checksum: int) -> int:
+    """Spread a 32-bit checksum over 64 bits."""
+    return ((checksum + 1) * _ODD & _MASK) ^ checksum

@@ -1,0 +1,116 @@
+"""Cached contents. One serves a batch only if it lives until the batch ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from infra.local.gemini.requests import decode_request
+from infra.local.gemini.store import Store
+from infra.local.gemini.usage import prompt_of
+from infra.local.gemini.wire import ApiError, Json, duration, letters, moment, stamp, without_empty
+
+DEFAULT_SECONDS: Final = 3600.0
+
+
+class Wanted(msgspec.Struct, rename="camel"):
+    """The body of a create or update call."""
+
+    model: str = ""
+    ttl: str = ""
+    expire_time: str = ""
+    display_name: str = ""
+    contents: list[Any] = []
+    system_instruction: Any = None
+
+
+class Cache(msgspec.Struct, frozen=True):
+    """A stored cache; deleting one sets its end to that time, so that results made later still agree."""
+
+    name: str
+    model: str
+    display_name: str
+    created: float
+    updated: float
+    expires: float
+    tokens: int
+
+
+class Caches:
+    """All cached contents."""
+
+    def __init__(self, store: Store, now: Callable[[], float]) -> None:
+        """Take the store and the clock."""
+        self._store = store
+        self._now = now
+
+    def create(self, model: str, wanted: Wanted) -> Json:
+        """Create a cached content."""
+        inner = {"contents": wanted.contents, "systemInstruction": wanted.system_instruction}
+        try:
+            tokens = prompt_of(decode_request(msgspec.json.encode(inner))).total
+        except msgspec.MsgspecError as error:
+            raise ApiError(400, str(error)) from None
+        now = self._now()
+        cache = Cache(
+            f"cachedContents/{letters(40)}", model, wanted.display_name, now, now, _end(wanted, now, now), tokens
+        )
+        self._store.put(cache)
+        return resource(cache)
+
+    def get(self, name: str) -> Cache:
+        """Return a cached content.
+
+        Raises:
+            ApiError: 403, it is not there or has expired.
+        """
+        cache = self._store.get(Cache, name)
+        if cache is None or cache.expires <= self._now():
+            raise ApiError(403, "CachedContent not found (or permission denied)")
+        return cache
+
+    def all(self) -> list[Json]:
+        """Return all cached contents, newest first."""
+        return [resource(cache) for cache in self._store.all(Cache) if cache.expires > self._now()]
+
+    def update(self, name: str, wanted: Wanted) -> Json:
+        """Change a cache's life, the only thing about it that can be changed."""
+        now = self._now()
+        cache = self.get(name)
+        changed = msgspec.structs.replace(cache, updated=now, expires=_end(wanted, now, cache.expires))
+        self._store.put(changed)
+        return resource(changed)
+
+    def delete(self, name: str) -> None:
+        """Delete a cached content."""
+        self._store.put(msgspec.structs.replace(self.get(name), expires=self._now()))
+
+    def tokens(self, name: str, until: float) -> int | None:
+        """Return how many tokens a cache held at a time; None if it was not there."""
+        cache = self._store.get(Cache, name)
+        return cache.tokens if cache is not None and cache.created <= until < cache.expires else None
+
+
+def resource(cache: Cache) -> Json:
+    """Return a cache as the service shows it; its contents are never shown."""
+    return without_empty(
+        {
+            "name": cache.name,
+            "model": f"models/{cache.model}",
+            "displayName": cache.display_name,
+            "createTime": stamp(cache.created),
+            "updateTime": stamp(cache.updated),
+            "expireTime": stamp(cache.expires),
+            "usageMetadata": {"totalTokenCount": cache.tokens},
+        }
+    )
+
+
+def _end(wanted: Wanted, now: float, otherwise: float) -> float:
+    if wanted.expire_time:
+        return moment(wanted.expire_time)
+    if wanted.ttl:
+        return now + duration(wanted.ttl)
+    return otherwise if otherwise > now else now + DEFAULT_SECONDS
