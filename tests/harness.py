@@ -121,7 +121,7 @@ class Stack:
     def advance(self, seconds: float) -> None:
         """Move the clocks of the stack and of the provider."""
         self.clock.ahead += timedelta(seconds=seconds)
-        self.gemini.service.advance(seconds)
+        self.gemini.advance(seconds)
 
     def run(self, info: ObjectInfo, *, until: Callable[[Job], bool] | None = None, rounds: int = 400) -> Job:
         """Drive the stack until the upload's job has ended and said so; return the job."""

@@ -230,9 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
             return size
         return None if match[3] == "*" else int(match[3])
 
-    def _publish(
-        self, path: Path, draft: ObjectInfo, size: int, crc32c: str, upload: _Upload | None = None
-    ) -> None:
+    def _publish(self, path: Path, draft: ObjectInfo, size: int, crc32c: str, upload: _Upload | None = None) -> None:
         written = ObjectInfo(
             draft.bucket,
             draft.name,

@@ -66,8 +66,8 @@ def test_the_manifest_describes_every_part(stack: Stack) -> None:
 def test_work_objects_and_provider_files_are_removed_at_the_end(stack: Stack) -> None:
     stack.run(stack.upload("a.jsonl", lines("one")))
     assert stack.objects.list("work").objects == ()
-    assert stack.gemini.service.files() == []
-    assert stack.gemini.service.batches() == []
+    assert stack.gemini.files() == []
+    assert stack.gemini.batches() == []
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_rows_lost_by_the_provider_are_asked_for_again(stack: Stack, gemini: Gem
 def test_the_same_upload_gives_the_same_bytes(stack: Stack, stack_with: Make) -> None:
     data = lines(*(f"t{n} [[emulate:error-once=13]]" if n % 7 == 0 else f"t{n}" for n in range(40)))
     first = stack.run(stack.upload("a.jsonl", data))
-    stack.gemini.service.store.reset()
+    stack.gemini.reset()
     second = stack.run(stack.upload("b.jsonl", data))
     one, two = stack.output(first), stack.output(second)
     del one["manifest.json"], two["manifest.json"]
@@ -392,8 +392,8 @@ def test_a_state_nobody_knows_is_polled_on_and_alarmed_never_success(
     )
     assert "unknown batch state" in str(log.getvalue())  # type: ignore[attr-defined]
     gemini.faults = Faults()
-    [batch] = gemini.service.store.all("batches")
-    gemini.service.force(batch["name"], "SUCCEEDED")
+    [batch] = gemini.batches()
+    gemini.force(batch["name"], "SUCCEEDED")
     assert stack.run(info).counts.results == 1
 
 
