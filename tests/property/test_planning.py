@@ -1,0 +1,94 @@
+"""Cutting: ranges are fixed runs of lines, shards are runs of whole ranges, and nothing is in two of them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchdrop.core.planning import CutLimits, Cutter, RangePlan, ShardPlan, chained, decode_plan, encode_plan
+
+Line = tuple[int, int, bool]
+
+
+def cut(lines: list[Line], limits: CutLimits) -> list[RangePlan | ShardPlan]:
+    """Drive a cutter as the planner does."""
+    cutter = Cutter(limits, ranges=0, shards=0, line=1, offset=0)
+    plans: list[RangePlan | ShardPlan] = []
+    offset = 0
+    for number, (size, tokens, accepted) in enumerate(lines, 1):
+        if cutter.range_full(number, offset):
+            plans.append(cutter.close_range(number, offset, ""))
+        if not accepted:
+            cutter.reject()
+        else:
+            if cutter.shard_full(size, tokens):
+                if number > cutter.first_line:
+                    plans.append(cutter.close_range(number, offset, ""))
+                plans += filter(None, [cutter.close_shard()])
+            cutter.add(b"x" * size, tokens)
+        offset += size
+    if len(lines) + 1 > cutter.first_line:
+        plans.append(cutter.close_range(len(lines) + 1, offset, ""))
+    plans += filter(None, [cutter.close_shard()])
+    return plans
+
+
+lines_ = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 30), st.booleans()), max_size=80)
+limits_ = st.builds(
+    CutLimits,
+    range_lines=st.integers(1, 20),
+    range_bytes=st.integers(1, 300),
+    shard_requests=st.integers(1, 20),
+    shard_bytes=st.integers(50, 400),
+    shard_tokens=st.integers(30, 200),
+)
+
+
+@given(lines_, limits_)
+def test_every_line_is_in_one_range_and_every_request_in_one_shard(lines: list[Line], limits: CutLimits) -> None:
+    plans = cut(lines, limits)
+    ranges = [plan for plan in plans if isinstance(plan, RangePlan)]
+    shards = [plan for plan in plans if isinstance(plan, ShardPlan)]
+    assert [plan.index for plan in ranges] == list(range(len(ranges)))
+    assert [plan.index for plan in shards] == list(range(len(shards)))
+    ends = [0, *(plan.last_line for plan in ranges)]
+    assert [plan.first_line for plan in ranges] == [end + 1 for end in ends[:-1]]
+    assert ends[-1] == len(lines)
+    assert [plan.start for plan in ranges] == [0, *(plan.end for plan in ranges)][: len(ranges)]
+    assert sum(plan.requests for plan in ranges) == sum(accepted for _, _, accepted in lines)
+    assert sum(plan.requests for plan in shards) == sum(plan.requests for plan in ranges)
+    covered = [index for plan in shards for index in range(plan.first_range, plan.last_range + 1)]
+    assert len(covered) == len(set(covered))
+    with_requests = {plan.index for plan in ranges if plan.requests}
+    assert with_requests <= set(covered)
+    for plan in shards:
+        inside = ranges[plan.first_range : plan.last_range + 1]
+        assert plan.requests == sum(found.requests for found in inside)
+
+
+@given(lines_, limits_)
+def test_no_shard_is_over_a_limit_unless_one_request_is(lines: list[Line], limits: CutLimits) -> None:
+    for plan in cut(lines, limits):
+        if isinstance(plan, ShardPlan) and plan.requests > 1:
+            assert plan.requests <= limits.shard_requests
+            assert plan.bytes <= limits.shard_bytes
+            assert plan.tokens <= limits.shard_tokens
+
+
+@given(lines_, limits_)
+def test_the_same_lines_are_cut_the_same_way(lines: list[Line], limits: CutLimits) -> None:
+    assert cut(lines, limits) == cut(lines, limits)
+
+
+def test_a_plan_part_is_read_back() -> None:
+    plans = cut([(10, 1, True), (10, 1, False)] * 5, CutLimits(3, 1000, 2, 1000, 1000))
+    assert decode_plan(encode_plan(plans)) == plans
+    assert chained("", b"a") != chained("", b"b")
+
+
+def test_the_shard_knows_the_checksum_of_its_file() -> None:
+    [_, shard] = cut([(3, 1, True), (4, 1, True)], CutLimits(10, 1000, 10, 1000, 1000))
+    assert isinstance(shard, ShardPlan)
+    assert (shard.bytes, shard.sha256) == (7, hashlib.sha256(b"x" * 7).hexdigest())

@@ -1,0 +1,64 @@
+"""The capacity ledgers: nothing over the limit, nothing twice, a refusal teaches, and the belief recovers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchdrop.core.capacity import Ledger, Reservation, admitted, pruned, refused, released
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+BOUNDS: Any = {"tokens": 100, "bytes": 1000, "count": 3}
+
+
+def entry(tokens: int = 40, **fields: Any) -> Reservation:
+    return Reservation(tokens=tokens, bytes=10, **fields)
+
+
+def test_a_reservation_is_admitted_once_and_until_something_is_full() -> None:
+    ledger = admitted(Ledger(), "a", entry(), NOW, **BOUNDS)
+    assert ledger is not None
+    assert admitted(ledger, "a", entry(), NOW, **BOUNDS) == ledger
+    both = admitted(ledger, "b", entry(60), NOW, **BOUNDS)
+    assert both is not None
+    assert both.tokens() == 100
+    assert admitted(both, "c", entry(1), NOW, **BOUNDS) is None
+    assert admitted(ledger, "b", entry(), NOW, tokens=100, bytes=15, count=3) is None
+    assert admitted(ledger, "b", entry(), NOW, tokens=100, bytes=1000, count=1) is None
+
+
+def test_a_release_makes_room_now_or_later() -> None:
+    ledger = admitted(Ledger(), "a", entry(100), NOW, **BOUNDS)
+    assert ledger is not None
+    assert released(ledger, "a").tokens() == 0
+    held = released(ledger, "a", NOW + timedelta(hours=1))
+    assert held.tokens() == 100
+    assert released(held, "a", NOW + timedelta(hours=9)) == held
+    assert pruned(held, NOW + timedelta(hours=1)).tokens() == 0
+    assert released(ledger, "nobody") is ledger
+
+
+def test_a_refusal_holds_off_and_halves_the_belief_which_recovers() -> None:
+    ledger = admitted(Ledger(), "a", entry(80), NOW, **BOUNDS)
+    assert ledger is not None
+    less = refused(ledger, NOW, 1000, 60)
+    assert less.held(NOW + timedelta(seconds=59))
+    assert not less.held(NOW + timedelta(seconds=60))
+    assert admitted(less, "b", entry(1), NOW, **BOUNDS) is None
+    assert [less.limit(1000, NOW + timedelta(hours=hours)) for hours in range(6)] == [40, 80, 160, 320, 640, 1000]
+    assert refused(less, NOW, 1000, 60).learnt_limit == 20
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 60), st.booleans()), max_size=40))
+def test_no_sequence_of_steps_is_ever_over_the_limit(steps: list[tuple[str, int, bool]]) -> None:
+    ledger = Ledger()
+    for name, tokens, lets_go in steps:
+        if lets_go:
+            ledger = released(ledger, name)
+        else:
+            ledger = admitted(ledger, name, entry(tokens), NOW, **BOUNDS) or ledger
+        assert ledger.tokens() <= 100
+        assert len(ledger.entries) <= 3
