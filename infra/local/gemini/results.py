@@ -229,4 +229,5 @@ def _digest(request: Request, raw: bytes) -> bytes:
 
 def _mixed(checksum: int) -> int:
     """Spread a 32-bit checksum over 64 bits."""
-    return ((checksum + 1) * _ODD & _MASK) ^ checksum
+    spread = (checksum + 1) * _ODD & _MASK
+    return spread ^ (spread >> 32)
