@@ -124,7 +124,10 @@ class PollSettings(DispatchSettings):
     look_spread_ticks: int = Field(5, ge=1)
     """Afterwards it is looked at on one tick in so many."""
     due_limit: int = Field(200, ge=1)
-    sweep_pages: int = Field(2, ge=1)
+    sweep_seconds: float = Field(600, ge=0)
+    """How often the sweeps run."""
+    sweep_pages: int = Field(5, ge=1)
+    """How many pages of each listing one sweep reads; the next goes on from there."""
     orphan_minutes: float = Field(30, ge=0)
 
 

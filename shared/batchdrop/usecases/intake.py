@@ -12,6 +12,7 @@ they would be paid twice (cloud.google.com/storage/docs/parallel-composite-uploa
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Final
 
@@ -165,8 +166,15 @@ def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInf
         created_at=now,
         updated_at=now,
         due_at=now + timedelta(seconds=RETRY_SECONDS) if info else now,
-        deadline_at=now + timedelta(hours=context.settings.job_deadline_hours),
+        deadline_at=now + (_duration(metadata.get("deadline")) or timedelta(hours=context.settings.job_deadline_hours)),
     )
+
+
+def _duration(text: str | None) -> timedelta | None:
+    """Read `90m`, `6h` or `2d`; None for anything else."""
+    match = re.fullmatch(r"(\d{1,4})([mhd])", text or "")
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    return timedelta(**{units[match[2]]: int(match[1])}) if match else None
 
 
 def _number(text: str | None) -> int:

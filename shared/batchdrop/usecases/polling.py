@@ -23,6 +23,7 @@ from batchdrop.ports import Batch, BatchState, Kind, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, release
+from batchdrop.usecases.sweeping import sweep
 
 Polling = Context[PollSettings]
 
@@ -37,12 +38,17 @@ _SUBMIT_STATES = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.ST
 
 def tick(context: Polling) -> dict[str, int]:
     """Do one tick within the time budget; return what was done, by name."""
-    done = {"looked": 0, "ended": 0, "woken": 0, "dispatched": 0, "failed": 0}
+    done = {"looked": 0, "ended": 0, "woken": 0, "dispatched": 0, "swept": 0, "failed": 0}
     _guarded(done, lambda: _look_at_batches(context, done))
     _guarded(done, lambda: _wake_due(context, done))
     _guarded(done, lambda: _dispatch_all(context, done))
+    _guarded(done, lambda: _swept(context, done))
     log("tick", severity="INFO", **done)
     return done
+
+
+def _swept(context: Polling, done: dict[str, int]) -> None:
+    done["swept"] = int(sweep(context))
 
 
 def _guarded(done: dict[str, int], step: Callable[[], None]) -> None:

@@ -1,0 +1,187 @@
+"""Sweeps: what was lost is found, what nobody needs any more is removed. A few pages at a time, by cursors.
+
+    uploads        an object without a job: its event was lost, so it is announced again
+    batches        one of ours whose shard recorded another one: paid for twice, so it is cancelled and reported
+    files          one of ours that no shard uses: deleted
+    reservations   of shards that have ended: let go
+
+A batch whose shard is unknown is only reported: other stacks and people share the project. Objects older than the
+sweep looks back are left alone, and job records live longer than that, so nothing runs twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from batchdrop.core import names, queries
+from batchdrop.core.capacity import Ledger, released
+from batchdrop.core.errors import ConflictError
+from batchdrop.core.logs import log
+from batchdrop.core.settings import PollSettings
+from batchdrop.core.shards import Shard, ShardState
+from batchdrop.ports import Batch, Document, Kind, ObjectInfo, ProviderFile, Topic
+from batchdrop.store import Stored
+from batchdrop.usecases.context import Context
+from batchdrop.usecases.dispatching import change_ledger
+from batchdrop.usecases.intake import is_upload
+from batchdrop.usecases.stack import stack_created_at, stack_id
+
+Sweeping = Context[PollSettings]
+
+_CURSORS: Final = "sweep"
+EVENT_DELAY: Final = timedelta(minutes=10)
+"""An object younger than this may still have its event on the way."""
+FILE_AGE: Final = timedelta(hours=1)
+"""A younger file may belong to a staging under way."""
+_IN_USE: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
+_RESERVED: Final = _IN_USE | {ShardState.SUBMITTED}
+
+Page = Callable[[Sweeping, str | None], str | None]
+
+
+def sweep(context: Sweeping) -> bool:
+    """Sweep if it is time; return whether it was."""
+    document = context.store.records.get(Kind.META, _CURSORS)
+    cursors: dict[str, Any] = dict(document.data) if document else {}
+    next_at = cursors.get("next_at")
+    if next_at and context.now() < datetime.fromisoformat(str(next_at)):
+        return False
+    for name, page in _PAGES.items():
+        cursors[name] = _some_pages(context, page, cursors.get(name))
+    release_leaked(context)
+    cursors["next_at"] = context.later(context.settings.sweep_seconds).isoformat()
+    _save(context, document, cursors)
+    return True
+
+
+def _some_pages(context: Sweeping, page: Page, token: str | None) -> str | None:
+    for _ in range(context.settings.sweep_pages):
+        if context.budget.spent():
+            return token
+        token = page(context, token)
+        if token is None:
+            return None
+    return token
+
+
+def _save(context: Sweeping, document: Document | None, cursors: dict[str, Any]) -> None:
+    """Keep the cursors; when another tick was faster, its cursors are as good."""
+    records = context.store.records
+    try:
+        if document is None:
+            records.create(Kind.META, _CURSORS, index={}, data=cursors)
+        else:
+            records.replace(document, index={}, data=cursors)
+    except ConflictError:
+        return
+
+
+# --------------------------------------------------------------------------------------------- uploads
+def find_lost_uploads(context: Sweeping, token: str | None) -> str | None:
+    """Announce uploads of one page that have no job; return the next page's token."""
+    page = context.objects.list(context.settings.input_bucket, page_token=token)
+    oldest = context.now() - timedelta(days=context.settings.sweep_days)
+    began = stack_created_at(context)
+    for info in page.objects:
+        in_time = max(oldest, began) < info.created_at < context.now() - EVENT_DELAY
+        if in_time and is_upload(info.name):
+            _announce_unless_known(context, info)
+    return page.next_token
+
+
+def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> None:
+    job_id = names.job_id(info.bucket, info.name, info.generation)
+    if context.store.job(job_id) is not None:
+        return
+    log("upload without a job", severity="WARNING", job_id=job_id)
+    attributes = {
+        "eventType": "OBJECT_FINALIZE",
+        "bucketId": info.bucket,
+        "objectId": info.name,
+        "objectGeneration": str(info.generation),
+    }
+    context.topics.publish(Topic.UPLOADS, json.dumps({"sweep": True}).encode(), attributes)
+
+
+# --------------------------------------------------------------------------------------------- batches
+def find_orphan_batches(context: Sweeping, token: str | None) -> str | None:
+    """Cancel batches of one page whose shard recorded another one; return the next page's token."""
+    page = context.provider.list_batches(token)
+    stack = stack_id(context)
+    young = context.now() - timedelta(minutes=context.settings.orphan_minutes)
+    for batch in page.batches:
+        shard_id = names.shard_of_display_name(stack, batch.display_name)
+        if shard_id is not None and batch.created_at < young:
+            _check_batch(context, batch, shard_id)
+    return page.next_token
+
+
+def _check_batch(context: Sweeping, batch: Batch, shard_id: str) -> None:
+    stored = context.store.shard(shard_id)
+    if stored is None:
+        log("batch of an unknown shard", severity="ERROR", shard_id=shard_id, batch=batch.name)
+        return
+    recorded = stored.value.batch
+    if not recorded.name or batch.name == recorded.name or batch.name in recorded.duplicates:
+        return
+    log("orphan batch found", severity="ERROR", shard_id=shard_id, batch=batch.name, adopted=recorded.name)
+    if not batch.state.terminal:
+        context.provider.cancel(batch.name)
+    _report_duplicate(context, stored, batch.name)
+
+
+def _report_duplicate(context: Sweeping, stored: Stored[Shard], name: str) -> None:
+    def reported(shard: Shard) -> Shard | None:
+        if name in shard.batch.duplicates:
+            return None
+        return shard.with_(batch=shard.batch.with_(duplicates=(*shard.batch.duplicates, name)))
+
+    context.store.change(stored, reported)
+
+
+# ----------------------------------------------------------------------------------------------- files
+def delete_unused_files(context: Sweeping, token: str | None) -> str | None:
+    """Delete files of one page that no shard uses any more; return the next page's token."""
+    page = context.provider.list_files(token)
+    stack = stack_id(context)
+    old = context.now() - FILE_AGE
+    for file in page.files:
+        shard_id = names.shard_of_display_name(stack, file.display_name)
+        if shard_id is not None and file.created_at < old and not _file_in_use(context, file, shard_id):
+            context.provider.delete_file(file.name)
+            log("unused file deleted", shard_id=shard_id)
+    return page.next_token
+
+
+def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
+    stored = context.store.shard(shard_id)
+    if stored is None or stored.value.state.terminal:
+        return False
+    shard = stored.value
+    return shard.state is ShardState.STAGING or shard.file == file.name
+
+
+# ---------------------------------------------------------------------------------------- reservations
+def release_leaked(context: Sweeping) -> None:
+    """Let go the reservations of shards that hold nothing at the provider any more."""
+    for document in context.store.records.query(queries.ledgers()):
+        ledger = Ledger.model_validate(document.data)
+        for shard_id, entry in ledger.entries.items():
+            if entry.until is None and not _holds_capacity(context, shard_id):
+                log("leaked reservation released", severity="WARNING", shard_id=shard_id, ledger=document.id)
+                change_ledger(context, document.id, lambda ledger, name=shard_id: released(ledger, name))
+
+
+def _holds_capacity(context: Sweeping, shard_id: str) -> bool:
+    stored = context.store.shard(shard_id)
+    return stored is not None and stored.value.state in _RESERVED
+
+
+_PAGES: Final[dict[str, Page]] = {
+    "uploads": find_lost_uploads,
+    "batches": find_orphan_batches,
+    "files": delete_unused_files,
+}
