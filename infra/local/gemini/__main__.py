@@ -30,11 +30,11 @@ def main() -> int:
     models = tuple(str(name) for name in arguments.models.split(",") if name)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with GeminiEmulator(data_dir=arguments.data, faults=faults, port=arguments.port, models=models) as gemini:
-        print(f"gemini emulator: {gemini.url}", flush=True)
         if arguments.port_file:
             partial = arguments.port_file.with_suffix(".new")
             partial.write_text(gemini.url.rpartition(":")[2])
             partial.replace(arguments.port_file)
+        print(f"gemini emulator: {gemini.url}", flush=True)
         try:
             gemini.wait()
         except KeyboardInterrupt:

@@ -122,9 +122,10 @@ class Files:
                     raise ConnectionAbortedError
                 length -= len(piece)
                 fresh, known = piece[known:], max(known - len(piece), 0)
-                upload.out.write(fresh)
-                upload.hash.update(fresh)
-                upload.offset += len(fresh)
+                if fresh and upload.done is None:
+                    upload.out.write(fresh)
+                    upload.hash.update(fresh)
+                    upload.offset += len(fresh)
         return upload
 
     def finish(self, upload: Upload, base: str) -> Json:

@@ -34,7 +34,7 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def shuffled(path: Path, seed: int) -> Iterator[bytes]:
-    """Yield the same lines in an order of chance, the same at each call; memory is 16 bytes a line."""
+    """Yield the same lines in an order of chance, the same at each call; memory is 8 bytes a line."""
     starts = array("Q")
     offset = 0
     with path.open("rb") as source:
