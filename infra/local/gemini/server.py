@@ -16,23 +16,6 @@ from infra.local.gemini.routes import route
 from infra.local.gemini.wire import Json
 
 
-class Older:
-    """Former names of the emulator's methods, kept until no test uses them."""
-
-    def __init__(self, emulator: GeminiEmulator) -> None:
-        """Stand before an emulator."""
-        self.advance = emulator.advance
-        self.force = emulator.force
-        self.files = emulator.files
-        self.batches = emulator.batches
-        self.reset = emulator.reset
-        self.store = self
-
-    def all(self, kind: str) -> list[Json]:
-        """Return entries that have at least a name."""
-        return self.batches() if kind == "batches" else self.files()
-
-
 class GeminiEmulator:
     """A Gemini API on loopback; `with` starts it, and leaves no thread and no connection behind.
 
@@ -90,11 +73,6 @@ class GeminiEmulator:
     def force(self, batch: str, state: str) -> None:
         """Put a batch in a state, the same as POST /control/batches/{id}/state."""
         self._api.batches.force(batch, state)
-
-    @property
-    def service(self) -> Older:
-        """The former way in; see Older."""
-        return Older(self)
 
     def start(self) -> Self:
         """Begin serving."""
