@@ -100,12 +100,10 @@ class Stack:
 
     def deliver(self) -> int:
         """Handle every message that is ready, nacked ones once; return how many there were."""
-        count = 0
-        for _ in range(100_000):
+        for count in range(100_000):
             message = next(filter(None, (self.topics.lease(topic, 600) for topic in PUSHED)), None)
             if message is None:
                 return count
-            count += 1
             response = self.handle(message)
             self.answers.append(response)
             if response[1] == 204:
@@ -125,16 +123,17 @@ class Stack:
 
     def run(self, info: ObjectInfo, *, until: Callable[[Job], bool] | None = None, rounds: int = 400) -> Job:
         """Drive the stack until the upload's job has ended and said so; return the job."""
-        done = until or (lambda job: job.state.terminal and job.cleaned)
+        done = until or _finished
         job_id = names.job_id(info.bucket, info.name, info.generation)
         for _ in range(rounds):
-            busy = self.deliver()
+            before = self._versions()
+            self.deliver()
             found = self.find(job_id)
             if found is not None and done(found):
                 return found
-            before = self._versions()
             self.tick()
-            if not busy and not self.deliver() and before == self._versions():
+            self.deliver()
+            if before == self._versions():
                 self._skip()
         raise AssertionError(f"the job did not end: {self.find(job_id)}; {self.shards(job_id)}")
 
@@ -198,6 +197,10 @@ class Stack:
         assert found is not None
         return found
 
+    def find_or_none(self, info: ObjectInfo) -> Job | None:
+        """Return an upload's job, if it has one."""
+        return self.find(names.job_id(info.bucket, info.name, info.generation))
+
     def objects_info(self, job: Job) -> ObjectInfo:
         """Return a job's upload."""
         info = self.objects.stat(job.source.bucket, job.source.object)
@@ -236,15 +239,20 @@ class Stack:
         return [(json.loads(entry.data), entry.attributes) for entry in self.topics.messages(Topic.JOBS_COMPLETED)]
 
 
+def _finished(job: Job) -> bool:
+    return job.state.terminal and job.cleaned
+
+
 def make_stack(folder: Path, gemini: GeminiEmulator, **overrides: Any) -> Stack:
     """Return a stack on a folder and an emulator."""
+    clock = TestClock()
     return Stack(
-        objects=DirectoryObjects(folder / "buckets"),
+        objects=DirectoryObjects(folder / "buckets", clock.now),
         records=SqliteRecords(folder / "records.sqlite"),
         topics=SqliteTopics(folder / "topics.sqlite"),
         provider=GeminiProvider(lambda: "a key", gemini.url),
         gemini=gemini,
-        clock=TestClock(),
+        clock=clock,
         overrides=overrides,
     )
 

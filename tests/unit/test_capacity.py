@@ -56,9 +56,7 @@ def test_a_refusal_holds_off_and_halves_the_belief_which_recovers() -> None:
 def test_no_sequence_of_steps_is_ever_over_the_limit(steps: list[tuple[str, int, bool]]) -> None:
     ledger = Ledger()
     for name, tokens, lets_go in steps:
-        if lets_go:
-            ledger = released(ledger, name)
-        else:
-            ledger = admitted(ledger, name, entry(tokens), NOW, **BOUNDS) or ledger
+        after = released(ledger, name) if lets_go else admitted(ledger, name, entry(tokens), NOW, **BOUNDS)
+        ledger = after or ledger
         assert ledger.tokens() <= 100
         assert len(ledger.entries) <= 3

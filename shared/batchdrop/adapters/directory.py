@@ -17,7 +17,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,9 +49,10 @@ _COLUMNS = "bucket, name, generation, size, crc32c, created, content_type, metad
 class DirectoryObjects:
     """An Objects port on one folder. Buckets come into being with their first object."""
 
-    def __init__(self, root: Path) -> None:
-        """Open or make the folder and its index."""
+    def __init__(self, root: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """Open or make the folder and its index; `now` dates new objects."""
         self._root = root
+        self.now = now
         self._writing = root / ".writing"
         self._writing.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
@@ -87,9 +88,7 @@ class DirectoryObjects:
         metadata: Mapping[str, str] | None = None,
     ) -> FileWriter:
         """Open a writer whose `close` succeeds only on the given generation (0: no such object)."""
-        draft = ObjectInfo(
-            bucket, name, if_generation_match, 0, "", datetime.now(UTC), content_type, "", dict(metadata or {})
-        )
+        draft = ObjectInfo(bucket, name, if_generation_match, 0, "", self.now(), content_type, "", dict(metadata or {}))
         return FileWriter(self, self._writing / secrets.token_hex(8), draft)
 
     def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
@@ -109,7 +108,7 @@ class DirectoryObjects:
             if_generation_match,
             info.size,
             info.crc32c,
-            datetime.now(UTC),
+            self.now(),
             info.content_type,
             info.content_encoding,
             info.metadata,
@@ -273,7 +272,7 @@ class FileWriter:
             draft.generation,
             self._size,
             base64.b64encode(self._checksum.digest()).decode(),
-            datetime.now(UTC),
+            self._objects.now(),
             draft.content_type,
             "",
             draft.metadata,

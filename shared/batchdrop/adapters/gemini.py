@@ -50,13 +50,17 @@ _RECOVERABLE: Final = frozenset({401, 403, 408, 409})
 class GeminiProvider:
     """One API key's view of the Batch API. The key is read when first needed and again after a refusal."""
 
-    def __init__(self, read_key: Callable[[], str], base_url: str | None = None) -> None:
+    def __init__(
+        self, read_key: Callable[[], str], base_url: str | None = None, http: httpx2.Client | None = None
+    ) -> None:
         """Open nothing yet.
 
         Args:
             read_key: Returns the API key; called again after a 401 or 403, so a rotated secret is picked up.
             base_url: Where the API is, if not at Google.
+            http: A client to use instead of one of its own; it must send the key.
         """
+        self._http = http
         self._read_key = read_key
         self._base_url = (base_url or BASE_URL).rstrip("/")
         self._open: tuple[Client, httpx2.Client] | None = None
@@ -194,7 +198,8 @@ class GeminiProvider:
             from google.genai.types import HttpOptions
 
             key = self._read_key()
-            http = httpx2.Client(timeout=CALL_SECONDS, follow_redirects=True, headers={"x-goog-api-key": key})
+            headers = {"x-goog-api-key": key}
+            http = self._http or httpx2.Client(timeout=CALL_SECONDS, follow_redirects=True, headers=headers)
             options = HttpOptions(
                 base_url=self._base_url,
                 api_version=API_VERSION,

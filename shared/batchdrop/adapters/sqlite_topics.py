@@ -51,10 +51,17 @@ class Leased:
 class SqliteTopics:
     """A Topics port on one database file. Safe from several threads and processes."""
 
-    def __init__(self, path: Path | str, *, max_attempts: int = MAX_ATTEMPTS) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        max_attempts: int = MAX_ATTEMPTS,
+        min_backoff_seconds: float = MIN_BACKOFF_SECONDS,
+    ) -> None:
         """Open the file and make the table."""
         self._lock = threading.RLock()
         self._max_attempts = max_attempts
+        self._min_backoff_seconds = min_backoff_seconds
         self.published = threading.Condition()
         """Notified when a message of this process was published, so that nobody need poll for it."""
         self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -103,7 +110,7 @@ class SqliteTopics:
 
     def nack(self, message: Leased) -> None:
         """Let the message come again after a pause that doubles with each attempt."""
-        pause = min(MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS * 2 ** (message.attempt - 1))
+        pause = min(MAX_BACKOFF_SECONDS, self._min_backoff_seconds * 2 ** (message.attempt - 1))
         with self._writing() as connection:
             connection.execute("UPDATE messages SET ready = ? WHERE id = ?", (time.time() + pause, message.id))
 

@@ -219,7 +219,7 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
         _reject_job(context, stored, cursor, failure)
         return
     now = context.now()
-    running = {"plan": cursor, "counts": cursor.counts, "planned_at": now, "due_at": now}
+    running = {"plan": cursor, "counts": cursor.counts, "planned_at": now}
     stored = _save(context, stored, JobState.RUNNING, **running)
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
     spawn(context, stored)

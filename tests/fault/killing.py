@@ -1,0 +1,224 @@
+"""Crashing a stack at any port call: before it or after it, once or twice, then letting it heal.
+
+A crash is a BaseException, so nothing in the code can catch it: the message stays unacknowledged, the lease stays
+taken, and whatever was done is done. Every run ends with the same checks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchdrop.adapters.directory import DirectoryObjects
+from batchdrop.adapters.gemini import GeminiProvider
+from batchdrop.adapters.sqlite_records import SqliteRecords
+from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
+from batchdrop.core import queries
+from batchdrop.core.capacity import Ledger
+from batchdrop.core.jobs import Job
+from batchdrop.ports import Kind, ObjectInfo
+from batchdrop.usecases.context import Context
+from infra.local.gemini import Faults, GeminiEmulator
+from tests.harness import Stack, TestClock, assert_accounted
+
+NO_FAULTS = Faults()
+Point = tuple[int, str]
+"""The number of a port call, and whether the process dies `before` or `after` it."""
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Trap:
+    """Counts port calls and kills at the chosen ones."""
+
+    points: frozenset[Point] = frozenset()
+    calls: list[str] = field(default_factory=list[str])
+    armed: bool = True
+
+    def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Do a call, and die around it if this is the place."""
+        if not self.armed:
+            return call(*args, **options)
+        self.calls.append(name)
+        number = len(self.calls)
+        if (number, "before") in self.points:
+            raise Crash(name)
+        result = call(*args, **options)
+        if (number, "after") in self.points:
+            raise Crash(name)
+        return result
+
+
+class Watched:
+    """A port whose every method goes through the trap."""
+
+    def __init__(self, port: Any, trap: Trap) -> None:
+        self._port = port
+        self._trap = trap
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._port, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **options: Any) -> Any:
+            result = self._trap.pass_through(f"{type(self._port).__name__}.{name}", found, *args, **options)
+            return Watched(result, self._trap) if name == "create" and hasattr(result, "abort") else result
+
+        return call
+
+    def __enter__(self) -> Any:
+        self._port.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if exc[0] is not Crash:
+            self._port.__exit__(*exc)
+
+
+class KillableStack(Stack):
+    """A stack whose functions work through watched ports; the driver itself is never killed."""
+
+    trap: Trap
+
+    def context(self, settings: type[Any]) -> Context[Any]:
+        """Return a context on watched ports."""
+        import dataclasses
+
+        found = super().context(settings)
+        store = dataclasses.replace(found.store, records=Watched(found.store.records, self.trap))
+        return dataclasses.replace(
+            found,
+            objects=Watched(found.objects, self.trap),
+            store=store,
+            topics=Watched(found.topics, self.trap),
+            provider=Watched(found.provider, self.trap),
+        )
+
+    def handle(self, message: Leased) -> tuple[str, int]:
+        """Handle a message; a crash is a missing answer."""
+        try:
+            return super().handle(message)
+        except Crash:
+            return "", 0
+
+    def tick(self) -> None:
+        """Tick; a crash ends it."""
+        try:
+            super().tick()
+        except Crash:
+            return
+
+    @contextmanager
+    def at_peace(self) -> Generator[None]:
+        """Look without counting."""
+        before, self.trap.armed = self.trap.armed, False
+        try:
+            yield
+        finally:
+            self.trap.armed = before
+
+    def find(self, job_id: str) -> Job | None:
+        """Return a job, uncounted."""
+        with self.at_peace():
+            return super().find(job_id)
+
+    def shards(self, job_id: str) -> list[Any]:
+        """Return shards, uncounted."""
+        with self.at_peace():
+            return super().shards(job_id)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is uploaded and how the world behaves."""
+
+    name: str
+    data: bytes
+    faults: Faults = NO_FAULTS
+    overrides: dict[str, Any] = field(default_factory=dict[str, Any])
+    lose_event: bool = False
+    act: Callable[[KillableStack, ObjectInfo], None] | None = None
+    """Something a user does while it runs."""
+    ends: str = "DONE"
+
+
+def run(
+    scenario: Scenario, gemini: GeminiEmulator, folder: Path, points: frozenset[Point]
+) -> tuple[Trap, dict[str, bytes]]:
+    """Run a scenario with crashes at the points; return the trap and the output, all checks passed."""
+    gemini.reset()
+    gemini.faults = scenario.faults
+    stack = KillableStack(
+        objects=DirectoryObjects(folder, _CLOCK.now),
+        records=SqliteRecords(":memory:"),
+        topics=SqliteTopics(":memory:", min_backoff_seconds=0),
+        provider=GeminiProvider(lambda: "k", gemini.url, http=_shared_http()),
+        gemini=gemini,
+        clock=_CLOCK,
+        overrides=scenario.overrides,
+    )
+    trap = Trap(points)
+    stack.trap = trap
+    with stack.at_peace():
+        stack.tick()
+        if scenario.lose_event:
+            with stack.objects.create("input", "team/a.jsonl") as writer:
+                writer.write(scenario.data)
+                info = writer.close()
+            stack.advance(1300)
+        else:
+            info = stack.upload("team/a.jsonl", scenario.data)
+    if scenario.act is not None:
+        scenario.act(stack, info)
+    job = stack.run(info, rounds=5000)
+    check(stack, job, scenario)
+    output = stack.output(job)
+    return trap, {name: data for name, data in output.items() if name != "manifest.json"}
+
+
+def check(stack: KillableStack, job: Job, scenario: Scenario) -> None:
+    """Check every invariant of a stack at rest."""
+    with stack.at_peace():
+        for _ in range(3):
+            stack.advance(1300)
+            stack.tick()
+            stack.deliver()
+        assert job.state == scenario.ends, job.state
+        assert_accounted(stack, job)
+        twice = stack.gemini.stats()["duplicate_display_names"]
+        reported = {name for shard in stack.shards(job.job_id) for name in shard.batch.duplicates}
+        assert not twice or reported, f"paid twice and not reported: {twice}"
+        for kind in (Kind.JOB, Kind.SHARD):
+            left = [found.id for found in stack.records.query(queries.due(kind, stack.clock.now(), 99))]
+            assert not left, f"{kind} still due: {left}"
+        for shard in stack.shards(job.job_id):
+            assert shard.state.terminal, shard.state
+        for document in stack.records.query(queries.ledgers()):
+            held = [name for name, entry in Ledger.model_validate(document.data).entries.items() if not entry.until]
+            assert not held, f"reservations left: {held}"
+        assert stack.completions(), "no completion message"
+        assert len({json.dumps(data, sort_keys=True) for data, _ in stack.completions()}) == 1
+        assert stack.objects.list("work").objects == ()
+        assert stack.gemini.files() == [], "provider files left"
+
+
+_CLOCK = TestClock()
+"""One for all runs, as the emulator's clock goes on, too."""
+_HTTP: list[Any] = []
+
+
+def _shared_http() -> Any:
+    """One HTTP client for all runs: making one takes longer than a run."""
+    if not _HTTP:
+        import httpx2
+
+        _HTTP.append(httpx2.Client(timeout=60, follow_redirects=True, headers={"x-goog-api-key": "k"}))
+    return _HTTP[0]

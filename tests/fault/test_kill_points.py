@@ -1,0 +1,123 @@
+"""Crash before and after every port call of each scenario, and at pairs of them; every invariant holds afterwards.
+
+FAULT=full crashes at every position of every scenario and at all pairs of the single-shard one; otherwise all
+positions of the single-shard scenario and a seeded sample of the rest are tried.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+import pytest
+
+from batchdrop.ports import ObjectInfo
+from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from tests.fault.killing import KillableStack, Point, Scenario, run
+from tests.harness import lines
+
+FULL = os.environ.get("FAULT") == "full"
+SAMPLE = 40
+PAIRS = 60
+SEED = int(os.environ.get("SEED", "20261123"))
+
+
+def cancel_when_submitted(stack: KillableStack, info: ObjectInfo) -> None:
+    """Ask for cancellation once a batch runs, however often the functions die on the way."""
+    for _ in range(200):
+        stack.deliver()
+        with stack.at_peace():
+            job = stack.find_or_none(info)
+            if job is not None and any(shard.state == "SUBMITTED" for shard in stack.shards(job.job_id)):
+                stack.want(info, "cancel")
+                return
+        stack.tick()
+        stack.advance(30)
+    raise AssertionError("never submitted")
+
+
+SCENARIOS = [
+    Scenario("single shard", lines("one", "two")),
+    Scenario(
+        "many shards",
+        lines(*(f"t{n}" for n in range(9))) + b"bad\n",
+        overrides={"range_lines": 2, "shard_requests": 4},
+    ),
+    Scenario("redo round", lines("one", "two [[emulate:error-once=13]]", "three [[emulate:missing-once]]")),
+    Scenario("poison line", lines("one", "two", "three [[emulate:poison]]", "four")),
+    Scenario("stuck and cancelled", lines("one", "two"), Faults(hold_state="RUNNING"), {"job_deadline_hours": 3}),
+    Scenario("lost event", lines("one"), lose_event=True),
+    Scenario("refused", lines("one"), Faults(calls=(CallFault("create", status=429, times=1),))),
+    Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),
+    Scenario("rejected", b"bad\nworse\n", ends="REJECTED"),
+    Scenario(
+        "cancelled by the user",
+        lines("one", "two"),
+        Faults(running_seconds=7200),
+        act=cancel_when_submitted,
+        ends="CANCELLED",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Generator[GeminiEmulator]:
+    """One emulator for all runs."""
+    folder = Path(tempfile.mkdtemp())
+    with GeminiEmulator(data_dir=folder) as gemini:
+        yield gemini
+    shutil.rmtree(folder)
+
+
+def positions(calls: int) -> list[Point]:
+    """Return every place a process can die at."""
+    return [(number, when) for number in range(1, calls + 1) for when in ("before", "after")]
+
+
+def attempt(scenario: Scenario, emulator: GeminiEmulator, points: Iterable[Point]) -> tuple[int, dict[str, bytes]]:
+    """Run once in a folder of its own; return the number of calls and the output."""
+    with tempfile.TemporaryDirectory() as folder:
+        trap, output = run(scenario, emulator, Path(folder), frozenset(points))
+    return len(trap.calls), output
+
+
+def all_survive(scenario: Scenario, emulator: GeminiEmulator, chosen: Iterable[tuple[Point, ...]]) -> int:
+    """Crash at each of the chosen sets of points and compare the output; return how many were tried."""
+    _, expected = attempt(scenario, emulator, ())
+    count = 0
+    for points in chosen:
+        try:
+            _, output = attempt(scenario, emulator, points)
+            assert output == expected or scenario.act is not None, "other bytes"
+        except Exception as error:
+            raise AssertionError(f"{scenario.name} with crashes at {points}: {error}") from error
+        count += 1
+    return count
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_crash_anywhere_loses_nothing(scenario: Scenario, emulator: GeminiEmulator) -> None:
+    calls, _ = attempt(scenario, emulator, ())
+    points = positions(calls)
+    if not FULL and scenario is not SCENARIOS[0]:
+        points = random.Random(SEED).sample(points, SAMPLE)
+    tried = all_survive(scenario, emulator, ((point,) for point in points))
+    print(f"{scenario.name}: {tried} of {2 * calls} positions survived")
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_two_crashes_anywhere_lose_nothing(scenario: Scenario, emulator: GeminiEmulator) -> None:
+    calls, _ = attempt(scenario, emulator, ())
+    pairs = itertools.combinations(positions(calls + 30), 2)
+    if not FULL or scenario is not SCENARIOS[0]:
+        count = 1000 if FULL else (PAIRS if scenario is SCENARIOS[0] else PAIRS // 6)
+        pairs = iter(random.Random(SEED).sample(list(pairs), count))
+    tried = all_survive(scenario, emulator, pairs)
+    print(f"{scenario.name}: {tried} pairs survived")
