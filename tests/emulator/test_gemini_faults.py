@@ -259,9 +259,14 @@ def test_a_late_create_appears_only_later(client: genai.Client, gemini: GeminiEm
     gemini.faults = Faults(late_create_seconds=50, calls=(CallFault(call="create", lose=True),))
     with pytest.raises(httpx2.RemoteProtocolError):
         create(client)
+    gemini.faults = Faults(late_create_seconds=50)
+    answered = create(client)
     assert list(client.batches.list()) == []
+    with pytest.raises(errors.ClientError):
+        client.batches.get(name=answered.name or "")
     gemini.advance(51)
-    assert len(list(client.batches.list())) == 1
+    assert len(list(client.batches.list())) == 2
+    assert client.batches.get(name=answered.name or "").name == answered.name
 
 
 def test_a_lagging_list_shows_a_batch_later_than_get(client: genai.Client, gemini: GeminiEmulator) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def put(http: httpx2.Client, content: bytes) -> str:
 
 def make(http: httpx2.Client, content: bytes, **more: Any) -> Json:
     """Create a batch from content; return the operation as it is afterwards."""
-    body = {"batch": {"inputConfig": {"fileName": put(http, content)}, "displayName": "mine", **more}}
+    body = {"batch": {"displayName": "mine", "inputConfig": {"fileName": put(http, content)}, **more}}
     made = http.post(CREATE, json=body).json()
     found: Json = http.get(f"/v1beta/{made['name']}").json()
     return found
@@ -201,6 +202,31 @@ def test_the_program_serves_prints_its_address_and_ends_with_a_signal(tmp_path: 
         assert program.wait(10) == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_stays_flat_while_large_files_pass(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "infra.local.gemini", "--data", str(tmp_path / "d"), "--faults", "{}"]
+    content = line("a", "x" * 100_000) * 1500
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as program:
+        try:
+            url = (program.stdout or sys.stdin).readline().removeprefix("gemini emulator: ").strip()
+            with httpx2.Client(base_url=url, headers={"x-goog-api-key": "k"}, timeout=60) as http:
+                output = make(http, content)["response"]["responsesFile"]
+                assert http.get(f"/v1beta/{output}:download").content.count(b"\n") == 1500
+            status = Path(f"/proc/{program.pid}/status").read_text()
+        finally:
+            program.terminate()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
+    assert (len(content) > 150_000_000, peak < 100) == (True, True), f"{peak} MiB"
+
+
+def test_many_callers_at_once_are_all_served(http: httpx2.Client, gemini: GeminiEmulator) -> None:
+    with ThreadPoolExecutor(16) as callers:
+        made = list(callers.map(lambda n: make(http, line(n, f"text {n}"), displayName=f"b{n}"), range(64)))
+    assert len({found["name"] for found in made}) == 64
+    assert gemini.stats()["batches"] == {"SUCCEEDED": 64}
+
+
 def test_faults_that_make_no_sense_stop_the_program(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "infra.local.gemini", "--data", str(tmp_path), "--faults", '{"seed":"x"}']
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
@@ -258,9 +284,11 @@ def receiver(refusals: int = 0) -> Generator[tuple[str, queue.Queue[Event]]]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/hook", events
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/hook", events
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_static_webhook_is_told_signed_and_again_until_it_answers(http: httpx2.Client) -> None:

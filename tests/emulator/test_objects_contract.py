@@ -25,8 +25,10 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
     return GcsObjects("demo-local")
 
 
-def put(objects: Objects, name: str, data: bytes, generation: int = 0, **options: dict[str, str]) -> ObjectInfo:
-    with objects.create("bucket", name, if_generation_match=generation, **options) as writer:
+def put(
+    objects: Objects, name: str, data: bytes, generation: int = 0, metadata: dict[str, str] | None = None
+) -> ObjectInfo:
+    with objects.create("bucket", name, if_generation_match=generation, metadata=metadata) as writer:
         writer.write(data)
         return writer.close()
 

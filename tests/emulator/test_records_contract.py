@@ -28,7 +28,7 @@ def records(request: pytest.FixtureRequest, tmp_path: Path) -> Records:
     return FirestoreRecords(request.getfixturevalue("project"))
 
 
-def index_of(kind: Kind = Kind.SHARD, **fields: IndexValue) -> Mapping[str, IndexValue]:
+def index_of(kind: Kind = Kind.SHARD, /, **fields: IndexValue) -> Mapping[str, IndexValue]:
     return {**dict.fromkeys(INDEXED[kind]), **fields}
 
 
@@ -81,7 +81,10 @@ def test_removed_fields_vanish_and_dotted_keys_survive(records: Records) -> None
 
 
 def test_of_many_creators_one_wins(records: Records) -> None:
-    assert _race(8, lambda number: make(records, data={"n": number})) == 1
+    def create(number: int) -> None:
+        make(records, data={"n": number})
+
+    assert _race(8, create) == 1
 
 
 def test_of_many_writers_none_is_lost(records: Records) -> None:

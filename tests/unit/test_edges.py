@@ -34,7 +34,11 @@ JOB = "0" * 32
 
 
 def push(data: bytes = b"{}", attributes: Any = None, **more: Any) -> bytes:
-    message = {"data": base64.b64encode(data).decode(), "attributes": attributes or {}, "messageId": "7"}
+    message: dict[str, Any] = {
+        "data": base64.b64encode(data).decode(),
+        "attributes": attributes or {},
+        "messageId": "7",
+    }
     return json.dumps({"message": message, "subscription": "s", **more}).encode()
 
 
