@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import warnings
 from pathlib import Path
@@ -15,43 +14,15 @@ from google import genai
 from google.genai import errors, types
 
 from infra.local.gemini import Faults, GeminiEmulator
+from tests.emulator.gemini_sdk import MODEL, connect, line, rows_of, run, upload
 
-MODEL = "gemini-2.5-flash"
 CHUNK = 8 * 1024**2
-Row = dict[str, Any]
 
 
 @pytest.fixture(params=["v1", "v1beta"])
 def client(request: pytest.FixtureRequest, gemini: GeminiEmulator) -> genai.Client:
     """A client of one API version."""
-    options = types.HttpOptions(base_url=gemini.url, api_version=request.param, timeout=20_000)
-    return genai.Client(api_key="k", vertexai=False, http_options=options)
-
-
-def line(key: object, text: str, **more: Any) -> bytes:
-    """Write one line of an input file."""
-    request = {"contents": [{"role": "user", "parts": [{"text": text}]}], **more}
-    return json.dumps({"key": key, "request": request}).encode() + b"\n"
-
-
-def upload(client: genai.Client, content: bytes, **config: Any) -> types.File:
-    """Upload bytes as an input file."""
-    return client.files.upload(file=io.BytesIO(content), config=types.UploadFileConfig(mime_type="jsonl", **config))
-
-
-def run(client: genai.Client, content: bytes) -> tuple[types.BatchJob, list[Row]]:
-    """Run a batch to its end; return it and its result rows."""
-    file = upload(client, content)
-    job = client.batches.create(model=MODEL, src=file.name or "", config={"display_name": "mine"})
-    done = client.batches.get(name=job.name or "")
-    return done, rows_of(client, done)
-
-
-def rows_of(client: genai.Client, job: types.BatchJob) -> list[Row]:
-    """Download the results of a batch."""
-    assert job.dest is not None
-    assert job.dest.file_name is not None
-    return [json.loads(row) for row in client.files.download(file=job.dest.file_name).split(b"\n") if row]
+    return connect(gemini, request.param)
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 20_970_665])

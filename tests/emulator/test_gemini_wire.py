@@ -21,7 +21,7 @@ import httpx2
 import pytest
 
 from infra.local.gemini import CallFault, Faults, GeminiEmulator, RowFaults
-from tests.emulator.test_gemini_sdk import line
+from tests.emulator.gemini_sdk import line
 
 Json = dict[str, Any]
 Event = tuple[dict[str, str], bytes]
@@ -221,8 +221,11 @@ def test_memory_stays_flat_while_large_files_pass(tmp_path: Path) -> None:
 
 
 def test_many_callers_at_once_are_all_served(http: httpx2.Client, gemini: GeminiEmulator) -> None:
+    def one(number: int) -> Json:
+        return make(http, line(number, f"text {number}"), displayName=f"b{number}")
+
     with ThreadPoolExecutor(16) as callers:
-        made = list(callers.map(lambda n: make(http, line(n, f"text {n}"), displayName=f"b{n}"), range(64)))
+        made = list(callers.map(one, range(64)))
     assert len({found["name"] for found in made}) == 64
     assert gemini.stats()["batches"] == {"SUCCEEDED": 64}
 
