@@ -142,6 +142,13 @@ def test_requests_that_make_no_sense_are_answered_400_or_404(http: httpx2.Client
     assert http.post(CREATE, json={"batch": {"inputConfig": {"fileName": registered["name"]}}}).status_code == 400
 
 
+def test_a_body_nobody_reads_does_not_spoil_the_connection(http: httpx2.Client) -> None:
+    name = put(http, b"x")
+    assert http.request("DELETE", f"/v1beta/{name}", content=b"{}").json() == {}
+    assert http.request("GET", "/v1beta/files", content=b"{}").json() == {}
+    assert http.get("/v1beta/files").json() == {}
+
+
 def test_tokens_of_a_whole_request_are_counted(http: httpx2.Client) -> None:
     parts = {"parts": [{"text": "12345678"}]}
     body = {"generateContentRequest": {"contents": [parts], "systemInstruction": parts}}
