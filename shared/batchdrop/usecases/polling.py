@@ -31,6 +31,8 @@ TICK = timedelta(minutes=1)
 CANCEL_GRACE = timedelta(minutes=30)
 """How long after a cancel a batch may go on before its shard is ended without it."""
 WAKE_AGAIN = timedelta(minutes=2)
+OVERDUE = timedelta(hours=2)
+"""From a job's deadline until somebody is told that it has not ended: its batches are cancelled and written first."""
 IN_FLIGHT = 1000
 
 _SUBMIT_STATES = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
@@ -162,6 +164,8 @@ def _wake_due(context: Polling, done: dict[str, int]) -> None:
         context.wake(topic, shard.value.job_id, shard.value.shard_id)
         done["woken"] += 1
     for job in context.store.jobs(queries.due(Kind.JOB, now, limit)):
+        if now > job.value.deadline_at + OVERDUE and not job.value.state.terminal:
+            log("job is overdue", severity="ERROR", job_id=job.value.job_id, state=job.value.state.value)
         context.wake(topic_of(job.value), job.value.job_id)
         done["woken"] += 1
 
