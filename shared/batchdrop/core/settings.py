@@ -55,7 +55,7 @@ class CommonSettings(BaseSettings):
 class DispatchSettings(CommonSettings):
     """What deciding over shards needs; any function may dispatch."""
 
-    tier: Literal[1, 2, 3] = 1
+    tier: int = Field(1, ge=1, le=3)
     max_batches: int = Field(limit("concurrent_batches"), ge=1)
     max_provider_bytes: int = Field(limit("file_storage"), ge=1)
     enqueued_tokens: dict[str, int] = Field(default_factory=dict[str, int])
