@@ -35,7 +35,7 @@ SHOWN_FAILURES = 12
 def main() -> int:
     """Run the demo; return 0 when every line is accounted for."""
     arguments = _arguments()
-    root = arguments.data or Path(tempfile.mkdtemp(prefix="batchdrop-demo-"))
+    root = (arguments.data or Path(tempfile.mkdtemp(prefix="batchdrop-demo-"))).resolve()
     if arguments.data and root.exists():
         shutil.rmtree(root)
     root.mkdir(parents=True, exist_ok=True)

@@ -157,12 +157,12 @@ def run(
     gemini.reset()
     gemini.faults = scenario.faults
     stack = KillableStack(
-        objects=DirectoryObjects(folder, _CLOCK.now),
+        objects=DirectoryObjects(folder, CLOCK.now),
         records=SqliteRecords(":memory:"),
         topics=SqliteTopics(":memory:", min_backoff_seconds=0),
-        provider=GeminiProvider(lambda: "k", gemini.url, http=_shared_http()),
+        provider=GeminiProvider(lambda: "k", gemini.url, http=shared_http()),
         gemini=gemini,
-        clock=_CLOCK,
+        clock=CLOCK,
         overrides=scenario.overrides,
     )
     trap = Trap(points)
@@ -210,12 +210,12 @@ def check(stack: KillableStack, job: Job, scenario: Scenario) -> None:
         assert stack.gemini.files() == [], "provider files left"
 
 
-_CLOCK = TestClock()
+CLOCK = TestClock()
 """One for all runs, as the emulator's clock goes on, too."""
 _HTTP: list[Any] = []
 
 
-def _shared_http() -> Any:
+def shared_http() -> Any:
     """One HTTP client for all runs: making one takes longer than a run."""
     if not _HTTP:
         import httpx2

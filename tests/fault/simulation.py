@@ -1,0 +1,214 @@
+"""A seeded simulation: several workers at once, and a scheduler that is out to hurt them.
+
+Every port call is a point where the scheduler decides who goes on. It duplicates, delays, reorders and drops
+messages, pauses workers until their leases are over, kills them, moves the clock, and lets the provider lose, delay and
+refuse calls. After a while the world heals, and every promise must hold. The same seed gives the same run.
+
+One thing the model rules out, as the protocol does: a pause longer than the quarantine between the last look at the
+clock and the sending of a create call.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from batchdrop.adapters.directory import DirectoryObjects
+from batchdrop.adapters.gemini import GeminiProvider
+from batchdrop.adapters.sqlite_records import SqliteRecords
+from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
+from batchdrop.ports import ObjectInfo
+from infra.local.gemini import CallFault, Faults, GeminiEmulator, RowFaults
+from tests.fault.killing import CLOCK, Crash, KillableStack, Scenario, check, shared_http
+from tests.harness import PUSHED, lines
+
+MAX_WORKERS = 3
+STEPS = 500
+MAX_CRASHES = 5
+MAX_DROPS = 3
+CREATE = "GeminiProvider.create"
+
+
+@dataclass
+class Worker:
+    """A function call under way in a thread that moves only when it is told to."""
+
+    number: int
+    go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    at: str = ""
+    finished: bool = False
+    killed: bool = False
+    paused_until_step: int = 0
+
+
+class Turnstile:
+    """A trap that stops every port call until its worker is told to go on."""
+
+    def __init__(self) -> None:
+        self.current = threading.local()
+        self.back = threading.Semaphore(0)
+        self.armed = True
+
+    def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Wait for the turn, then do the call or die."""
+        worker: Worker | None = getattr(self.current, "worker", None)
+        if worker is None:
+            return call(*args, **options)
+        worker.at = name
+        self.back.release()
+        worker.go.acquire()
+        if worker.killed:
+            raise Crash(name)
+        return call(*args, **options)
+
+
+class Simulation:
+    """One seeded run."""
+
+    def __init__(self, seed: int, gemini: GeminiEmulator, folder: Path, **overrides: Any) -> None:
+        self.random = random.Random(seed)
+        self.gemini = gemini
+        self.turnstile = Turnstile()
+        self.workers: list[Worker] = []
+        self.crashes = self.drops = self.started = 0
+        gemini.reset()
+        gemini.faults = Faults()
+        self.stack = KillableStack(
+            objects=DirectoryObjects(folder, CLOCK.now),
+            records=SqliteRecords(":memory:"),
+            topics=SqliteTopics(":memory:", min_backoff_seconds=0),
+            provider=GeminiProvider(lambda: "k", gemini.url, http=shared_http()),
+            gemini=gemini,
+            clock=CLOCK,
+            overrides={"range_lines": 3, "shard_requests": 4, "max_claims": 50, **overrides},
+        )
+        self.stack.trap = self.turnstile  # type: ignore[assignment]
+
+    def run(self) -> None:
+        """Hurt, heal, check."""
+        count = self.random.randint(1, 9)
+        marks = ["", "", " [[emulate:error-once=13]]", " [[emulate:missing-once]]", " [[emulate:poison]]"]
+        texts = [f"t{n}{self.random.choice(marks)}" for n in range(count)]
+        self.stack.tick()
+        self.gemini.faults = self._faults()
+        info = self.stack.upload("team/a.jsonl", lines(*texts))
+        for step in range(STEPS):
+            self._step(step)
+            job = self.stack.find_or_none(info)
+            if job is not None and job.state.terminal and job.cleaned and not self.workers:
+                break
+        self._heal(info)
+
+    def _faults(self) -> Faults:
+        """Draw what the provider does wrong."""
+        pick = self.random
+        calls = [
+            CallFault("create", times=pick.randint(0, 2), skip=pick.randint(0, 2), lose=True),
+            CallFault("create", times=pick.randint(0, 1), status=429, retry_seconds=pick.choice([1, 120])),
+            CallFault("create", times=pick.randint(0, 1), status=503),
+            CallFault("list", times=pick.randint(0, 2), status=500),
+            CallFault("list", times=pick.randint(0, 1), cut_after_bytes=30),
+            CallFault("get", times=pick.randint(0, 2), drop=True),
+            CallFault("download", times=pick.randint(0, 2), cut_after_bytes=pick.choice([0, 50])),
+            CallFault("upload", times=pick.randint(0, 1), drop=True),
+            CallFault("cancel", times=pick.randint(0, 1), drop=True),
+        ]
+        pick.shuffle(calls)
+        return Faults(
+            running_seconds=pick.choice([0, 0, 100]),
+            late_create_seconds=pick.choice([0, 0, 200]),
+            list_lag_seconds=pick.choice([0, 0, 200]),
+            page_size=pick.choice([0, 1]),
+            rows=RowFaults(shuffle=pick.random() < 0.5, duplicate_rate=pick.choice([0, 0.5])),
+            calls=tuple(fault for fault in calls if fault.times),
+        )
+
+    def _step(self, number: int) -> None:
+        pick = self.random.random()
+        movable = [worker for worker in self.workers if worker.paused_until_step <= number]
+        if pick < 0.72 and movable:
+            self._move(self.random.choice(movable))
+        elif pick < 0.86 and len(self.workers) < MAX_WORKERS:
+            self._start_message()
+        elif pick < 0.90 and len(self.workers) < MAX_WORKERS:
+            self._start(self.stack.tick)
+        elif pick < 0.93 and self.workers:
+            self.random.choice(self.workers).paused_until_step = number + self.random.randint(5, 80)
+        elif pick < 0.945 and self.workers and self.crashes < MAX_CRASHES:
+            self._kill(self.random.choice(self.workers))
+        else:
+            self._pass_time()
+
+    def _start_message(self) -> None:
+        topics = list(PUSHED)
+        self.random.shuffle(topics)
+        for topic in topics:
+            message = self.stack.topics.lease(topic, 0)
+            if message is None:
+                continue
+            if self.drops < MAX_DROPS and self.random.random() < 0.03:
+                self.drops += 1
+                self.stack.topics.ack(message)
+                return
+            handle = partial(self._handle, message)
+            self._start(handle)
+            if self.random.random() < 0.15 and len(self.workers) < MAX_WORKERS:
+                self._start(handle)
+            return
+
+    def _handle(self, message: Leased) -> None:
+        status = self.stack.handle(message)[1]
+        if status == 204:
+            self.stack.topics.ack(message)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        self.started += 1
+        worker = Worker(self.started)
+
+        def body() -> None:
+            self.turnstile.current.worker = worker
+            worker.go.acquire()
+            try:
+                work()
+            except Crash:
+                pass
+            finally:
+                worker.finished = True
+                self.turnstile.back.release()
+
+        threading.Thread(target=body, daemon=True).start()
+        self.workers.append(worker)
+        self._move(worker)
+
+    def _move(self, worker: Worker) -> None:
+        """Let a worker do one call and come to the next."""
+        worker.go.release()
+        self.turnstile.back.acquire()
+        if worker.finished:
+            self.workers.remove(worker)
+
+    def _kill(self, worker: Worker) -> None:
+        self.crashes += 1
+        worker.killed = True
+        while worker in self.workers:
+            self._move(worker)
+
+    def _pass_time(self) -> None:
+        at_create = any(worker.at == CREATE for worker in self.workers)
+        seconds = self.random.choice([1, 20, 60, 60, 700])
+        self.stack.advance(min(seconds, 20) if at_create else seconds)
+
+    def _heal(self, info: ObjectInfo) -> None:
+        """End what is under way, in any order, then let the stack come to rest and check it."""
+        while self.workers:
+            self._move(self.random.choice(self.workers))
+        self.gemini.faults = Faults()
+        job = self.stack.run(info, rounds=5000)
+        check(self.stack, job, Scenario("simulation", b""))
+        twice = self.gemini.stats()["duplicate_display_names"]
+        assert not twice, f"paid twice: {twice}"

@@ -1,0 +1,52 @@
+"""Seeds of the simulation: `SEEDS=2000 make fault`, and the seeds that once failed.
+
+A failing seed is printed with the command that runs it again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from infra.local.gemini import GeminiEmulator
+from tests.fault.simulation import Simulation
+
+SEEDS = int(os.environ.get("SEEDS", "100"))
+FIRST = int(os.environ.get("SEED", "1"))
+REGRESSIONS: tuple[int, ...] = ()
+"""Seeds that found a defect."""
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Generator[GeminiEmulator]:
+    """One emulator for all seeds."""
+    folder = Path(tempfile.mkdtemp())
+    with GeminiEmulator(data_dir=folder) as gemini:
+        yield gemini
+    shutil.rmtree(folder)
+
+
+def simulate(seed: int, emulator: GeminiEmulator) -> Simulation:
+    """Run one seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        simulation = Simulation(seed, emulator, Path(folder))
+        try:
+            simulation.run()
+        except Exception as error:
+            again = f"SEED={seed} SEEDS=1 make fault"
+            raise AssertionError(f"seed {seed} failed ({error}); run it again: {again}") from error
+    return simulation
+
+
+@pytest.mark.timeout(7200)
+def test_no_seed_breaks_a_promise(emulator: GeminiEmulator) -> None:
+    crashes = workers = drops = 0
+    for seed in (*REGRESSIONS, *range(FIRST, FIRST + SEEDS)):
+        done = simulate(seed, emulator)
+        crashes, workers, drops = crashes + done.crashes, workers + done.started, drops + done.drops
+    print(f"{SEEDS} seeds: {workers} calls of functions, {crashes} killed, {drops} messages dropped")
