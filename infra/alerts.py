@@ -111,9 +111,3 @@ class Alerts(pulumi.ComponentResource):
             documentation=gcp.monitoring.AlertPolicyDocumentationArgs(content=text, mime_type="text/markdown"),
             opts=pulumi.ResourceOptions(parent=self),
         )
-
-
-def _counted(metric: gcp.logging.Metric) -> pulumi.Output[str]:
-    """Return the filter of a log-based metric's time series."""
-    services = 'resource.type = "cloud_run_revision"'
-    return pulumi.Output.concat(services, ' AND metric.type = "logging.googleapis.com/user/', metric.name, '"')

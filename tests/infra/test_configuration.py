@@ -34,7 +34,7 @@ GOOD: dict[str, Any] = {"project": "my-project", "region": "europe-west1", "api_
         ("surprise", 1),
     ],
 )
-def test_a_wrong_setting_is_named(field: str, value: object) -> None:
+def test_a_wrong_setting_is_named(field: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         StackConfig(**{**GOOD, field: value})
     assert field in str(caught.value)

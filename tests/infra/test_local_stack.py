@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -160,7 +161,8 @@ def test_stopping_leaves_no_process(up: tuple[subprocess.Popen[str], Path], numb
     assert children
     for connection in psutil.net_connections(kind="tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.pid in {process.pid, *(c.pid for c in children)}:
-            assert str(connection.laddr[0]) in ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+            address: Any = connection.laddr
+            assert str(address[0]) in ("127.0.0.1", "::1", "::ffff:127.0.0.1")
     process.send_signal(number)
     process.wait(timeout=WAIT_SECONDS)
     assert eventually(lambda: not any(_runs(child) for child in children))

@@ -6,20 +6,20 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
 from pulumi.runtime import mocks as pulumi_mocks
 
 from batchdrop.core.queries import COMPOSITE, INDEXED, TTL_FIELD
-from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings
+from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings, load
 from batchdrop.ports import Kind, Topic
 from infra.config import StackConfig
 from infra.identities import FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = {"project": "my-project", "region": "europe-west1"}
+CONFIG: dict[str, Any] = {"project": "my-project", "region": "europe-west1"}
 Resource = dict[str, Any]
 Graph = dict[str, dict[str, Resource]]
 
@@ -32,7 +32,7 @@ class Mocks(pulumi.runtime.Mocks):
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         """Record a resource."""
-        state = dict(args.inputs)
+        state = dict(cast("dict[str, Any]", args.inputs))
         name = str(state.get("name") or args.name)
         if args.typ == "gcp:serviceaccount/account:Account":
             state["email"] = f"{state['accountId']}@my-project.iam.gserviceaccount.com"
@@ -43,9 +43,13 @@ class Mocks(pulumi.runtime.Mocks):
         self.graph[args.typ][args.name] = state
         return f"id-{name}", state
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         """Answer a data source."""
-        return {"number": "123", "emailAddress": "storage-agent@example.iam.gserviceaccount.com", **args.args}
+        return {
+            "number": "123",
+            "emailAddress": "storage-agent@example.iam.gserviceaccount.com",
+            **cast("dict[str, Any]", args.args),
+        }
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +301,7 @@ def test_the_scheduler_calls_poll_by_a_valid_clock(graph: Graph) -> None:
     assert job["attemptDeadline"] == "300s"
     assert job["httpTarget"]["uri"] == job["httpTarget"]["oidcToken"]["audience"] == "https://batchdrop-poll.run.app"
     assert job["httpTarget"]["httpMethod"] == "POST"
-    assert float(job["attemptDeadline"][:-1]) > PollSettings().budget_seconds
+    assert float(job["attemptDeadline"][:-1]) > load(PollSettings).budget_seconds
 
 
 def test_enums_are_words_google_cloud_knows(graph: Graph) -> None:
