@@ -65,11 +65,14 @@ class Stack:
     clock: TestClock
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
     answers: list[Response] = field(default_factory=list[Response])
+    settings: dict[type[Any], Any] = field(default_factory=dict[type[Any], Any])
 
     def context(self, settings: type[Any]) -> Context[Any]:
-        """Return a fresh context of one function."""
-        known = {name: value for name, value in self.overrides.items() if name in settings.model_fields}
-        found: CommonSettings = settings(**known)
+        """Return a fresh context of one function; its settings are read once, as an instance does."""
+        if settings not in self.settings:
+            known = {name: value for name, value in self.overrides.items() if name in settings.model_fields}
+            self.settings[settings] = settings(**known)
+        found: CommonSettings = self.settings[settings]
         return Context(
             settings=found,
             objects=self.objects,
