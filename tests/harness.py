@@ -65,14 +65,15 @@ class Stack:
     clock: TestClock
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
     answers: list[Response] = field(default_factory=list[Response])
-    settings: dict[type[Any], Any] = field(default_factory=dict[type[Any], Any])
+    settings: dict[tuple[type[Any], int], Any] = field(default_factory=dict[tuple[type[Any], int], Any])
 
     def context(self, settings: type[Any]) -> Context[Any]:
         """Return a fresh context of one function; its settings are read once, as an instance does."""
-        if settings not in self.settings:
+        key = (settings, id(self.overrides))
+        if key not in self.settings:
             known = {name: value for name, value in self.overrides.items() if name in settings.model_fields}
-            self.settings[settings] = settings(**known)
-        found: CommonSettings = self.settings[settings]
+            self.settings[key] = settings(**known)
+        found: CommonSettings = self.settings[key]
         return Context(
             settings=found,
             objects=self.objects,

@@ -340,6 +340,10 @@ class Provider(Protocol):
         """Delete a file; no error when it is gone."""
         ...
 
+    def answer(self, *, model: str, kind: BatchKind, request: bytes, timeout_seconds: float) -> bytes:
+        """Send one synchronous request at the standard price; return the response's JSON on one line."""
+        ...
+
     def knows_model(self, model: str) -> bool:
         """Tell whether the provider has the model."""
         ...

@@ -196,7 +196,7 @@ _ROUTES: Final[list[tuple[str, re.Pattern[str], str, Action]]] = [
         ("DELETE", r"(batches/[^/:]+)", "delete", _delete),
         ("PATCH", r"(batches/[^/:]+):update(?:Generate|Embed)ContentBatch", "update", _update),
         ("POST", r"models/([^/:]+):countTokens", "count", _count),
-        ("POST", r"models/([^/:]+):generateContent", "generate", _generate),
+        ("POST", r"models/([^/:]+):(?:generateContent|embedContent)", "generate", _generate),
         ("POST", r"models/([^/:]+):batchEmbedContents", "embed", _embed),
         ("GET", r"models/([^/:]+)", "models.get", _model),
         ("GET", r"(models)", "models.list", _models),

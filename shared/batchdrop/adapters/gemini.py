@@ -186,6 +186,19 @@ class GeminiProvider:
         with self._translated(ignore=frozenset({400, 403, 404})):
             client.files.delete(name=name, config={"http_options": {"timeout": int(CALL_SECONDS * 1000)}})
 
+    def answer(self, *, model: str, kind: BatchKind, request: bytes, timeout_seconds: float) -> bytes:
+        """Send one synchronous request; the response goes into a row as it came, so the SDK's types stay out."""
+        _, http = self._clients()
+        method = "embedContent" if kind is BatchKind.EMBED else "generateContent"
+        url = f"{self._base_url}/{API_VERSION}/models/{model}:{method}"
+        headers = {"content-type": "application/json"}
+        with self._translated():
+            response = http.post(url, content=request, headers=headers, timeout=timeout_seconds)
+            if response.status_code != 200:
+                raise self._refused(response)
+            body: Any = json.loads(response.content)
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
     def knows_model(self, model: str) -> bool:
         """Tell whether the provider has the model."""
         return self._get_json(f"models/{model}", {}) is not None

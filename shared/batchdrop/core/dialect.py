@@ -81,6 +81,11 @@ def render(dialect: str, raw: bytes, number: int, *, longer: bool) -> bytes:
     return b'{"key":"%d","request":%b}\n' % (number, request)
 
 
+def request_of(rendered: bytes) -> bytes:
+    """Return the request body of a rendered line."""
+    return bytes(_decode_raw(rendered).request)
+
+
 def with_longer_output(request: bytes) -> bytes:
     """Return the request with twice the output limit it had; without a limit, unchanged."""
     body: dict[str, Any] = _decode(request)

@@ -121,6 +121,8 @@ class Job(Record):
     team: str = ""
     labels: dict[str, str] = Field(default_factory=dict[str, str])
     priority: int = 0
+    finish: str = "missing"
+    """What becomes of lines still open at the deadline: reported `missing`, or answered at once (`standard`)."""
     model: str = ""
     dialect: str = "gemini"
     recipe_digest: str = ""

@@ -136,6 +136,12 @@ class WriteSettings(DispatchSettings):
 
     window_bytes: int = Field(32 * MIB, ge=1)
     max_row_bytes: int = Field(limit("result_row"), ge=1)
+    finish_requests: int = Field(200, ge=1)
+    """Lines of one shard that is answered by synchronous calls (`finish: standard`)."""
+    finish_concurrency: int = Field(8, ge=1)
+    finish_timeout_seconds: float = Field(60, gt=0)
+    results_hours: float = Field(48, gt=0)
+    """After a job's deadline: how long results that cannot be read are asked for again."""
 
 
 T = TypeVar("T", bound=CommonSettings)

@@ -4,8 +4,9 @@ r"""Shards: slices of a job sent as one batch each, and the pure transitions of 
        \________________________________\______________\______________________> SPLIT CANCELLED
 
 A shard's lines are the accepted lines of its ranges (kind `plan`) or a list kept as a work object (a child).
-Children of kind `split` stand in for their parent, which writes no rows. Kinds `again` and `longer`
-repeat single lines of a parent that wrote a row for every line; of the rows of a line, the best is kept.
+Children of kind `split` stand in for their parent, which writes no rows. Kinds `again`, `longer` and `standard`
+repeat single lines of a parent that wrote a row for every line; of the rows of a line, the best is kept. A `standard`
+shard has no batch: its lines are answered by synchronous calls, after the job's deadline.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class ShardState(StrEnum):
 
 _S = ShardState
 SHARD_MOVES: dict[ShardState, frozenset[ShardState]] = {
-    _S.QUEUED: frozenset({_S.STAGING, _S.SETTLING, _S.ENDED, _S.CANCELLED}),
+    _S.QUEUED: frozenset({_S.STAGING, _S.ENDED, _S.CANCELLED}),
     _S.STAGING: frozenset({_S.STAGED, _S.QUEUED, _S.ENDED, _S.CANCELLED}),
     _S.STAGED: frozenset({_S.CREATING, _S.QUEUED, _S.ENDED, _S.CANCELLED}),
     _S.CREATING: frozenset({_S.STAGED, _S.SUBMITTED, _S.QUEUED, _S.ENDED}),
@@ -64,11 +65,16 @@ class ShardKind(StrEnum):
     SPLIT = "split"
     AGAIN = "again"
     LONGER = "longer"
+    STANDARD = "standard"
 
     @property
     def repeats(self) -> bool:
         """True for a redo: the parent has a row for each of its lines already."""
-        return self in (ShardKind.AGAIN, ShardKind.LONGER)
+        return self in (ShardKind.AGAIN, ShardKind.LONGER, ShardKind.STANDARD)
+
+
+TOO_LARGE = "TOO_LARGE"
+"""The batch state of a shard that was taken apart before it was sent."""
 
 
 class Intent(Value):
@@ -80,7 +86,7 @@ class Intent(Value):
 
 
 class BatchRef(Value):
-    """The adopted batch as last seen, or why there is none (`REFUSED`, `NONE`)."""
+    """The adopted batch as last seen, or why there is none (`NONE`, `TOO_LARGE`, `STANDARD`)."""
 
     name: str = ""
     state: str = ""
@@ -161,6 +167,10 @@ class Shard(Record):
     batch_deadline_at: datetime | None = None
     cancel_sent_at: datetime | None = None
     segments: tuple[Segment, ...] = ()
+    answers: tuple[str, ...] = ()
+    """Work objects with the answers of synchronous calls (kind `standard`)."""
+    results_lost: str = ""
+    """Why the batch's results can never be read; empty while they may be."""
     unknown_rows: int = 0
     children: tuple[Child, ...] = ()
     stop: Failure | None = None

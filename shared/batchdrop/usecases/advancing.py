@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from batchdrop.core import queries
-from batchdrop.core.errors import BatchdropError, LeaseLostError
+from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.jobs import Job, JobState
 from batchdrop.core.logs import log
 from batchdrop.core.records import Failure
@@ -14,7 +14,7 @@ from batchdrop.core.shards import Shard
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
-from batchdrop.usecases.intake import end, release_job, snapshot
+from batchdrop.usecases.intake import end, fail, release_job, snapshot
 from batchdrop.usecases.planning import plan, spawn
 
 _S = JobState
@@ -46,6 +46,8 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
         _advance(context, stored)
     except LeaseLostError:
         raise
+    except PermanentError as error:
+        fail(context, stored, error)
     except BatchdropError as error:
         release_job(context, stored, error)
 

@@ -18,7 +18,7 @@ from batchdrop.core.capacity import PROJECT, Ledger, Reservation, admitted, refu
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import DispatchSettings
-from batchdrop.core.shards import Shard, ShardState
+from batchdrop.core.shards import TOO_LARGE, BatchRef, Shard, ShardState
 from batchdrop.ports import Kind, Topic
 from batchdrop.store import ATTEMPTS, Stored
 from batchdrop.usecases.context import Context
@@ -143,8 +143,28 @@ def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
     )
     if model is None:
         change_ledger(context, PROJECT, lambda ledger: released(ledger, shard.shard_id))
-        return False
+        return _taken_apart(context, stored, tokens_limit)
     return _start(context, stored)
+
+
+def _taken_apart(context: Context[DispatchSettings], stored: Stored[Shard], tokens_limit: int) -> bool:
+    """Send a shard that is above the limit learnt from a 429 to be split; tell whether it was."""
+    shard, now = stored.value, context.now()
+    if shard.requests < 2 or shard.tokens <= read_ledger(context, shard.model).limit(tokens_limit, now):
+        return False
+
+    def ended(shard: Shard) -> Shard:
+        if shard.state is not ShardState.QUEUED:
+            raise LeaseLostError("the shard was dispatched by another worker")
+        return shard.moved(ShardState.ENDED, now, batch=BatchRef(state=TOO_LARGE), due_at=now)
+
+    try:
+        context.store.change(stored, ended)
+    except LeaseLostError:
+        return True
+    log("shard is above the learnt limit", shard_id=shard.shard_id, tokens=shard.tokens)
+    context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)
+    return True
 
 
 def _start(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:

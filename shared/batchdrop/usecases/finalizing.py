@@ -93,14 +93,15 @@ def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     stored = context.store.claim(stored, context.now(), lease, {_S.FINALIZING})
     try:
         if stored.value.claims > context.settings.max_claims:
-            return _fail(context, stored)
+            return _fail(context, stored, "POISONED", "Writing the output crashed repeatedly; it was given up.")
         return _output(context, stored)
     except LeaseLostError:
         raise
+    except PermanentError as error:
+        return _fail(context, stored, error.code, error.sentence)
     except BatchdropError as error:
         log("finalizing waits", severity="WARNING", job_id=stored.value.job_id, code=error.code)
         now, due_at = context.now(), context.later(RETRY_SECONDS)
-        stored = context.store.reload(stored)
         context.store.change(stored, lambda job: job.released(now, due_at), fence=stored.value.fence)
         return None
 
@@ -149,9 +150,10 @@ def _finish(context: Writing, stored: Stored[Job], shards: list[Shard], parts: l
     return stored
 
 
-def _fail(context: Writing, stored: Stored[Job]) -> Stored[Job]:
+def _fail(context: Writing, stored: Stored[Job], code: str, message: str) -> Stored[Job]:
     now = context.now()
-    failure = Failure(code="POISONED", message="Writing the output crashed repeatedly; it was given up.")
+    failure = Failure(code=code, message=message)
+    log("job failed", severity="ERROR", job_id=stored.value.job_id, code=code)
     changes = {"failure": failure, "ended_at": now, "lease_until": None, "due_at": now, "claims": 0}
     return context.store.change(stored, lambda job: job.moved(_S.FAILED, now, **changes), fence=stored.value.fence)
 

@@ -29,7 +29,7 @@ from batchdrop.core.logs import log
 from batchdrop.core.messages import Uploaded
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.ports import ObjectInfo
+from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 
@@ -122,6 +122,14 @@ def end(
     return ended
 
 
+def fail(context: Receiving, stored: Stored[Job], error: PermanentError) -> None:
+    """End a job that no other try can help, with the error as its report."""
+    log("job failed", severity="ERROR", job_id=stored.value.job_id, code=error.code)
+    failure = Failure(code=error.code, message=error.sentence)
+    end(context, stored, JobState.FAILED, failure)
+    context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
+
+
 def release_job(context: Receiving, stored: Stored[Job], error: BatchdropError) -> None:
     """Give the lease back; the tick wakes the job again."""
     now, due_at = context.now(), context.later(RETRY_SECONDS)
@@ -160,6 +168,7 @@ def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInf
         team=team,
         labels=labels,
         priority=_number(metadata.get("priority")),
+        finish="standard" if metadata.get("finish") == "standard" else "missing",
         model=metadata.get("model") or context.settings.model,
         failure=None if info else _gone(),
         ended_at=None if info else now,

@@ -58,20 +58,25 @@ def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
             yield number
 
 
-def rendered(context: Any_, job: Job, shard: Shard) -> Iterator[bytes]:
-    """Yield the shard's file for the provider in pieces of about 1 MiB: a pure function of the lines."""
+def rendered_lines(context: Any_, job: Job, shard: Shard) -> Iterator[tuple[int, bytes]]:
+    """Yield number and provider line of each of the shard's lines: a pure function of the lines."""
     wanted = _wanted(context, shard)
     longer = shard.kind is ShardKind.LONGER
-    held: list[bytes] = []
-    size = 0
     for plan in ranges_of(context, job, shard):
         for number, raw in _raw_lines(context, job, plan, wanted):
-            line = render(job.dialect, raw, number, longer=longer)
-            held.append(line)
-            size += len(line)
-            if size >= MIB:
-                yield b"".join(held)
-                held, size = [], 0
+            yield number, render(job.dialect, raw, number, longer=longer)
+
+
+def rendered(context: Any_, job: Job, shard: Shard) -> Iterator[bytes]:
+    """Yield the shard's file for the provider in pieces of about 1 MiB."""
+    held: list[bytes] = []
+    size = 0
+    for _, line in rendered_lines(context, job, shard):
+        held.append(line)
+        size += len(line)
+        if size >= MIB:
+            yield b"".join(held)
+            held, size = [], 0
     yield b"".join(held)
 
 

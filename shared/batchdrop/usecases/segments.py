@@ -14,7 +14,7 @@ from batchdrop.core.limits import MIB
 from batchdrop.core.outcomes import Answer, redo_kind
 from batchdrop.core.rows import error_row, result_row
 from batchdrop.core.settings import CommonSettings, WriteSettings
-from batchdrop.core.shards import Segment, SegmentFile, Shard
+from batchdrop.core.shards import Segment, SegmentFile, Shard, ShardKind
 from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
@@ -83,7 +83,6 @@ def write_segment(
     )
     outcomes: Counter[str] = Counter()
     open_lines: dict[str, list[int]] = {}
-    rounds = shard.round if shard.stop else context.settings.max_rounds
     try:
         for line, answer in pairs:
             outcomes[answer.outcome.value] += 1
@@ -91,7 +90,7 @@ def write_segment(
                 results.add(result_row(answer, line.number, line.key, shard.round, model, line.wants_json))
             else:
                 errors.add(error_row(answer, line.number, line.key, shard.round))
-            again = redo_kind(answer, shard.kind, shard.round, rounds)
+            again = _again(context, job, shard, answer)
             if again is not None:
                 open_lines.setdefault(again.value, []).append(line.number)
         return Segment(
@@ -105,6 +104,14 @@ def write_segment(
     finally:
         results.abort()
         errors.abort()
+
+
+def _again(context: Context[WriteSettings], job: Job, shard: Shard, answer: Answer) -> ShardKind | None:
+    """Decide what another try at a line would be; a stopped shard has none, unless the job finishes at once."""
+    if shard.stop is None:
+        return redo_kind(answer, shard.kind, shard.round, context.settings.max_rounds)
+    at_once = job.finish == "standard" and shard.stop.code == "DEADLINE" and answer.passing
+    return ShardKind.STANDARD if at_once and shard.kind is not ShardKind.STANDARD else None
 
 
 def _file(rows: RowFile) -> SegmentFile:

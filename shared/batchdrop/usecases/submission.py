@@ -235,7 +235,8 @@ def _requeue(context: Submitting, stored: Stored[Shard], error: CapacityError) -
 def _end(context: Submitting, stored: Stored[Shard], stop: Failure) -> None:
     """End a shard that has no batch: its lines become error rows, or nothing when a parent has rows for them."""
     shard = stored.value
-    state = _S.CANCELLED if shard.kind.repeats and shard.state is not _S.CREATING else _S.ENDED
+    rows_needed = not shard.kind.repeats or shard.state is _S.CREATING or _job(context, shard).finish == "standard"
+    state = _S.ENDED if rows_needed else _S.CANCELLED
     due_at = None if state.terminal else context.now()
     ended = _save(
         context,

@@ -11,9 +11,8 @@ another round can help also go to a child; of all rows of a line, finalizing kee
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from batchdrop.core import names
@@ -24,13 +23,15 @@ from batchdrop.core.logs import log
 from batchdrop.core.ordering import Item, OutOfWindowError, merged, runs, windowed
 from batchdrop.core.outcomes import GRPC_NAMES, Answer, ResultLine, missing, read_result
 from batchdrop.core.settings import WriteSettings
-from batchdrop.core.shards import Child, Segment, Shard, ShardKind, ShardState
+from batchdrop.core.shards import Segment, Shard, ShardKind, ShardState
 from batchdrop.ports import Batch, BatchState, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
+from batchdrop.usecases.children import halves, next_round, shard_of, taken_apart
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch
-from batchdrop.usecases.lines import input_lines, line_numbers, ranges_of
+from batchdrop.usecases.finishing import answer_all
+from batchdrop.usecases.lines import input_lines, ranges_of
 from batchdrop.usecases.segments import write_segment
 
 _S = ShardState
@@ -55,16 +56,19 @@ def write_shard(context: Writing, shard_id: str) -> Job | None:
     except LeaseLostError:
         raise
     except BatchdropError as error:
-        _release(context, stored, RETRY_SECONDS, error.code)
+        _release(context, stored, error)
         return None
 
 
 def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
+    if stored.value.claims > context.settings.max_claims and not stored.value.results_lost:
+        log("reading the results crashed repeatedly", severity="ERROR", shard_id=stored.value.shard_id)
+        stored = _save(context, stored, stored.value.state, results_lost="POISONED")
     if stored.value.state is not _S.SETTLING:
         if stored.value.state is _S.ENDED:
             stored = _save(context, stored, _S.WRITING)
-        if _failed_whole(stored.value, context.settings.min_split_requests):
-            stored = _save(context, stored, _S.SETTLING, children=_halves(context, stored, job))
+        if taken_apart(stored.value, context.settings.min_split_requests):
+            stored = _save(context, stored, _S.SETTLING, children=halves(context, stored.value, job))
         else:
             written = _write_rows(context, stored, job)
             if written is None:
@@ -74,46 +78,13 @@ def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
     return _job(context, stored.value)
 
 
-def _failed_whole(shard: Shard, smallest: int) -> bool:
-    """A batch that failed whole is taken apart, never sent again unchanged; a single line is not."""
-    failed = shard.batch.state == BatchState.FAILED and not shard.batch.output_file
-    return failed and shard.stop is None and shard.requests > smallest
-
-
-def _halves(context: Writing, stored: Stored[Shard], job: Job) -> tuple[Child, ...]:
-    """Name two children that stand in for the shard, each with half of its lines."""
-    shard = stored.value
-    numbers = list(line_numbers(context, job, shard))
-    middle = (len(numbers) + 1) // 2
-    halves = {"0": numbers[:middle], "1": numbers[middle:]}
-    name = names.line_list(shard.shard_id, shard.fence, "split")
-    work.put(context, name, [json.dumps(halves).encode()])
-    log("failed batch split", severity="WARNING", shard_id=shard.shard_id, requests=len(numbers))
-    return tuple(
-        _child(shard, ShardKind.SPLIT, int(key), shard.round, len(lines), (name,), key)
-        for key, lines in halves.items()
-        if lines
-    )
-
-
-def _child(
-    shard: Shard, kind: ShardKind, index: int, round: int, count: int, lists: tuple[str, ...], key: str
-) -> Child:
-    share = count / max(shard.requests, 1)
-    return Child(
-        shard_id=names.child_id(shard.shard_id, kind.value, index),
-        kind=kind,
-        round=round,
-        requests=count,
-        tokens=max(int(shard.tokens * share), 1),
-        bytes=max(int(shard.bytes * share), 1),
-        lists=lists,
-        list_key=key,
-    )
-
-
 def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
     """Write what is left of the shard's ranges; None when the time is over and a new message continues."""
+    if stored.value.kind is ShardKind.STANDARD:
+        answered = answer_all(context, stored, job)
+        if answered is None:
+            return None
+        stored = answered
     try:
         return _write_ranges(context, stored, job, _windowed_results(context, stored.value), "a")
     except OutOfWindowError:
@@ -139,8 +110,11 @@ def _write_ranges(
     unknown = joined.finish()
     if unknown:
         log("results for unknown lines", severity="WARNING", shard_id=shard.shard_id, rows=unknown)
-    children = () if shard.stop else tuple(_children(shard, segments))
-    changes = {"segments": tuple(segments), "children": children, "unknown_rows": unknown}
+    changes = {
+        "segments": tuple(segments),
+        "children": next_round(context, shard, segments),
+        "unknown_rows": unknown,
+    }
     return _save(context, stored, _S.SETTLING, **changes)
 
 
@@ -148,22 +122,14 @@ def _nothing(shard: Shard) -> Answer:
     """The answer of a line that has none, with the reason the shard knows."""
     if shard.stop is not None:
         return missing(shard.stop.code, shard.stop.message)
+    if shard.results_lost:
+        return missing("RESULTS_LOST", "The batch ended, but its results can no longer be read.")
     if shard.batch.state == BatchState.FAILED:
         name = GRPC_NAMES.get(shard.batch.error_code or 2, "UNKNOWN")
         return missing(f"BATCH_FAILED_{name}", shard.batch.error_message or "The batch failed.")
     if shard.batch.state == BatchState.SUCCEEDED:
         return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
     return missing(f"BATCH_{shard.batch.state}", "The batch ended before this line was answered.")
-
-
-def _children(shard: Shard, segments: Iterable[Segment]) -> Iterator[Child]:
-    """Name the children that repeat what another round can help, by what makes the round useful."""
-    for kind in (ShardKind.AGAIN, ShardKind.LONGER):
-        open_segments = [segment for segment in segments if segment.open.get(kind.value)]
-        count = sum(segment.open[kind.value] for segment in open_segments)
-        if count:
-            lists = tuple(segment.open_list for segment in open_segments)
-            yield _child(shard, kind, 0, shard.round + 1, count, lists, kind.value)
 
 
 def _windowed_results(context: Writing, shard: Shard) -> Iterator[Result]:
@@ -201,7 +167,11 @@ def _raw_results(context: Writing, shard: Shard) -> Iterator[Item[bytes]]:
 
 def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
     """Stream the lines of the batch's result file; a line over the limit counts as unreadable."""
-    if not shard.batch.output_file:
+    if shard.kind is ShardKind.STANDARD:
+        for name in shard.answers:
+            yield from work.lines(context, name)
+        return
+    if not shard.batch.output_file or shard.results_lost:
         return
     rest: list[bytes] = []
     held = 0
@@ -236,41 +206,17 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
     """Create the children, then end the shard; the children's names are in its record already."""
     shard, now = stored.value, context.now()
     for child in shard.children:
-        context.store.ensure(_child_shard(shard, child, job, now))
+        context.store.ensure(shard_of(shard, child, job, now))
     split = any(child.kind is ShardKind.SPLIT for child in shard.children)
     state = _S.SPLIT if split else _S.WRITTEN
     changes = {"due_at": None, "lease_until": None, "claims": 0, "written_at": now}
     _save(context, stored, state, **changes)
     log("shard settled", shard_id=shard.shard_id, state=state.value, children=len(shard.children))
+    for child in shard.children:
+        if child.kind is ShardKind.STANDARD:
+            context.wake(Topic.BATCHES_FINISHED, shard.job_id, child.shard_id)
     if shard.children:
         dispatch(context, shard.model)
-
-
-def _child_shard(parent: Shard, child: Child, job: Job, now: datetime) -> Shard:
-    return Shard(
-        shard_id=child.shard_id,
-        job_id=parent.job_id,
-        state=_S.QUEUED,
-        kind=child.kind,
-        batch_kind=parent.batch_kind,
-        parent=parent.shard_id,
-        round=child.round,
-        first_range=parent.first_range,
-        last_range=parent.last_range,
-        requests=child.requests,
-        bytes=child.bytes,
-        lists=child.lists,
-        list_key=child.list_key,
-        tokens=child.tokens,
-        model=parent.model,
-        team=parent.team,
-        priority=parent.priority,
-        queued_at=now,
-        created_at=now,
-        updated_at=now,
-        due_at=job.deadline_at,
-        deadline_at=job.deadline_at,
-    )
 
 
 def _pause(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
@@ -291,14 +237,20 @@ def _save(context: Writing, stored: Stored[Shard], state: ShardState, **changes:
     return context.store.change(stored, lambda shard: shard.moved(state, now, **changes), fence=fence)
 
 
-def _release(context: Writing, stored: Stored[Shard], wait: float, code: str) -> None:
-    now, due_at = context.now(), context.later(wait)
+def _release(context: Writing, stored: Stored[Shard], error: BatchdropError) -> None:
+    """Give the lease back and try again later; results that time will not bring back are given up."""
+    now, due_at = context.now(), context.later(RETRY_SECONDS)
+    give_up_at = stored.value.deadline_at + timedelta(hours=context.settings.results_hours)
+    lost = error.code if isinstance(error, PermanentError) or now >= give_up_at else ""
 
     def released(shard: Shard) -> Shard | None:
-        return None if shard.lease_until is None else shard.released(now, due_at)
+        if shard.lease_until is None:
+            return None
+        return shard.released(now, due_at).with_(results_lost=lost or shard.results_lost)
 
     context.store.change(context.store.reload(stored), released, fence=stored.value.fence)
-    log("shard waits", shard_id=stored.value.shard_id, state=stored.value.state.value, code=code)
+    severity = "ERROR" if lost else "INFO"
+    log("shard waits", severity=severity, shard_id=stored.value.shard_id, code=error.code)
 
 
 def _job(context: Writing, shard: Shard) -> Job:
