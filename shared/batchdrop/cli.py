@@ -8,17 +8,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
+from typing import Any
 
 from batchdrop.core import queries
 from batchdrop.core.errors import BatchdropError
 from batchdrop.core.jobs import Job
 from batchdrop.core.settings import CommonSettings, load
+from batchdrop.core.shards import Shard
+from batchdrop.core.waiting import why
 from batchdrop.ports import Topic
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.dispatching import read_ledger
 from batchdrop.wiring import build
 
 SHOWN = 20
+WORDS = {
+    "cancel": "asked the job to stop; what is answered already is written",
+    "release": "asked the job to run",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,27 +44,32 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="the newest jobs")
     listing.add_argument("--limit", type=int, default=SHOWN)
     listing.set_defaults(run=_list)
-    for name, what in (
-        ("status", "everything about one job, as JSON"),
-        ("cancel", "stop a job; what is answered already is written"),
-        ("release", "let a held job run"),
-    ):
-        command = commands.add_parser(name, help=what)
+    status = commands.add_parser("status", help="where a job is and why it waits")
+    status.set_defaults(run=_status)
+    cancel = commands.add_parser("cancel", help="stop a job; what is answered already is written")
+    cancel.set_defaults(run=_want, wanted="cancel")
+    release = commands.add_parser("release", help="let a held job run")
+    release.set_defaults(run=_want, wanted="release")
+    for command in (status, cancel, release):
         command.add_argument("job_id")
-        command.set_defaults(run=_status if name == "status" else _want, wanted=name)
     replay = commands.add_parser("replay", help="deliver dead letters again")
     replay.add_argument("--dry-run", action="store_true", help="only show them")
     replay.set_defaults(run=_replay)
+    for command in (listing, status, replay):
+        command.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 
 def _list(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
-    for stored in context.store.jobs(queries.newest_jobs(parsed.limit)):
-        job = stored.value
+    jobs = [stored.value for stored in context.store.jobs(queries.newest_jobs(parsed.limit))]
+    if parsed.json:
+        _write([_summary(job) for job in jobs])
+        return 0
+    for job in jobs:
         counts = job.counts
         print(
             f"{job.job_id}  {job.created_at:%Y-%m-%d %H:%M}  {job.state.value:<10} {job.verdict or '-':<8} "
-            f"{counts.lines:>9,} lines  {counts.results:>9,} results  {job.source.object}"
+            f"{counts.lines:>9,} lines  {counts.results:>9,} results  {json.dumps(job.source.object)[1:-1]}"
         )
     return 0
 
@@ -66,11 +78,15 @@ def _status(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
     stored = context.store.job(parsed.job_id)
     if stored is None:
         return _unknown()
-    shards = [entry.value for entry in context.store.shards(queries.shards_of(parsed.job_id))]
-    body = stored.value.model_dump(mode="json", by_alias=True)
-    body["shards"] = dict(Counter(shard.state.value for shard in shards))
-    body["batches"] = [shard.batch.model_dump(mode="json") for shard in shards if shard.batch.name]
-    print(json.dumps(body, indent=2, ensure_ascii=False))
+    job = stored.value
+    shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
+    sentences = why(job, shards, read_ledger(context, job.model), context.now())
+    if parsed.json:
+        _write({**_summary(job), "why": sentences, "shards": [_shard(shard) for shard in shards]})
+        return 0
+    print(f"{job.job_id}  {job.state.value}  {json.dumps(job.source.object)[1:-1]}")
+    for sentence in sentences:
+        print(f"  {sentence}")
     return 0
 
 
@@ -84,22 +100,42 @@ def _want(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
     now = context.now()
 
     def wanted(job: Job) -> Job | None:
-        return None if job.state.terminal else job.with_(wanted=parsed.wanted, updated_at=now)
+        return None if job.state.terminal else job.with_(wanted=parsed.wanted, due_at=now, updated_at=now)
 
     context.store.change(stored, wanted)
     context.wake(Topic.SHARDS, parsed.job_id)
-    print(f"{parsed.wanted} asked for")
+    print(WORDS[parsed.wanted])
     return 0
 
 
 def _replay(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
     letters = context.topics.dead_letters()
     for letter in letters:
-        print(f"{letter.topic}  {letter.message_id}  {letter.published_at:%Y-%m-%d %H:%M}")
         if not parsed.dry_run:
             context.topics.replay(letter)
+    if parsed.json:
+        _write([{"topic": entry.topic, "message_id": entry.message_id} for entry in letters])
+        return 0
+    for letter in letters:
+        print(f"{letter.topic}  {letter.message_id}  {letter.published_at:%Y-%m-%d %H:%M}")
     print(f"{len(letters)} dead letters{'' if parsed.dry_run else ' delivered again'}")
     return 0
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    body = job.model_dump(mode="json", by_alias=True)
+    names = ("job_id", "state", "verdict", "source", "model", "team", "labels", "counts", "cost", "manifest", "failure")
+    return {name: body[name] for name in (*names, "wanted", "created_at", "deadline_at", "ended_at")}
+
+
+def _shard(shard: Shard) -> dict[str, Any]:
+    body = shard.model_dump(mode="json", by_alias=True)
+    names = ("shard_id", "state", "kind", "round", "requests", "tokens", "batch", "submitted_at", "stop")
+    return {name: body[name] for name in names}
+
+
+def _write(body: object) -> None:
+    print(json.dumps(body, indent=2, ensure_ascii=False))
 
 
 def _unknown() -> int:

@@ -18,7 +18,7 @@ def test_a_stuck_batch_is_cancelled_keeps_its_answers_and_the_rest_is_sent_in_ha
     stack = stack_with(batch_deadline_hours=1)
     gemini.faults = Faults(hold_state="RUNNING", cancelled_keep_results=True, answered_share=0.5)
     info = stack.upload("a.jsonl", lines(*(f"t{n}" for n in range(8))))
-    stack.run(info, until=lambda job: bool(gemini.calls["cancel"]), rounds=5000)
+    stack.run(info, until=lambda _: bool(gemini.calls["cancel"]), rounds=5000)
     gemini.faults = Faults()
     job = stack.run(info, rounds=5000)
     assert_accounted(stack, job)
@@ -32,7 +32,7 @@ def test_a_models_own_deadline_rules(stack_with: Make, gemini: GeminiEmulator) -
     stack = stack_with(batch_deadline_hours_by_model={"gemini-2.5-flash-lite": 0.5})
     gemini.faults = Faults(hold_state="PENDING")
     info = stack.upload("a.jsonl", lines("one"))
-    job = stack.run(info, until=lambda job: bool(gemini.calls["cancel"]), rounds=5000)
+    job = stack.run(info, until=lambda _: bool(gemini.calls["cancel"]), rounds=5000)
     [shard] = stack.shards(job.job_id)
     assert shard.cancel_sent_at is not None
     assert shard.submitted_at is not None
@@ -107,7 +107,7 @@ def test_results_that_are_gone_are_asked_for_again_then_reported(stack: Stack, g
 def test_results_that_can_never_be_read_do_not_hold_a_job_for_ever(stack: Stack, gemini: GeminiEmulator) -> None:
     gemini.faults = Faults(calls=(CallFault("download", status=403),))
     info = stack.upload("a.jsonl", lines("one"), {"deadline": "1h"})
-    stack.run(info, until=lambda job: bool(gemini.calls["download"]))
+    stack.run(info, until=lambda _: bool(gemini.calls["download"]))
     for _ in range(60):
         stack.advance(3600)
         stack.tick()

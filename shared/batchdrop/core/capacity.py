@@ -77,14 +77,17 @@ def pruned(ledger: Ledger, now: datetime) -> Ledger:
 def admitted(
     ledger: Ledger, shard: str, entry: Reservation, now: datetime, *, tokens: int, bytes: int, count: int
 ) -> Ledger | None:
-    """Return the ledger with the reservation, itself if it has it, or None if it does not fit or is held off."""
+    """Return the ledger with the reservation, itself if it has it, or None if it does not fit or is held off.
+
+    What we believe of the tokens never stops a shard that would be alone: only trying can tell more.
+    """
     ledger = pruned(ledger, now)
     if shard in ledger.entries:
         return ledger
     fits = (
         not ledger.held(now)
         and len(ledger.entries) < count
-        and ledger.tokens() + entry.tokens <= ledger.limit(tokens, now)
+        and (not ledger.entries or ledger.tokens() + entry.tokens <= ledger.limit(tokens, now))
         and ledger.bytes() + entry.bytes <= bytes
     )
     return ledger.with_(entries={**ledger.entries, shard: entry}) if fits else None

@@ -118,6 +118,8 @@ def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
     shard = stored.value
     entry = Reservation(team=shard.team, tokens=shard.tokens, bytes=shard.bytes)
     settings, now = context.settings, context.now()
+    if _refused_often(context, shard):
+        return _take_apart(context, stored)
     tokens_limit = max(settings.tokens_limit(shard.model), shard.tokens)
     project = change_ledger(
         context,
@@ -143,15 +145,21 @@ def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
     )
     if model is None:
         change_ledger(context, PROJECT, lambda ledger: released(ledger, shard.shard_id))
-        return _taken_apart(context, stored, tokens_limit)
+        return False
     return _start(context, stored)
 
 
-def _taken_apart(context: Context[DispatchSettings], stored: Stored[Shard], tokens_limit: int) -> bool:
-    """Send a shard that is above the limit learnt from a 429 to be split; tell whether it was."""
-    shard, now = stored.value, context.now()
-    if shard.requests < 2 or shard.tokens <= read_ledger(context, shard.model).limit(tokens_limit, now):
+def _refused_often(context: Context[DispatchSettings], shard: Shard) -> bool:
+    """True for a shard that was refused more than once and is above the limit learnt from that."""
+    if shard.attempts < 2 or shard.requests < 2:
         return False
+    limit = context.settings.tokens_limit(shard.model)
+    return shard.tokens > read_ledger(context, shard.model).limit(limit, context.now())
+
+
+def _take_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+    """Send a queued shard to be split instead of sending it unchanged."""
+    shard, now = stored.value, context.now()
 
     def ended(shard: Shard) -> Shard:
         if shard.state is not ShardState.QUEUED:
