@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Callable
 
 import pytest
@@ -468,19 +467,3 @@ def test_a_job_cancelled_before_it_was_planned_never_reaches_the_provider(stack:
     stack.want(info, "cancel")
     job = stack.run(info)
     assert (job.state, gemini.calls["upload"]) == ("CANCELLED", 0)
-
-
-# --------------------------------------------------------------------------------------------- privacy
-def test_no_content_key_or_secret_reaches_the_log(stack: Stack, log: object) -> None:
-    secret = "the-secret-word"
-    entries = [
-        {"key": f"{secret}-key", "request": request(f"{secret} [[emulate:error=13]]")},
-        {"key": "bad", "request": {secret: 1}},
-    ]
-    job = stack.run(stack.upload("a.jsonl", jsonl(entries) + secret.encode()))
-    text = str(log.getvalue())  # type: ignore[attr-defined]
-    assert job.job_id in text
-    assert secret not in text
-    assert "a key" not in text
-    for line in text.splitlines():
-        assert json.loads(line)["severity"] in {"INFO", "WARNING", "ERROR"}
