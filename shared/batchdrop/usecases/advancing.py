@@ -15,7 +15,8 @@ from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.intake import end, fail, release_job, snapshot
-from batchdrop.usecases.planning import plan, spawn
+from batchdrop.usecases.planning import plan
+from batchdrop.usecases.spawning import spawn
 
 _S = JobState
 STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})

@@ -17,7 +17,7 @@ from batchdrop.core import queries
 from batchdrop.core.capacity import PROJECT, Ledger, Reservation, admitted, refused, released
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
 from batchdrop.core.logs import log
-from batchdrop.core.settings import DispatchSettings
+from batchdrop.core.settings import CommonSettings, DispatchSettings
 from batchdrop.core.shards import TOO_LARGE, BatchRef, Shard, ShardState
 from batchdrop.ports import Kind, Topic
 from batchdrop.store import ATTEMPTS, Stored
@@ -96,7 +96,7 @@ def _next(context: Context[DispatchSettings], model: str) -> Stored[Shard] | Non
     return min(heads, key=lambda head: (in_flight[head.value.team], head.value.team), default=None)
 
 
-def read_ledger(context: Context[DispatchSettings], name: str) -> Ledger:
+def read_ledger(context: Context[CommonSettings], name: str) -> Ledger:
     """Read one ledger; an absent one is empty."""
     document = context.store.records.get(Kind.CAPACITY, name)
     return Ledger() if document is None else Ledger.model_validate(document.data)

@@ -100,7 +100,7 @@ def _raw_lines(context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] 
         return
     rejected = _rejected(context, plan)
     number = plan.first_line
-    for raw in _split(_records(context, job, plan)):
+    for raw in _split(records(context, job, plan.start, plan.end)):
         if number not in rejected and (wanted is None or number in wanted) and raw and not raw.isspace():
             yield number, raw[3:] if number == 1 and raw.startswith(BOM) else raw
         number += 1
@@ -112,13 +112,13 @@ def _rejected(context: Any_, plan: RangePlan) -> frozenset[int]:
     return frozenset(_decode_line(row).line for row in work.lines(context, plan.rejections))
 
 
-def _records(context: Any_, job: Job, plan: RangePlan) -> Iterator[bytes]:
+def records(context: Any_, job: Job, start: int, end: int | None = None) -> Iterator[bytes]:
+    """Stream bytes of the job's lines: of what was converted, else of the snapshot, pinned to its generation."""
     bucket = context.settings.work_bucket
     if job.records_object:
-        return context.objects.read(bucket, job.records_object, start=plan.start, end=plan.end)
-    name = source(job.job_id)
+        return context.objects.read(bucket, job.records_object, start=start, end=end)
     generation = job.snapshot_generation
-    return context.objects.read(bucket, name, generation=generation, start=plan.start, end=plan.end)
+    return context.objects.read(bucket, source(job.job_id), generation=generation, start=start, end=end)
 
 
 def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -13,14 +13,14 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 from batchdrop.core import names
 from batchdrop.core.dialect import Rejected, examine, render
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.jobs import Counts, Job, JobState, PlanCursor
+from batchdrop.core.jobs import Job, JobState, PlanCursor
 from batchdrop.core.limits import limit
+from batchdrop.core.lines import split_lines
 from batchdrop.core.logs import log
 from batchdrop.core.planning import (
     CutLimits,
@@ -28,26 +28,24 @@ from batchdrop.core.planning import (
     RangePlan,
     ShardPlan,
     chained,
-    decode_plan,
     encode_plan,
 )
 from batchdrop.core.records import Failure
 from batchdrop.core.rows import rejection_row
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.core.shards import Shard, ShardState
-from batchdrop.core.sniffing import GZIP, SNIFFED_BYTES, gunzip, not_jsonl
+from batchdrop.core.sniffing import not_jsonl
 from batchdrop.core.validation.codes import FIXES, Code
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
-from batchdrop.usecases.dispatching import dispatch, ensure_ledger
+from batchdrop.usecases.converting import as_records, head
+from batchdrop.usecases.gates import refuse_file, refuse_plan, with_duplicates
+from batchdrop.usecases.lines import records
+from batchdrop.usecases.spawning import spawn
 
 Planning = Context[SubmitSettings]
 
-STRIDE = timedelta(minutes=1)
-"""A job's n-th shard queues as if it came n minutes later: small jobs are served between."""
-CHECK_AGAIN = timedelta(minutes=10)
 _KEY_BYTES = 8
 
 
@@ -81,7 +79,7 @@ class Pass:
 
     def run(self, chunks: Iterator[bytes]) -> bool:
         """Examine lines until they end (True) or the time is over at a range's end (False)."""
-        for raw, size in _lines(chunks, self.context.settings.max_line_bytes):
+        for raw, size in split_lines(chunks, max_line_bytes=self.context.settings.max_line_bytes, number=self.line):
             if self.cutter.range_full(self.line, self.offset):
                 self._close_range()
                 if self.context.budget.spent():
@@ -100,8 +98,6 @@ class Pass:
             most = self.context.settings.max_line_bytes
             self._reject(_rejected(b"null", Code.LINE_TOO_LONG, "", f"The line is longer than {most} bytes."))
             return
-        if self.line == 1 and raw.startswith(b"\xef\xbb\xbf"):
-            raw = raw[3:]
         if not raw or raw.isspace():
             self.blank += 1
             return
@@ -196,25 +192,25 @@ class Pass:
 
 def plan(context: Planning, stored: Stored[Job]) -> None:
     """Plan the job as far as the time allows; its change to RUNNING is the commit point."""
-    failure = _whole_file(context, stored.value)
+    failure = refuse_file(context, stored.value)
     if failure is None and stored.value.plan.step == 0:
         try:
-            stored = _as_records(context, stored)
+            stored = as_records(context, stored)
         except PermanentError as error:
             failure = Failure(code=error.code, message=error.sentence, fix="Compress the file again, or not at all.")
-        failure = failure or not_jsonl(_head(context, stored.value))
+        failure = failure or not_jsonl(head(context, stored.value))
     if failure is not None:
         _reject_job(context, stored, stored.value.plan, failure)
         return
     job = stored.value
     step = Pass(context, job, job.fence)
-    finished = step.run(_records(context, job, job.plan.offset))
+    finished = step.run(records(context, job, job.plan.offset))
     cursor = step.cursor()
     if not finished:
         _continue(context, stored, cursor)
         return
-    cursor = cursor.with_(counts=_with_duplicates(context, cursor))
-    failure = _gate(context, job, cursor)
+    cursor = cursor.with_(counts=with_duplicates(context, cursor))
+    failure = refuse_plan(context, job, cursor)
     if failure is not None:
         _reject_job(context, stored, cursor, failure)
         return
@@ -225,140 +221,8 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     spawn(context, stored)
 
 
-def _as_records(context: Planning, stored: Stored[Job]) -> Stored[Job]:
-    """Undo gzip into a work object, so that later steps know only lines and byte ranges."""
-    job = stored.value
-    if job.records_object or not _head(context, job).startswith(GZIP):
-        return stored
-    settings = context.settings
-    packed = _records(context, job, 0)
-    plain = gunzip(packed, max_bytes=settings.max_upload_bytes, max_ratio=settings.max_gzip_ratio)
-    info = work.put(context, names.records(job.job_id, job.fence), plain)
-    now = context.now()
-    return context.store.change(
-        stored, lambda job: job.with_(records_object=info.name, updated_at=now), fence=job.fence
-    )
-
-
-def _head(context: Planning, job: Job) -> bytes:
-    return b"".join(_records(context, job, 0, SNIFFED_BYTES))
-
-
-def _records(context: Planning, job: Job, start: int, end: int | None = None) -> Iterator[bytes]:
-    bucket = context.settings.work_bucket
-    if job.records_object:
-        return context.objects.read(bucket, job.records_object, start=start, end=end)
-    name, generation = names.source(job.job_id), job.snapshot_generation
-    return context.objects.read(bucket, name, generation=generation, start=start, end=end)
-
-
-def spawn(context: Planning, stored: Stored[Job]) -> None:
-    """Create the shards the plan names, idempotently, and let them queue."""
-    job = stored.value
-    ensure_ledger(context, job.model)
-    for name in job.plan.parts:
-        for entry in decode_plan(work.get(context, name)):
-            if isinstance(entry, ShardPlan):
-                context.store.ensure(_shard(context, job, entry))
-    now = context.now()
-    due_at = min(now + CHECK_AGAIN, job.deadline_at)
-    context.store.change(
-        stored,
-        lambda job: job.released(now, due_at).with_(spawned=True),
-        fence=stored.value.fence,
-    )
-    dispatch(context, job.model)
-
-
-def _shard(context: Planning, job: Job, entry: ShardPlan) -> Shard:
-    now = context.now()
-    return Shard(
-        shard_id=names.shard_id(job.job_id, entry.index),
-        job_id=job.job_id,
-        state=ShardState.QUEUED,
-        batch_kind=job.plan.batch_kind,
-        first_range=entry.first_range,
-        last_range=entry.last_range,
-        requests=entry.requests,
-        bytes=entry.bytes,
-        measured=True,
-        sha256=entry.sha256,
-        tokens=entry.tokens,
-        model=job.model,
-        team=job.team,
-        priority=job.priority,
-        queued_at=job.created_at + entry.index * STRIDE,
-        created_at=now,
-        updated_at=now,
-        due_at=job.deadline_at,
-        deadline_at=job.deadline_at,
-    )
-
-
 def _rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:
     return Rejected(key, code, pointer, message, FIXES[code])
-
-
-def _whole_file(context: Planning, job: Job) -> Failure | None:
-    """Say why a file cannot be JSONL, from its size and its first bytes."""
-    if job.plan.step:
-        return None
-    if job.source.bytes == 0:
-        return Failure(code="EMPTY_UPLOAD", message="The upload is empty.", fix="Upload one request a line.")
-    if job.source.bytes > context.settings.max_upload_bytes:
-        return Failure(
-            code="UPLOAD_TOO_LARGE",
-            message=f"The upload is larger than {context.settings.max_upload_bytes} bytes.",
-            fix="Cut it into several files.",
-        )
-    allowed = context.settings.allowed_models()
-    if allowed and job.model not in allowed:
-        return _unknown_model("This stack does not allow the model.")
-    if not context.provider.knows_model(job.model):
-        return _unknown_model("The provider does not know the model.")
-    return None
-
-
-def _unknown_model(message: str) -> Failure:
-    return Failure(
-        code="UNKNOWN_MODEL",
-        message=message,
-        fix="Set the object metadata `model`, or the stack's default, to a model it allows.",
-    )
-
-
-def _gate(context: Planning, job: Job, cursor: PlanCursor) -> Failure | None:
-    """Say why a planned job must not run."""
-    if cursor.requests == 0:
-        blank = cursor.counts.rejections == 0
-        code = "EMPTY_UPLOAD" if blank else "ALL_LINES_REJECTED"
-        message = "The upload holds only blank lines." if blank else "Every line was rejected."
-        return Failure(code=code, message=message, fix="See rejections.jsonl." if not blank else "")
-    if context.settings.policy == "strict" and cursor.counts.rejections:
-        return Failure(
-            code="STRICT_POLICY",
-            message=f"{cursor.counts.rejections} lines were rejected and the policy is strict.",
-            fix="Mend the lines in rejections.jsonl and upload the file again.",
-        )
-    return None
-
-
-def _with_duplicates(context: Planning, cursor: PlanCursor) -> Counts:
-    """Count the lines whose key an earlier line has, exactly, unless there are too many keys."""
-    if cursor.counts.duplicate_keys is None:
-        return cursor.counts
-    buckets: list[array[int]] = [array("Q") for _ in range(256)]
-    total = 0
-    for name in cursor.keys:
-        keys = array("Q")
-        keys.frombytes(work.get(context, name))
-        total += len(keys)
-        for key in keys:
-            buckets[key & 255].append(key)
-    if total > limit("counted_keys"):
-        return cursor.counts.with_(duplicate_keys=None)
-    distinct = sum(len(set(bucket)) for bucket in buckets)
-    return cursor.counts.with_(duplicate_keys=total - distinct)
 
 
 def _reject_job(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:
@@ -394,25 +258,3 @@ def _save(context: Planning, stored: Stored[Job], state: JobState, **changes: An
     now = context.now()
     fence = stored.value.fence
     return context.store.change(stored, lambda job: job.moved(state, now, **changes), fence=fence)
-
-
-def _lines(chunks: Iterator[bytes], max_bytes: int) -> Iterator[tuple[bytes | None, int]]:
-    """Yield each line (None when it is over the limit) and the bytes it takes with its newline."""
-    rest: list[bytes] = []
-    held, size = 0, 0
-    for chunk in chunks:
-        first, *others = chunk.split(b"\n")
-        size += len(first)
-        held += len(first)
-        if held <= max_bytes:
-            rest.append(first)
-        else:
-            rest = []
-        if others:
-            yield (b"".join(rest) if size <= max_bytes else None), size + 1
-            for line in others[:-1]:
-                yield (line if len(line) <= max_bytes else None), len(line) + 1
-            rest, held = [others[-1]], len(others[-1])
-            size = held
-    if size:
-        yield (b"".join(rest) if size <= max_bytes else None), size

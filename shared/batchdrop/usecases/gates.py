@@ -1,0 +1,76 @@
+"""Gates: what a job must pass before its first batch exists, each refusal with a code and a way to mend it."""
+
+from __future__ import annotations
+
+from array import array
+
+from batchdrop.core.jobs import Counts, Job, PlanCursor
+from batchdrop.core.limits import limit
+from batchdrop.core.records import Failure
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.usecases import work
+from batchdrop.usecases.context import Context
+
+Planning = Context[SubmitSettings]
+
+
+def refuse_file(context: Planning, job: Job) -> Failure | None:
+    """Say why a file cannot be JSONL, from its size and its first bytes."""
+    if job.plan.step:
+        return None
+    if job.source.bytes == 0:
+        return Failure(code="EMPTY_UPLOAD", message="The upload is empty.", fix="Upload one request a line.")
+    if job.source.bytes > context.settings.max_upload_bytes:
+        return Failure(
+            code="UPLOAD_TOO_LARGE",
+            message=f"The upload is larger than {context.settings.max_upload_bytes} bytes.",
+            fix="Cut it into several files.",
+        )
+    allowed = context.settings.allowed_models()
+    if allowed and job.model not in allowed:
+        return _unknown_model("This stack does not allow the model.")
+    if not context.provider.knows_model(job.model):
+        return _unknown_model("The provider does not know the model.")
+    return None
+
+
+def _unknown_model(message: str) -> Failure:
+    return Failure(
+        code="UNKNOWN_MODEL",
+        message=message,
+        fix="Set the object metadata `model`, or the stack's default, to a model it allows.",
+    )
+
+
+def refuse_plan(context: Planning, job: Job, cursor: PlanCursor) -> Failure | None:
+    """Say why a planned job must not run."""
+    if cursor.requests == 0:
+        blank = cursor.counts.rejections == 0
+        code = "EMPTY_UPLOAD" if blank else "ALL_LINES_REJECTED"
+        message = "The upload holds only blank lines." if blank else "Every line was rejected."
+        return Failure(code=code, message=message, fix="See rejections.jsonl." if not blank else "")
+    if context.settings.policy == "strict" and cursor.counts.rejections:
+        return Failure(
+            code="STRICT_POLICY",
+            message=f"{cursor.counts.rejections} lines were rejected and the policy is strict.",
+            fix="Mend the lines in rejections.jsonl and upload the file again.",
+        )
+    return None
+
+
+def with_duplicates(context: Planning, cursor: PlanCursor) -> Counts:
+    """Count the lines whose key an earlier line has, exactly, unless there are too many keys."""
+    if cursor.counts.duplicate_keys is None:
+        return cursor.counts
+    buckets: list[array[int]] = [array("Q") for _ in range(256)]
+    total = 0
+    for name in cursor.keys:
+        keys = array("Q")
+        keys.frombytes(work.get(context, name))
+        total += len(keys)
+        for key in keys:
+            buckets[key & 255].append(key)
+    if total > limit("counted_keys"):
+        return cursor.counts.with_(duplicate_keys=None)
+    distinct = sum(len(set(bucket)) for bucket in buckets)
+    return cursor.counts.with_(duplicate_keys=total - distinct)
