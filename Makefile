@@ -9,7 +9,7 @@ GEMINI ?=
 export PYTHONPATH := $(CURDIR)/shared:$(CURDIR)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo up gemini-emulator test test-fast check lint types imports bench requirements preview deploy destroy clean
+.PHONY: help demo up gemini-emulator test test-fast fault check lint types imports bench requirements preview deploy destroy clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -49,6 +49,9 @@ test: $(VENV)/.dev ## All tests that need no account; Google's emulators are use
 test-fast: $(VENV)/.dev ## Unit and property tests only
 	@$(BIN)/python -m pytest tests/unit tests/property
 
+fault: $(VENV)/.dev ## Crashes at every point, SEEDS=2000 simulated runs, killed processes, guards switched off
+	@FAULT=full SEEDS=$(or $(SEEDS),2000) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest tests/fault -s
+
 check: lint types imports ## What CI runs: lint, types, import rules, all tests with Google's emulators required
 	@BATCHDROP_REQUIRE_EMULATORS=1 $(BIN)/python -m pytest tests --cov
 
@@ -62,8 +65,8 @@ types: $(VENV)/.dev ## Types, strictly
 imports: $(VENV)/.dev ## The direction of dependencies
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.dev ## Ratios against a floor measured in the same run
-	@$(BIN)/python -m tests.bench
+bench: $(VENV)/.dev ## Ratios against a floor measured in the same run; SIZE=small takes less than a minute
+	@$(BIN)/python -m tests.bench --size $(or $(SIZE),full)
 
 requirements: $(VENV)/.dev ## Pin all dependencies again (needs uv)
 	@command -v uv >/dev/null || { echo "uv is missing: pip install uv"; exit 1; }
