@@ -83,12 +83,12 @@ def test_the_same_lines_are_cut_the_same_way(lines: list[Line], limits: CutLimit
 
 
 def test_a_plan_part_is_read_back() -> None:
-    plans = cut([(10, 1, True), (10, 1, False)] * 5, CutLimits(3, 1000, 2, 1000, 1000))
+    plans = cut([(10, 1, True), (10, 1, False)] * 5, CutLimits(3, 1000, 2, 1000, 1000, 1000))
     assert decode_plan(encode_plan(plans)) == plans
     assert chained("", b"a") != chained("", b"b")
 
 
 def test_the_shard_knows_the_checksum_of_its_file() -> None:
-    [_, shard] = cut([(3, 1, True), (4, 1, True)], CutLimits(10, 1000, 10, 1000, 1000))
+    [_, shard] = cut([(3, 1, True), (4, 1, True)], CutLimits(10, 1000, 10, 1000, 1000, 1000))
     assert isinstance(shard, ShardPlan)
     assert (shard.bytes, shard.sha256) == (7, hashlib.sha256(b"x" * 7).hexdigest())

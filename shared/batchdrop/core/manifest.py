@@ -73,6 +73,7 @@ def manifest(job: Job, shards: Iterable[Shard], parts: Iterable[Part]) -> dict[s
         "rounds": 1 + max((shard.round for shard in members), default=0),
         "batches": [entry for shard in members for entry in _batches(shard)],
         "parts": [_part(part) for part in parts],
+        "files": _files(members),
         "warnings": list(job.warnings),
     }
 
@@ -117,6 +118,15 @@ def _batches(shard: Shard) -> list[dict[str, Any]]:
         own,
         *({"name": name, "state": "CANCELLED", "duplicate_of": shard.batch.name} for name in shard.batch.duplicates),
     ]
+
+
+def _files(shards: list[Shard]) -> dict[str, int]:
+    """How many binary answers stand in `files/`, and their bytes."""
+    segments = [segment for shard in shards for segment in shard.segments]
+    return {
+        "count": sum(segment.files for segment in segments),
+        "bytes": sum(segment.file_bytes for segment in segments),
+    }
 
 
 def _timings(job: Job, shards: list[Shard]) -> dict[str, Any]:

@@ -109,6 +109,12 @@ def parts_list(job: str, step: int, fence: int) -> str:
     return f"{job}/parts/{step:05d}.{fence}.json"
 
 
+def file(line: int, number: int, round: int, extension: str) -> str:
+    """Output object below the job's folder: a binary part of a line's answer, `files/0000012-1.png`."""
+    again = f"-r{round}" if round else ""
+    return f"files/{line:07d}-{number}{again}.{extension}"
+
+
 def part(what: str, index: int) -> str:
     """Output object below the job's folder: `results-00000.jsonl`, `errors-00000.jsonl`."""
     return f"{what}-{index:05d}.jsonl"

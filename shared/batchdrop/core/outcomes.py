@@ -134,6 +134,10 @@ class Answer(msgspec.Struct, frozen=True):
     response: bytes | None = None
     passing: bool = False
     has_files: bool = False
+    files: bytes = b"[]"
+    """The objects that hold binary parts, as JSON; how many there are, and their bytes in all."""
+    file_count: int = 0
+    file_bytes: int = 0
 
 
 _decode_line = msgspec.json.Decoder(ResultLine).decode

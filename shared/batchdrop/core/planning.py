@@ -26,6 +26,7 @@ class CutLimits:
     shard_requests: int
     shard_bytes: int
     shard_tokens: int
+    shard_output_bytes: int
 
 
 class RangePlan(msgspec.Struct, frozen=True, tag="range"):
@@ -70,7 +71,7 @@ class Cutter:
 
     def _open_shard(self) -> None:
         self.first_range = self.ranges
-        self.requests = self.bytes = self.tokens = 0
+        self.requests = self.bytes = self.tokens = self.output_bytes = 0
         self.hash = hashlib.sha256()
 
     def range_full(self, line: int, offset: int) -> bool:
@@ -80,21 +81,23 @@ class Cutter:
             line > self.first_line and offset - self.start >= limits.range_bytes
         )
 
-    def shard_full(self, size: int, tokens: int) -> bool:
+    def shard_full(self, size: int, tokens: int, output_bytes: int = 0) -> bool:
         """True when a request of this size would take the open shard over a limit."""
         limits = self.limits
         return self.requests > 0 and (
             self.requests >= limits.shard_requests
             or self.bytes + size > limits.shard_bytes
             or self.tokens + tokens > limits.shard_tokens
+            or self.output_bytes + output_bytes > limits.shard_output_bytes
         )
 
-    def add(self, rendered: bytes, tokens: int) -> None:
+    def add(self, rendered: bytes, tokens: int, output_bytes: int = 0) -> None:
         """Count an accepted request."""
         self.range_requests += 1
         self.requests += 1
         self.bytes += len(rendered)
         self.tokens += tokens
+        self.output_bytes += output_bytes
         self.hash.update(rendered)
 
     def reject(self) -> None:

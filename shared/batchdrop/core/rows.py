@@ -38,7 +38,7 @@ def result_row(answer: Answer, line: int, key: bytes, round: int, model: bytes, 
         name, value = b"json", _inner_json(answer.text)
     return (
         b'{"line":%d,"key":%b,"outcome":"%b","%b":%b,"finish_reason":%b,"usage":%b,"model":%b,'
-        b'"round":%d,"files":[],"response":%b}\n'
+        b'"round":%d,"files":%b,"response":%b}\n'
     ) % (
         line,
         key,
@@ -49,6 +49,7 @@ def result_row(answer: Answer, line: int, key: bytes, round: int, model: bytes, 
         answer.usage or _NULL,
         _string(answer.model) if answer.model else model,
         round,
+        answer.files,
         answer.response or _NULL,
     )
 

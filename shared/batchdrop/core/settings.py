@@ -91,6 +91,8 @@ class SubmitSettings(DispatchSettings):
     shard_bytes: int = Field(512 * MIB, ge=1, le=limit("batch_file"))
     shard_tokens: int = Field(0, ge=0)
     """Tokens per shard; 0: a quarter of the model's enqueued-token limit."""
+    shard_output_bytes: int = Field(2048 * MIB, ge=1)
+    """Expected bytes of a shard's answers, for image models: what one download can hold."""
     max_line_bytes: int = Field(limit("input_line"), ge=1)
     max_upload_bytes: int = Field(limit("upload"), ge=1)
     max_lines: int = Field(limit("lines"), ge=1)

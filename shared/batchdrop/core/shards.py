@@ -116,6 +116,8 @@ class Segment(Value):
     results: SegmentFile = SegmentFile()
     errors: SegmentFile = SegmentFile()
     by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
+    files: int = 0
+    file_bytes: int = 0
     open_list: str = ""
     open: dict[str, int] = Field(default_factory=dict[str, int])
 

@@ -22,6 +22,7 @@ from batchdrop.core.jobs import Job, JobState, PlanCursor
 from batchdrop.core.limits import limit
 from batchdrop.core.lines import split_lines
 from batchdrop.core.logs import log
+from batchdrop.core.media import draws, expected_bytes
 from batchdrop.core.planning import (
     CutLimits,
     Cutter,
@@ -62,6 +63,7 @@ class Pass:
         self.offset = cursor.offset
         self.batch_kind = cursor.batch_kind
         self.blank = self.rejected = self.requests = self.tokens = self.missing_keys = 0
+        self.draws = draws(job.model)
         self.keys = array("Q")
         self.keys_counted = cursor.counts.duplicate_keys is not None
         self.plans: list[RangePlan | ShardPlan] = []
@@ -74,6 +76,7 @@ class Pass:
             settings.shard_requests,
             settings.shard_bytes,
             tokens,
+            settings.shard_output_bytes,
         )
         self.cutter = Cutter(limits, ranges=cursor.ranges, shards=cursor.shards, line=self.line, offset=self.offset)
 
@@ -111,11 +114,12 @@ class Pass:
             return
         self.batch_kind = found.kind.value
         line = render(self.job.dialect, raw, self.line, longer=False)
-        if self.cutter.shard_full(len(line), found.tokens):
+        output_bytes = expected_bytes(raw) if self.draws else 0
+        if self.cutter.shard_full(len(line), found.tokens, output_bytes):
             if self.line > self.cutter.first_line:
                 self._close_range()
             self._close_shard()
-        self.cutter.add(line, found.tokens)
+        self.cutter.add(line, found.tokens, output_bytes)
         self.requests += 1
         self.tokens += found.tokens
         self._key(found.key)

@@ -18,6 +18,7 @@ from batchdrop.core.shards import Segment, SegmentFile, Shard, ShardKind
 from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.files import put_away
 
 BUFFER_BYTES = MIB
 
@@ -83,9 +84,12 @@ def write_segment(
     )
     outcomes: Counter[str] = Counter()
     open_lines: dict[str, list[int]] = {}
+    files = file_bytes = 0
     try:
-        for line, answer in pairs:
+        for line, found in pairs:
+            answer = put_away(context, job, found, line.number, shard.round) if found.has_files else found
             outcomes[answer.outcome.value] += 1
+            files, file_bytes = files + answer.file_count, file_bytes + answer.file_bytes
             if answer.outcome.is_result:
                 results.add(result_row(answer, line.number, line.key, shard.round, model, line.wants_json))
             else:
@@ -98,6 +102,8 @@ def write_segment(
             results=_file(results),
             errors=_file(errors),
             by_outcome=dict(outcomes),
+            files=files,
+            file_bytes=file_bytes,
             open_list=_keep_open(context, shard, range_index, tag, open_lines),
             open={kind: len(lines) for kind, lines in open_lines.items()},
         )

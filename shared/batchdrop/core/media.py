@@ -1,0 +1,121 @@
+"""Binary parts of answers: found, named by content, taken out of the response; and how large they will be.
+
+A response keeps its shape: in place of `data` an `inlineData` names the object (`file`) that holds the bytes.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+import msgspec
+
+from batchdrop.core.limits import MIB
+
+_MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
+    (0, b"\x89PNG\r\n\x1a\n", "png"),
+    (0, b"\xff\xd8\xff", "jpg"),
+    (0, b"GIF8", "gif"),
+    (8, b"WEBP", "webp"),
+    (8, b"WAVE", "wav"),
+    (0, b"ID3", "mp3"),
+    (0, b"\xff\xfb", "mp3"),
+    (0, b"OggS", "ogg"),
+    (0, b"fLaC", "flac"),
+    (0, b"%PDF", "pdf"),
+    (4, b"ftyp", "mp4"),
+)
+_RAW_AUDIO: Final = ("audio/l16", "audio/pcm")
+"""Speech models answer bare 16-bit samples without a header (ai.google.dev/gemini-api/docs/speech-generation)."""
+_OUTPUT_BYTES: Final = {"512": MIB, "1K": 2 * MIB, "2K": 8 * MIB, "4K": 24 * MIB}
+"""Base64 bytes of one image row by `imageSize`: about 8 MB at 2K (discuss.ai.google.dev/t/174261), in proportion to
+the pixels otherwise.
+"""
+SLICE: Final = 4 * MIB // 3 // 4 * 4
+"""Base64 is decoded in slices of this many characters, a multiple of four."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """One binary part: its media type as the provider named it, and its bytes as base64."""
+
+    mime: str
+    data: str
+
+    def decoded(self) -> Iterator[bytes]:
+        """Yield the bytes in slices; ValueError when they are not base64."""
+        text = self.data.replace("-", "+").replace("_", "/") if "-" in self.data or "_" in self.data else self.data
+        text += "=" * (-len(text) % 4)
+        for start in range(0, len(text), SLICE):
+            yield binascii.a2b_base64(text[start : start + SLICE], strict_mode=True)
+
+    def extension(self) -> str:
+        """Return the extension the content deserves, `bin` when nothing is known of it."""
+        head = next(replace(self, data=self.data[:64]).decoded(), b"")
+        for offset, magic, extension in _MAGIC:
+            if head[offset : offset + len(magic)] == magic:
+                return extension
+        return "pcm" if self.mime.lower().startswith(_RAW_AUDIO) else "bin"
+
+
+def taken_out(response: bytes) -> tuple[dict[str, Any], list[tuple[dict[str, Any], Inline]]]:
+    """Return a decoded response and its binary parts, each with the object in it that held the bytes.
+
+    Thoughts' drafts are parts like others. The caller writes the bytes away and puts `file` in.
+    """
+    body: dict[str, Any] = msgspec.json.decode(response)
+    found: list[tuple[dict[str, Any], Inline]] = []
+    for part in _parts(body):
+        holder: Any = part.get("inlineData") or part.get("inline_data")
+        if isinstance(holder, dict) and isinstance(holder.get("data"), str):  # pyright: ignore[reportUnknownMemberType]
+            blob = cast("dict[str, Any]", holder)
+            mime = str(blob.get("mimeType") or blob.get("mime_type") or "")
+            found.append((blob, Inline(mime, blob.pop("data"))))
+    return body, found
+
+
+def _parts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for candidate in cast("list[dict[str, Any]]", body.get("candidates") or []):
+        content = cast("dict[str, Any]", candidate.get("content") or {})
+        yield from cast("list[dict[str, Any]]", content.get("parts") or [])
+
+
+class _Image(msgspec.Struct, frozen=True):
+    camel: str | None = msgspec.field(default=None, name="imageSize")
+    snake: str | None = msgspec.field(default=None, name="image_size")
+
+
+class _Config(msgspec.Struct, frozen=True):
+    camel: _Image | None = msgspec.field(default=None, name="imageConfig")
+    snake: _Image | None = msgspec.field(default=None, name="image_config")
+
+
+class _Request(msgspec.Struct, frozen=True):
+    camel: _Config | None = msgspec.field(default=None, name="generationConfig")
+    snake: _Config | None = msgspec.field(default=None, name="generation_config")
+
+
+class _Line(msgspec.Struct, frozen=True):
+    request: _Request
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+def draws(model: str) -> bool:
+    """Tell whether a model answers with images (`gemini-2.5-flash-image`, `gemini-3-pro-image-preview`)."""
+    return "-image" in model
+
+
+def expected_bytes(raw: bytes) -> int:
+    """Return how large the row of an image request will be, by the resolution it asks for."""
+    try:
+        request = _decode_line(raw).request
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _OUTPUT_BYTES["1K"]
+    config = request.camel or request.snake
+    image = (config.camel or config.snake) if config else None
+    size = (image.camel or image.snake or "1K") if image else "1K"
+    return _OUTPUT_BYTES.get(size.upper(), _OUTPUT_BYTES["4K"])
