@@ -30,6 +30,8 @@ class Code(StrEnum):
     CACHE_CONFLICT = "CACHE_CONFLICT"
     SCHEMA_CONFLICT = "SCHEMA_CONFLICT"
     BAD_SCHEMA = "BAD_SCHEMA"
+    RAGGED_RECORD = "RAGGED_RECORD"
+    BAD_QUOTES = "BAD_QUOTES"
     MODEL_MISMATCH = "MODEL_MISMATCH"
     NOT_SUPPORTED = "NOT_SUPPORTED"
     LINE_TOO_LONG = "LINE_TOO_LONG"
@@ -57,6 +59,8 @@ FIXES: Final = {
     Code.CACHE_CONFLICT: "Put systemInstruction, tools and toolConfig into the cached content instead.",
     Code.SCHEMA_CONFLICT: "Keep one schema, and set responseMimeType to application/json.",
     Code.BAD_SCHEMA: "Write the schema as the Gemini API documents it.",
+    Code.RAGGED_RECORD: "Give the record as many cells as the header has; quote cells with the delimiter in them.",
+    Code.BAD_QUOTES: "Close the quote; write a quote inside a quoted cell twice.",
     Code.MODEL_MISMATCH: "Remove the field; a batch has one model, set for the upload.",
     Code.NOT_SUPPORTED: "Remove the field; the Gemini Developer API has no batch requests with it.",
     Code.LINE_TOO_LONG: "Put large media in files and refer to them by fileData.",

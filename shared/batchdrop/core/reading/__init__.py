@@ -1,0 +1,13 @@
+"""Records out of tables: CSV, TSV, Parquet and JSON lines, each entry in constant memory.
+
+A reader yields every record exactly once, in order, as a `Row` of fields or as `Unreadable` with what is wrong with
+it; so accepted and rejected together are all the records of the file. What spoils the whole file (no header, no
+Parquet at all) is a PermanentError.
+"""
+
+from batchdrop.core.reading.entry import Entry, Row, Unreadable
+from batchdrop.core.reading.jsonl import read_jsonl
+from batchdrop.core.reading.parquet import parquet_kinds, read_parquet
+from batchdrop.core.reading.separated import read_header, read_separated
+
+__all__ = ["Entry", "Row", "Unreadable", "parquet_kinds", "read_header", "read_jsonl", "read_parquet", "read_separated"]

@@ -1,0 +1,173 @@
+"""Parquet, row group by row group, a batch of rows at a time; pyarrow reads it and is imported when needed.
+
+JSON has no dates, decimals and bytes; they become text: ISO 8601, the decimal's digits, base64. NaN and infinities
+become null, maps become objects (or lists of pairs when a key is no text), times finer than microseconds are cut.
+Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, plus the pages pyarrow has open.
+Invariant: every row of the file is one entry; a row whose values Python cannot hold is refused by itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any, BinaryIO, Final, cast
+
+from batchdrop.core.errors import PermanentError
+from batchdrop.core.limits import MIB
+from batchdrop.core.reading.entry import Entry, Row, Unreadable
+from batchdrop.core.tables.plan import Kind
+from batchdrop.core.validation import Code, Problem
+
+BATCH_BYTES: Final = 8 * MIB
+BATCH_ROWS: Final = 1024
+_UNHOLDABLE: Final = (ValueError, OverflowError, ArithmeticError, TypeError, KeyError)
+"""What pyarrow raises for a value Python has no room for; ArrowInvalid is a ValueError, UnicodeDecodeError too."""
+
+
+def read_parquet(file: BinaryIO) -> Iterator[Entry]:
+    """Yield every row of a seekable file.
+
+    Raises:
+        PermanentError: TABLE_INVALID: it is no Parquet file, it is damaged, or a column has a type without JSON.
+    """
+    source = _open(file)
+    convert = _convert(source.schema_arrow)
+    rows = source.metadata.num_rows
+    bytes_each = sum(source.metadata.row_group(i).total_byte_size for i in range(source.num_row_groups)) // (rows or 1)
+    size = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, bytes_each)))
+    batches = source.iter_batches(batch_size=size)
+    number = 1
+    while (batch := _arrow(partial(next, batches, None))) is not None:
+        for fields in _rows(batch, convert):
+            yield Unreadable(number, fields) if isinstance(fields, Problem) else Row(number, fields)
+            number += 1
+
+
+def parquet_kinds(file: BinaryIO) -> dict[str, Kind]:
+    """Return the columns and what kind of value each holds once it is read."""
+    types = importlib.import_module("pyarrow").types
+    kinds: dict[str, Kind] = {}
+    for field in _open(file).schema_arrow:
+        kind = field.type.value_type if types.is_dictionary(field.type) else field.type
+        if types.is_boolean(kind):
+            kinds[field.name] = Kind.BOOLEAN
+        elif types.is_integer(kind):
+            kinds[field.name] = Kind.INTEGER
+        elif types.is_floating(kind):
+            kinds[field.name] = Kind.NUMBER
+        else:
+            kinds[field.name] = Kind.JSON if types.is_nested(kind) else Kind.TEXT
+    return kinds
+
+
+def _open(file: BinaryIO) -> Any:
+    parquet = importlib.import_module("pyarrow.parquet")
+    source = _arrow(lambda: parquet.ParquetFile(file, buffer_size=MIB, pre_buffer=False))
+    names = source.schema_arrow.names
+    if len(set(names)) != len(names):
+        raise PermanentError("Two columns of the table have the same name.", code="TABLE_INVALID")
+    return source
+
+
+def _arrow(step: Callable[[], Any]) -> Any:
+    """Run a step of pyarrow; what it says about the file becomes an error of the upload.
+
+    An adapter's own errors pass: they come through pyarrow as they were raised.
+    """
+    arrow = importlib.import_module("pyarrow")
+    try:
+        return step()
+    except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        message = f"The Parquet file cannot be read ({type(error).__name__})."
+        raise PermanentError(message, code="TABLE_INVALID") from None
+
+
+def _rows(batch: Any, convert: Mapping[str, bool]) -> Iterator[dict[str, Any] | Problem]:
+    try:
+        rows: list[dict[str, Any] | Problem] = _values(batch, convert)
+    except _UNHOLDABLE:
+        rows = [_row(batch.slice(index, 1), convert) for index in range(batch.num_rows)]
+    yield from rows
+
+
+def _row(batch: Any, convert: Mapping[str, bool]) -> dict[str, Any] | Problem:
+    try:
+        return cast("dict[str, Any]", _values(batch, convert)[0])
+    except _UNHOLDABLE:
+        message = "The record holds a value that cannot be read: a date out of range, or text that is not UTF-8."
+        return Problem(Code.WRONG_TYPE, "", message)
+
+
+def _values(batch: Any, convert: Mapping[str, bool]) -> list[dict[str, Any] | Problem]:
+    arrow = importlib.import_module("pyarrow")
+    columns: list[list[Any]] = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        plain = _plain_type(arrow, field.type)
+        values = (column if plain == field.type else column.cast(plain, safe=False)).to_pylist()
+        columns.append([_json(value) for value in values] if convert[field.name] else values)
+    names: list[str] = batch.schema.names
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)] or [{}] * batch.num_rows
+
+
+def _convert(schema: Any) -> dict[str, bool]:
+    """Tell for each column whether its values need a look: text, whole numbers and booleans do not."""
+    types = importlib.import_module("pyarrow").types
+
+    def plain(kind: Any) -> bool:
+        return types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind) or types.is_boolean(kind)
+
+    return {field.name: not plain(field.type) for field in schema}
+
+
+def _plain_type(arrow: Any, kind: Any) -> Any:
+    """Return the type with times in microseconds, which is what Python's own have, and dictionaries undone."""
+    types = arrow.types
+    if types.is_timestamp(kind):
+        return arrow.timestamp("us", kind.tz) if kind.unit == "ns" else kind
+    if types.is_duration(kind):
+        return arrow.duration("us") if kind.unit == "ns" else kind
+    if types.is_time64(kind):
+        return arrow.time64("us")
+    if types.is_dictionary(kind):
+        return _plain_type(arrow, kind.value_type)
+    if types.is_list(kind):
+        return arrow.list_(kind.value_field.with_type(_plain_type(arrow, kind.value_type)))
+    if types.is_struct(kind):
+        return arrow.struct([field.with_type(_plain_type(arrow, field.type)) for field in kind])
+    return kind
+
+
+def _json(value: Any) -> Any:
+    """Return the value as one that JSON has."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return _list(cast("list[Any]", value))
+    if isinstance(value, dict):
+        return {str(name): _json(item) for name, item in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    raise TypeError(type(value).__name__)
+
+
+def _list(items: list[Any]) -> Any:
+    """A map comes as a list of pairs."""
+    pairs = [cast("tuple[Any, Any]", item) for item in items if isinstance(item, tuple)]
+    if not pairs:
+        return [_json(item) for item in items]
+    if all(isinstance(name, str) for name, _ in pairs) and len({name for name, _ in pairs}) == len(pairs):
+        return {name: _json(item) for name, item in pairs}
+    return [[_json(name), _json(item)] for name, item in pairs]

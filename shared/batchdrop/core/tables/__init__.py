@@ -1,0 +1,14 @@
+"""Tables out of rows: CSV for a spreadsheet, Parquet for a database, both streamed.
+
+    plan_columns    the columns, fixed by the recipe before the first row
+    write_csv       rows -> bytes; no cell can be run as a formula
+    write_parquet   rows -> bytes; row groups of bounded size
+
+The JSONL rows stay the complete record: a table has no place for what the plan does not foresee.
+"""
+
+from batchdrop.core.tables.parquet import write_parquet
+from batchdrop.core.tables.plan import Column, Joined, Kind, plan_columns
+from batchdrop.core.tables.separated import write_csv
+
+__all__ = ["Column", "Joined", "Kind", "plan_columns", "write_csv", "write_parquet"]
