@@ -36,6 +36,8 @@ class Code(StrEnum):
     NOT_SUPPORTED = "NOT_SUPPORTED"
     LINE_TOO_LONG = "LINE_TOO_LONG"
     MIXED_KINDS = "MIXED_KINDS"
+    NO_EQUIVALENT = "NO_EQUIVALENT"
+    DIALECT_MIXED = "DIALECT_MIXED"
 
 
 FIXES: Final = {
@@ -65,6 +67,8 @@ FIXES: Final = {
     Code.NOT_SUPPORTED: "Remove the field; the Gemini Developer API has no batch requests with it.",
     Code.LINE_TOO_LONG: "Put large media in files and refer to them by fileData.",
     Code.MIXED_KINDS: "Upload embedding requests and generation requests as two files.",
+    Code.NO_EQUIVALENT: "Remove the field, or write the request for Gemini.",
+    Code.DIALECT_MIXED: "Upload lines of different forms as different files.",
 }
 
 
