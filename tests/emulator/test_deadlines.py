@@ -60,7 +60,7 @@ def test_with_finish_standard_open_lines_are_answered_by_synchronous_calls(
     assert (job.counts.results, job.counts.errors) == (10, 1)
     assert [row["code"] for row in stack.rows(job, "errors")] == ["PROVIDER_INVALID_ARGUMENT"]
     assert gemini.calls["generate"] == 11
-    assert [shard.requests for shard in stack.shards(job.job_id) if shard.kind == "standard"] == [4, 4, 3]
+    assert sorted(shard.requests for shard in stack.shards(job.job_id) if shard.kind == "standard") == [3, 4, 4]
 
 
 def test_a_redelivery_asks_no_synchronous_call_again(stack_with: Make, gemini: GeminiEmulator) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from batchdrop.core.joining import InputLine
 from batchdrop.core.outcomes import GRPC_NAMES, Answer, Outcome, classify, missing, read_result, redo_kind
 from batchdrop.core.rows import error_row, result_row
 from batchdrop.core.shards import ShardKind
@@ -98,11 +99,11 @@ def test_rounds_end() -> None:
 
 def test_rows_have_the_contracts_fields_in_order() -> None:
     answer = judged({"response": {**TEXT, "usageMetadata": {"x": 1}, "modelVersion": "m-001"}})
-    row = json.loads(result_row(answer, 7, b'"k"', 1, b'"m"', json=False))
+    row = json.loads(result_row(answer, InputLine(7, b'"k"', False), 1, b'"m"'))
     names = ["line", "key", "outcome", "text", "finish_reason", "usage", "model", "round", "files", "response"]
     assert list(row) == names
     assert (row["text"], row["model"], row["usage"]) == ("hi", "m-001", {"x": 1})
-    failed = json.loads(error_row(judged({"error": {"code": 13, "message": "m"}}), 7, b"null", 0))
+    failed = json.loads(error_row(judged({"error": {"code": 13, "message": "m"}}), InputLine(7, b"null", False), 0))
     assert list(failed) == [
         "line",
         "key",
@@ -119,4 +120,6 @@ def test_rows_have_the_contracts_fields_in_order() -> None:
 
 def test_numbers_inside_json_answers_stay_as_written() -> None:
     answer = judged(candidate("STOP", {"text": '{"n": 1.10, "big": 12345678901234567890123}'}), wants_json=True)
-    assert b'"json":{"n":1.10,"big":12345678901234567890123}' in result_row(answer, 1, b"null", 0, b'"m"', json=True)
+    assert b'"json":{"n":1.10,"big":12345678901234567890123}' in result_row(
+        answer, InputLine(1, b"null", True), 0, b'"m"'
+    )

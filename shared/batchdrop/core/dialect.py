@@ -10,9 +10,12 @@ from typing import Any
 
 import msgspec
 
+from batchdrop.core.converted import read
+from batchdrop.core.joining import InputLine
 from batchdrop.core.validation import Checked, check_line
 
 Accepted = Checked
+_NULL = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,10 @@ class Rejected:
 class _GenerationConfig(msgspec.Struct, frozen=True):
     camel: str | None = msgspec.field(default=None, name="responseMimeType")
     snake: str | None = msgspec.field(default=None, name="response_mime_type")
+    json_camel: msgspec.Raw = msgspec.field(default=_NULL, name="responseJsonSchema")
+    json_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_json_schema")
+    schema_camel: msgspec.Raw = msgspec.field(default=_NULL, name="responseSchema")
+    schema_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_schema")
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -38,7 +45,8 @@ class _Request(msgspec.Struct, frozen=True):
 
 class _Envelope(msgspec.Struct, frozen=True):
     request: _Request
-    key: msgspec.Raw = msgspec.Raw(b"null")
+    key: msgspec.Raw = _NULL
+    record: msgspec.Raw = _NULL
 
 
 class _RawEnvelope(msgspec.Struct, frozen=True):
@@ -54,8 +62,13 @@ LONGER_FACTOR = 2
 DEFAULT_OUTPUT_TOKENS = 8192
 
 
-def examine(dialect: str, raw: bytes, model: str) -> Accepted | Rejected:
-    """Return what a line asks for, or what is wrong with it first. Total: it never raises."""
+def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
+    """Return what a line asks for, or what is wrong with it first. Total over what users write: it never raises."""
+    if converted:
+        entry = read(raw)
+        if not isinstance(entry, bytes):
+            return Rejected(entry[0], *entry[1])
+        raw = entry
     found = check_line(raw, model)
     if isinstance(found, Checked):
         return found
@@ -65,15 +78,21 @@ def examine(dialect: str, raw: bytes, model: str) -> Accepted | Rejected:
     return Rejected(key, first.code, first.pointer, first.message + more, first.advice())
 
 
-def identify(dialect: str, raw: bytes) -> tuple[bytes, bool]:
-    """Return the user's key as JSON and whether the request asks for a JSON answer."""
+def identify(raw: bytes, number: int) -> InputLine:
+    """Return what rows need of an accepted line."""
     envelope = _decode_envelope(raw)
     config = envelope.request.camel or envelope.request.snake
-    mime = (config.camel or config.snake) if config else None
-    return bytes(envelope.key), mime == "application/json"
+    if config is None:
+        return InputLine(number, bytes(envelope.key), False, b"", bytes(envelope.record))
+    wants_json = (config.camel or config.snake) == "application/json"
+    schema = b""
+    if wants_json:
+        schemas = (config.json_camel, config.json_snake, config.schema_camel, config.schema_snake)
+        schema = next((bytes(found) for found in schemas if bytes(found) != b"null"), b"")
+    return InputLine(number, bytes(envelope.key), wants_json, schema, bytes(envelope.record))
 
 
-def render(dialect: str, raw: bytes, number: int, *, longer: bool) -> bytes:
+def render(raw: bytes, number: int, *, longer: bool) -> bytes:
     """Return the provider's line for an accepted input line, newline included."""
     request = bytes(_decode_raw(raw).request)
     if longer:

@@ -9,6 +9,7 @@ A DONE job's verdict (complete, partial) comes from its rows.
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -108,6 +109,14 @@ class Finalizing(Value):
     lists: tuple[str, ...] = ()
 
 
+class Output(Value):
+    """What the output holds besides our rows as JSONL; `dialect` replaces their form."""
+
+    dialect: str = "rows"
+    formats: tuple[str, ...] = ("jsonl",)
+    join: bool = False
+
+
 class Job(Record):
     """The record of one upload."""
 
@@ -118,6 +127,8 @@ class Job(Record):
     metadata: dict[str, str] = Field(default_factory=dict[str, str])
     snapshot_generation: int | None = None
     records_object: str | None = None
+    converted: bool = False
+    """The records were written by a conversion: translated or rendered lines, and rejections among them."""
     team: str = ""
     labels: dict[str, str] = Field(default_factory=dict[str, str])
     priority: int = 0
@@ -125,7 +136,21 @@ class Job(Record):
     """What becomes of lines still open at the deadline: reported `missing`, or answered at once (`standard`)."""
     model: str = ""
     dialect: str = "gemini"
+    dialect_url: str = ""
+    columns: dict[str, str] = Field(default_factory=dict[str, str])
+    """The fields of joined records and what they hold, for the columns of tables."""
+    recipe_name: str = ""
+    recipe_object: str = ""
     recipe_digest: str = ""
+    policy: str = ""
+    max_rounds: int | None = None
+    max_cost: Decimal | None = None
+    cache: str = "auto"
+    output: Output = Output()
+    held_at: datetime | None = None
+    held_for: str = ""
+    cost_released: bool = False
+    """A person let it run over its gates of cost."""
     plan: PlanCursor = PlanCursor()
     spawned: bool = False
     finalizing: Finalizing = Finalizing()

@@ -14,11 +14,16 @@ from batchdrop.core.outcomes import RANK, Answer, ResultLine, classify
 
 @dataclass(frozen=True, slots=True)
 class InputLine:
-    """What a row needs of its input line: the number, the user's key as JSON, whether JSON was asked for."""
+    """What a row needs of its input line: the number, the user's key as JSON, and what the answer must be.
+
+    `schema` is the JSON Schema the answer must keep to as JSON, `record` the joined record as JSON (`null` without).
+    """
 
     number: int
     key: bytes
     wants_json: bool
+    schema: bytes = b""
+    record: bytes = b"null"
 
 
 class Joined:
@@ -39,10 +44,10 @@ class Joined:
             self._skip(self._head[0])
         if self._head is None or self._head[0] > number:
             return self._nothing
-        best = classify(self._head[2], wants_json=line.wants_json)
+        best = classify(self._head[2], wants_json=line.wants_json, schema=line.schema)
         self._head = next(self._results, None)
         while self._head is not None and self._head[0] == number:
-            other = classify(self._head[2], wants_json=line.wants_json)
+            other = classify(self._head[2], wants_json=line.wants_json, schema=line.schema)
             best = min(best, other, key=lambda answer: RANK[answer.outcome])
             self._head = next(self._results, None)
         return best

@@ -17,6 +17,7 @@ from batchdrop.core.errors import PermanentError
 
 WAKE_SCHEMA: Final = "batchdrop.wake/1"
 JOB_SCHEMA: Final = "batchdrop.job/1"
+RECIPE_SCHEMA: Final = "batchdrop.recipe/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,20 @@ class Uploaded:
     bucket: str
     name: str
     generation: int
+
+
+def recipe_message(upload: Uploaded, report: str, problems: int) -> tuple[bytes, dict[str, str]]:
+    """Return the data and the attributes of the message about a recipe that cannot be used."""
+    data = {
+        "schema": RECIPE_SCHEMA,
+        "bucket": upload.bucket,
+        "object": upload.name,
+        "generation": upload.generation,
+        "report": report,
+        "problems": problems,
+    }
+    attributes = {"state": "RECIPE_INVALID", "bucket": upload.bucket, "object": upload.name}
+    return json.dumps(data, ensure_ascii=False).encode(), attributes
 
 
 def decode_push(body: bytes) -> Push:

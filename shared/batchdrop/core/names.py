@@ -74,6 +74,16 @@ def records(job: str, fence: int) -> str:
     return f"{job}/records.{fence}.jsonl"
 
 
+def unpacked(job: str, fence: int) -> str:
+    """Work object: a table that came as gzip, undone."""
+    return f"{job}/unpacked.{fence}"
+
+
+def recipe(job: str, fence: int) -> str:
+    """Work object: the recipe a job runs with, metadata merged in."""
+    return f"{job}/recipe.{fence}.json"
+
+
 def plan_part(job: str, step: int, fence: int) -> str:
     """Work object: what one planning step cut."""
     return f"{job}/plan/{step:05d}.{fence}.jsonl"

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.answers import breaks
 from batchdrop.core.shards import ShardKind
 
 
@@ -155,7 +156,7 @@ def read_result(line: bytes) -> tuple[int | None, ResultLine | None]:
         return None, None
 
 
-def classify(result: ResultLine, *, wants_json: bool) -> Answer:
+def classify(result: ResultLine, *, wants_json: bool, schema: bytes = b"") -> Answer:
     """Return what became of a request; total over every line the provider may write."""
     if result.error is not None:
         return _failed(result.error, result.response)
@@ -164,7 +165,7 @@ def classify(result: ResultLine, *, wants_json: bool) -> Answer:
         return Answer(Outcome.ERROR, "NO_RESPONSE", "The provider's line holds neither a response nor an error.")
     try:
         response = _decode_response(raw)
-        answer = _judge(response, wants_json)
+        answer = _judge(response, wants_json, schema)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Answer(Outcome.ERROR, "RESPONSE_UNREADABLE", "The provider's response has an unknown shape.")
     usage = _written(response.usage_metadata)
@@ -204,7 +205,7 @@ def _failed(status: _Status, response: msgspec.Raw) -> Answer:
     )
 
 
-def _judge(response: _Response, wants_json: bool) -> Answer:
+def _judge(response: _Response, wants_json: bool, schema: bytes) -> Answer:
     if _written(response.embedding) is not None:
         return Answer(Outcome.ANSWERED)
     if not response.candidates:
@@ -225,9 +226,20 @@ def _judge(response: _Response, wants_json: bool) -> Answer:
         return Answer(Outcome.INVALID, f"ANSWER_{reason}", "The model's call was malformed.", reason, text)
     if not any(_holds_something(part) for part in parts):
         return Answer(Outcome.EMPTY, "EMPTY_ANSWER", "The candidate holds no answer.", reason, passing=True)
-    if wants_json and text is not None and not _is_json(text):
-        return Answer(Outcome.INVALID, "NOT_JSON", "JSON was asked for; the answer is not JSON.", reason, text)
+    wrong = _not_as_asked(text, wants_json, schema)
+    if wrong is not None:
+        return Answer(Outcome.INVALID, *wrong, reason, text)
     return Answer(Outcome.ANSWERED, finish_reason=reason, text=text, has_files=has_files)
+
+
+def _not_as_asked(text: bytes | None, wants_json: bool, schema: bytes) -> tuple[str, str] | None:
+    """Return code and sentence when an answer is not the JSON that was asked for."""
+    if text is None or not wants_json:
+        return None
+    if not _is_json(text):
+        return "NOT_JSON", "JSON was asked for; the answer is not JSON."
+    wrong = breaks(schema, _decode_text(text)) if schema else None
+    return None if wrong is None else ("NOT_AS_SCHEMA", wrong)
 
 
 def _holds_something(part: _Part) -> bool:

@@ -4,6 +4,7 @@
     error   {line,key,outcome,code,message,finish_reason,usage,round,response}            the other outcomes
     reject  {line,key,code,pointer,message,fix}                                           refused before sending
 
+With `output: join` a row ends in `record`, the fields of its input record.
 No time, no job id and no generation stands in a row. What the provider wrote as JSON stays as it wrote it.
 """
 
@@ -13,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.joining import InputLine
 from batchdrop.core.outcomes import RANK, Answer, Outcome
 
 _encode = msgspec.json.encode
@@ -31,17 +33,17 @@ class RowHead(msgspec.Struct, frozen=True):
 _decode_head = msgspec.json.Decoder(RowHead).decode
 
 
-def result_row(answer: Answer, line: int, key: bytes, round: int, model: bytes, json: bool) -> bytes:
-    """Return a result row. `key` and `model` are JSON; `json` puts the answer's text in as parsed JSON."""
+def result_row(answer: Answer, line: InputLine, round: int, model: bytes) -> bytes:
+    """Return a result row. `model` is JSON; an answer that was asked for as JSON stands in it parsed."""
     name, value = b"text", answer.text or _NULL
-    if json and answer.text is not None and answer.outcome is Outcome.ANSWERED:
+    if line.wants_json and answer.text is not None and answer.outcome is Outcome.ANSWERED:
         name, value = b"json", _inner_json(answer.text)
     return (
         b'{"line":%d,"key":%b,"outcome":"%b","%b":%b,"finish_reason":%b,"usage":%b,"model":%b,'
-        b'"round":%d,"files":%b,"response":%b}\n'
+        b'"round":%d,"files":%b,"response":%b%b}\n'
     ) % (
-        line,
-        key,
+        line.number,
+        line.key,
         answer.outcome.encode(),
         name,
         value,
@@ -51,17 +53,18 @@ def result_row(answer: Answer, line: int, key: bytes, round: int, model: bytes, 
         round,
         answer.files,
         answer.response or _NULL,
+        _joined(line),
     )
 
 
-def error_row(answer: Answer, line: int, key: bytes, round: int) -> bytes:
-    """Return an error row. `key` is JSON."""
+def error_row(answer: Answer, line: InputLine, round: int) -> bytes:
+    """Return an error row."""
     return (
         b'{"line":%d,"key":%b,"outcome":"%b","code":%b,"message":%b,"finish_reason":%b,"usage":%b,'
-        b'"round":%d,"response":%b}\n'
+        b'"round":%d,"response":%b%b}\n'
     ) % (
-        line,
-        key,
+        line.number,
+        line.key,
         answer.outcome.encode(),
         _encode(answer.code),
         _encode(answer.message),
@@ -69,6 +72,7 @@ def error_row(answer: Answer, line: int, key: bytes, round: int) -> bytes:
         answer.usage or _NULL,
         round,
         answer.response or _NULL,
+        _joined(line),
     )
 
 
@@ -98,6 +102,10 @@ def order(row: bytes) -> tuple[int, int, int]:
 def is_result(row_head: RowHead) -> bool:
     """True for a result row, false for an error row."""
     return Outcome(row_head.outcome).is_result
+
+
+def _joined(line: InputLine) -> bytes:
+    return b"" if line.record == _NULL else b',"record":' + line.record
 
 
 def _string(value: str | None) -> bytes:

@@ -14,6 +14,7 @@ from batchdrop.core.shards import Shard
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.holding import resumed
 from batchdrop.usecases.intake import end, fail, release_job, snapshot
 from batchdrop.usecases.planning import plan
 from batchdrop.usecases.spawning import spawn
@@ -64,6 +65,8 @@ def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
         return
     if stored.value.state is _S.RECEIVED:
         stored = snapshot(context, stored)
+    if stored.value.state is _S.HELD:
+        stored = resumed(context, stored)
     if stored.value.state is _S.PLANNING:
         plan(context, stored)
     elif stored.value.state is _S.RUNNING:

@@ -49,7 +49,7 @@ def refuse_plan(context: Planning, job: Job, cursor: PlanCursor) -> Failure | No
         code = "EMPTY_UPLOAD" if blank else "ALL_LINES_REJECTED"
         message = "The upload holds only blank lines." if blank else "Every line was rejected."
         return Failure(code=code, message=message, fix="See rejections.jsonl." if not blank else "")
-    if context.settings.policy == "strict" and cursor.counts.rejections:
+    if job.policy == "strict" and cursor.counts.rejections:
         return Failure(
             code="STRICT_POLICY",
             message=f"{cursor.counts.rejections} lines were rejected and the policy is strict.",

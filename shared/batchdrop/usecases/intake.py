@@ -12,7 +12,6 @@ they would be paid twice (cloud.google.com/storage/docs/parallel-composite-uploa
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Final
 
@@ -27,13 +26,15 @@ from batchdrop.core.errors import (
 from batchdrop.core.jobs import Job, JobState, Source
 from batchdrop.core.logs import log
 from batchdrop.core.messages import Uploaded
+from batchdrop.core.recipes import RECIPE_NAME
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.recipes import report
 
-UPLOAD_SUFFIXES: Final = (".jsonl", ".ndjson")
+UPLOAD_SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 TEMPORARY: Final = ("gcloud/tmp/", "gsutil/tmp/")
 RETRY_SECONDS = 30.0
 _TEAM_LABEL = "team"
@@ -43,10 +44,15 @@ Receiving = Context[SubmitSettings]
 
 def is_upload(name: str) -> bool:
     """True when an object of this name is a request to run it."""
-    plain = name.removesuffix(".gz")
+    plain = name.lower().removesuffix(".gz")
     hidden = any(part.startswith(".") for part in name.split("/"))
     temporary = any(f"/{prefix}" in f"/{name}" for prefix in TEMPORARY)
     return plain.endswith(UPLOAD_SUFFIXES) and not hidden and not temporary
+
+
+def is_recipe(name: str) -> bool:
+    """True when an object of this name sets the recipe of its folder."""
+    return name.rpartition("/")[2] == RECIPE_NAME
 
 
 def receive(context: Receiving, upload: Uploaded) -> str | None:
@@ -55,6 +61,9 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
     Raises:
         TransientError: The store or the bucket could not be reached and no record exists: deliver it again.
     """
+    if upload.bucket == context.settings.input_bucket and is_recipe(upload.name):
+        report(context, upload)
+        return None
     if upload.bucket != context.settings.input_bucket or not is_upload(upload.name):
         log("object is not an upload", generation=upload.generation)
         return None
@@ -167,30 +176,14 @@ def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInf
         metadata=metadata,
         team=team,
         labels=labels,
-        priority=_number(metadata.get("priority")),
-        finish="standard" if metadata.get("finish") == "standard" else "missing",
-        model=metadata.get("model") or context.settings.model,
+        model=context.settings.model,
         failure=None if info else _gone(),
         ended_at=None if info else now,
         created_at=now,
         updated_at=now,
         due_at=now + timedelta(seconds=RETRY_SECONDS) if info else now,
-        deadline_at=now + (_duration(metadata.get("deadline")) or timedelta(hours=context.settings.job_deadline_hours)),
+        deadline_at=now + timedelta(hours=context.settings.job_deadline_hours),
     )
-
-
-def _duration(text: str | None) -> timedelta | None:
-    """Read `90m`, `6h` or `2d`; None for anything else."""
-    match = re.fullmatch(r"(\d{1,4})([mhd])", text or "")
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    return timedelta(**{units[match[2]]: int(match[1])}) if match else None
-
-
-def _number(text: str | None) -> int:
-    try:
-        return max(-1000, min(1000, int(text or 0)))
-    except ValueError:
-        return 0
 
 
 def _gone() -> Failure:

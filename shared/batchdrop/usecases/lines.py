@@ -43,8 +43,7 @@ def ranges_of(context: Any_, job: Job, shard: Shard) -> list[RangePlan]:
 def input_lines(context: Any_, job: Job, shard: Shard, plan: RangePlan) -> Iterator[InputLine]:
     """Yield what rows need of the shard's lines in one range."""
     for number, raw in _raw_lines(context, job, plan, _wanted(context, shard)):
-        key, wants_json = identify(job.dialect, raw)
-        yield InputLine(number, key, wants_json)
+        yield identify(raw, number)
 
 
 def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
@@ -64,7 +63,7 @@ def rendered_lines(context: Any_, job: Job, shard: Shard) -> Iterator[tuple[int,
     longer = shard.kind is ShardKind.LONGER
     for plan in ranges_of(context, job, shard):
         for number, raw in _raw_lines(context, job, plan, wanted):
-            yield number, render(job.dialect, raw, number, longer=longer)
+            yield number, render(raw, number, longer=longer)
 
 
 def rendered(context: Any_, job: Job, shard: Shard) -> Iterator[bytes]:

@@ -34,15 +34,16 @@ from batchdrop.core.planning import (
 from batchdrop.core.records import Failure
 from batchdrop.core.rows import rejection_row
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.core.sniffing import not_jsonl
 from batchdrop.core.validation.codes import FIXES, Code
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
-from batchdrop.usecases.converting import as_records, head
+from batchdrop.usecases.converting import as_records
 from batchdrop.usecases.gates import refuse_file, refuse_plan, with_duplicates
+from batchdrop.usecases.holding import hold, holds
 from batchdrop.usecases.lines import records
+from batchdrop.usecases.recipes import resolved
 from batchdrop.usecases.spawning import spawn
 
 Planning = Context[SubmitSettings]
@@ -104,7 +105,7 @@ class Pass:
         if not raw or raw.isspace():
             self.blank += 1
             return
-        found = examine(self.job.dialect, raw, self.job.model)
+        found = examine(raw, self.job.model, converted=self.job.converted)
         if isinstance(found, Rejected):
             self._reject(found)
             return
@@ -113,7 +114,7 @@ class Pass:
             self._reject(_rejected(found.key, Code.MIXED_KINDS, "/request", message))
             return
         self.batch_kind = found.kind.value
-        line = render(self.job.dialect, raw, self.line, longer=False)
+        line = render(raw, self.line, longer=False)
         output_bytes = expected_bytes(raw) if self.draws else 0
         if self.cutter.shard_full(len(line), found.tokens, output_bytes):
             if self.line > self.cutter.first_line:
@@ -196,16 +197,11 @@ class Pass:
 
 def plan(context: Planning, stored: Stored[Job]) -> None:
     """Plan the job as far as the time allows; its change to RUNNING is the commit point."""
-    failure = refuse_file(context, stored.value)
-    if failure is None and stored.value.plan.step == 0:
-        try:
-            stored = as_records(context, stored)
-        except PermanentError as error:
-            failure = Failure(code=error.code, message=error.sentence, fix="Compress the file again, or not at all.")
-        failure = failure or not_jsonl(head(context, stored.value))
-    if failure is not None:
-        _reject_job(context, stored, stored.value.plan, failure)
+    prepared = _prepared(context, stored) if stored.value.plan.step == 0 else stored
+    if isinstance(prepared, Failure):
+        _refuse(context, stored, stored.value.plan, prepared)
         return
+    stored = prepared
     job = stored.value
     step = Pass(context, job, job.fence)
     finished = step.run(records(context, job, job.plan.offset))
@@ -216,13 +212,47 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     cursor = cursor.with_(counts=with_duplicates(context, cursor))
     failure = refuse_plan(context, job, cursor)
     if failure is not None:
-        _reject_job(context, stored, cursor, failure)
+        _refuse(context, stored, cursor, failure)
         return
     now = context.now()
     running = {"plan": cursor, "counts": cursor.counts, "planned_at": now}
     stored = _save(context, stored, JobState.RUNNING, **running)
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
     spawn(context, stored)
+
+
+def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
+    """Find the job's recipe, look at the file as a whole, make lines of it."""
+    found = resolved(context, stored)
+    if isinstance(found, Failure):
+        return found
+    failure = refuse_file(context, found.value)
+    if failure is not None:
+        return failure
+    try:
+        return as_records(context, found)
+    except PermanentError as error:
+        if error.code in _UNREADABLE:
+            return Failure(code=error.code, message=error.sentence, fix=_UNREADABLE[error.code])
+        raise
+
+
+_UNREADABLE = {
+    "GZIP_INVALID": "Compress the file again, or not at all.",
+    "GZIP_BOMB": "Compress the file again, or not at all.",
+    "TABLE_INVALID": "Write the table again; the sentence says what is wrong with it.",
+    "RECIPE_WITHOUT_PROMPT": "Give the recipe a prompt.",
+}
+
+
+def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:
+    """Hold the job for what a person can mend, or reject it."""
+    if not holds(context, stored.value, failure):
+        _reject_job(context, stored, cursor, failure)
+        return
+    now = context.now()
+    kept = context.store.change(stored, lambda job: job.with_(plan=cursor, updated_at=now), fence=stored.value.fence)
+    hold(context, kept, failure)
 
 
 def _rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:

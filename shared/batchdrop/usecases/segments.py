@@ -91,9 +91,9 @@ def write_segment(
             outcomes[answer.outcome.value] += 1
             files, file_bytes = files + answer.file_count, file_bytes + answer.file_bytes
             if answer.outcome.is_result:
-                results.add(result_row(answer, line.number, line.key, shard.round, model, line.wants_json))
+                results.add(result_row(answer, line, shard.round, model))
             else:
-                errors.add(error_row(answer, line.number, line.key, shard.round))
+                errors.add(error_row(answer, line, shard.round))
             again = _again(context, job, shard, answer)
             if again is not None:
                 open_lines.setdefault(again.value, []).append(line.number)
@@ -115,7 +115,8 @@ def write_segment(
 def _again(context: Context[WriteSettings], job: Job, shard: Shard, answer: Answer) -> ShardKind | None:
     """Decide what another try at a line would be; a stopped shard has none, unless the job finishes at once."""
     if shard.stop is None:
-        return redo_kind(answer, shard.kind, shard.round, context.settings.max_rounds)
+        rounds = context.settings.max_rounds if job.max_rounds is None else job.max_rounds
+        return redo_kind(answer, shard.kind, shard.round, rounds)
     at_once = job.finish == "standard" and shard.stop.code == "DEADLINE" and answer.passing
     return ShardKind.STANDARD if at_once and shard.kind is not ShardKind.STANDARD else None
 

@@ -1,0 +1,67 @@
+"""Holding: a job that waits for a person or a file says so once, looks again by itself, and not for ever."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from batchdrop.core.jobs import Job, JobState
+from batchdrop.core.logs import log
+from batchdrop.core.manifest import done_message
+from batchdrop.core.records import Failure
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.ports import Topic
+from batchdrop.store import Stored
+from batchdrop.usecases.context import Context
+
+Planning = Context[SubmitSettings]
+
+MISSING: Final = "RECIPE_MISSING"
+HOLDS: Final = frozenset({MISSING, "RECIPE_INVALID", "OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})
+"""What a job is held for; everything else ends it."""
+SOONEST: Final = timedelta(minutes=1)
+LATEST: Final = timedelta(minutes=15)
+
+
+def holds(context: Planning, job: Job, failure: Failure) -> bool:
+    """Tell whether a failure holds the job, or ends it: for what it is, or because it was held long enough."""
+    return failure.code in HOLDS and context.now() < _until(context, job, failure)
+
+
+def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
+    """Hold the job; say so once for each reason; look again after a quarter of the time it has waited."""
+    now = context.now()
+    said = stored.value.held_for == failure.code
+
+    def held(job: Job) -> Job:
+        since = job.held_at or now
+        again = min(max((now - since) / 4, SOONEST), LATEST)
+        due_at = min(now + again, _until(context, job, failure))
+        job = job.moved(JobState.HELD, now, failure=failure, held_at=since)
+        return job.released(now, due_at)
+
+    stored = context.store.change(stored, held, fence=stored.value.fence)
+    if said:
+        return
+    log("job held", severity="WARNING", job_id=stored.value.job_id, code=failure.code)
+    data, attributes = done_message(stored.value)
+    context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
+    context.store.change(stored, lambda job: job.with_(held_for=failure.code, updated_at=now))
+
+
+def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
+    """Take a held job back to PLANNING, where it meets its gates again; released, it passes those of cost."""
+    now = context.now()
+
+    def planning(job: Job) -> Job:
+        asked = job.wanted == "release"
+        changes = {"wanted": "", "cost_released": True} if asked else {}
+        return job.moved(JobState.PLANNING, now, failure=None, **changes)
+
+    return context.store.change(stored, planning, fence=stored.value.fence)
+
+
+def _until(context: Planning, job: Job, failure: Failure) -> datetime:
+    settings = context.settings
+    length = timedelta(minutes=settings.held_minutes) if failure.code == MISSING else timedelta(days=settings.held_days)
+    return (job.held_at or context.now()) + length
