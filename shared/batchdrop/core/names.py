@@ -125,6 +125,11 @@ def file(line: int, number: int, round: int, extension: str) -> str:
     return f"files/{line:07d}-{number}{again}.{extension}"
 
 
+def table(index: int, form: str) -> str:
+    """Output object below the job's folder: a range as a table, `table-00000.csv`."""
+    return f"table-{index:05d}.{form}"
+
+
 def part(what: str, index: int) -> str:
     """Output object below the job's folder: `results-00000.jsonl`, `errors-00000.jsonl`."""
     return f"{what}-{index:05d}.jsonl"

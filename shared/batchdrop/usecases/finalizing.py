@@ -10,26 +10,26 @@ Every output object is created once (`if_generation_match=0`); one that exists w
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from batchdrop.core import names, queries
-from batchdrop.core.errors import BatchdropError, LeaseLostError, ObjectExistsError, PermanentError
+from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.jobs import Counts, Finalizing, Job, JobState
 from batchdrop.core.logs import log
 from batchdrop.core.manifest import Part, done_message, manifest
 from batchdrop.core.planning import RangePlan
 from batchdrop.core.records import Failure
-from batchdrop.core.rows import head, is_result, order
 from batchdrop.core.settings import WriteSettings
-from batchdrop.core.shards import Segment, SegmentFile, Shard, ShardKind, ShardState
+from batchdrop.core.shards import Segment, Shard, ShardState
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.lines import all_ranges
+from batchdrop.usecases.parts import range_parts
+from batchdrop.usecases.recipes import frozen
 from batchdrop.usecases.segments import RowFile
 
 Writing = Context[WriteSettings]
@@ -176,8 +176,9 @@ def _write_parts(
     job = stored.value
     by_range = _segments_by_range(shards)
     parts: list[Part] = []
+    recipe = frozen(context, job)
     for plan in ranges[job.finalizing.next_range :]:
-        parts += _range_parts(context, job, plan, by_range.get(plan.index, []))
+        parts += range_parts(context, job, recipe, plan, by_range.get(plan.index, []))
         if context.budget.spent() and plan is not ranges[-1]:
             _keep(context, stored, parts, plan.index + 1, pause=True)
             context.wake(Topic.BATCHES_FINISHED, job.job_id)
@@ -216,76 +217,6 @@ def _segments_by_range(shards: list[Shard]) -> dict[int, list[tuple[Shard, Segme
     return found
 
 
-def _range_parts(context: Writing, job: Job, plan: RangePlan, segments: list[tuple[Shard, Segment]]) -> list[Part]:
-    if len(segments) == 1 and segments[0][0].kind is ShardKind.PLAN:
-        segment = segments[0][1]
-        files = (("results", segment.results), ("errors", segment.errors))
-        parts = [_copied(context, job, plan, what, file) for what, file in files if file.rows]
-        return _with_outcomes(parts, segment.by_outcome)
-    return _merged(context, job, plan, [segment for _, segment in segments])
-
-
-def _copied(context: Writing, job: Job, plan: RangePlan, what: str, file: SegmentFile) -> Part:
-    bucket = context.settings.work_bucket
-    source = context.objects.stat(bucket, file.object, generation=file.generation)
-    name = names.part(what, plan.index)
-    target = names.output_prefix(job.source.object, job.job_id) + name
-    if source is None:
-        raise PermanentError("a segment of the job is gone", code="GONE")
-    try:
-        context.objects.copy(source, context.settings.output_bucket, target)
-    except ObjectExistsError:
-        _same_or_fail(context, target, file.bytes, file.crc32c)
-    return Part(what, name, file.rows, file.bytes, file.crc32c, plan.first_line, plan.last_line)
-
-
-def _merged(context: Writing, job: Job, plan: RangePlan, segments: list[Segment]) -> list[Part]:
-    """Merge the rows of several shards by line and keep the best of each line."""
-    files = [file for segment in segments for file in (segment.results, segment.errors) if file.rows]
-    streams = [_keyed(context, file) for file in files]
-    prefix = names.output_prefix(job.source.object, job.job_id)
-    outputs = {
-        what: RowFile(context, context.settings.output_bucket, prefix + names.part(what, plan.index))
-        for what in ("results", "errors")
-    }
-    outcomes: Counter[str] = Counter()
-    last = 0
-    try:
-        for (line, _, _), row in heapq.merge(*streams, key=lambda item: item[0]):
-            if line != last:
-                last = line
-                row_head = head(row)
-                outcomes[row_head.outcome] += 1
-                outputs["results" if is_result(row_head) else "errors"].add(row + b"\n")
-        parts = [
-            Part(
-                what,
-                names.part(what, plan.index),
-                rows.rows,
-                info.size,
-                info.crc32c,
-                plan.first_line,
-                plan.last_line,
-            )
-            for what, rows in outputs.items()
-            if (info := rows.close()) is not None
-        ]
-    finally:
-        for rows in outputs.values():
-            rows.abort()
-    return _with_outcomes(parts, dict(outcomes))
-
-
-def _keyed(context: Writing, file: SegmentFile) -> Iterator[tuple[tuple[int, int, int], bytes]]:
-    for row in work.lines(context, file.object):
-        yield order(row), row
-
-
-def _with_outcomes(parts: list[Part], outcomes: dict[str, int]) -> list[Part]:
-    """Hang a range's outcomes on its first part, so that they are counted once."""
-    return [part.with_outcomes(outcomes if index == 0 else {}) for index, part in enumerate(parts)]
-
-
 def _rejections(context: Writing, job: Job, ranges: list[RangePlan]) -> Part | None:
     """Write all rejections as one object, streamed."""
     name = "rejections.jsonl"
@@ -310,12 +241,6 @@ def _create(context: Writing, name: str, data: bytes) -> ObjectInfo:
     with context.objects.create(context.settings.output_bucket, name, content_type="application/json") as writer:
         writer.write(data)
         return writer.close()
-
-
-def _same_or_fail(context: Writing, name: str, size: int, crc32c: str) -> None:
-    there = context.objects.stat(context.settings.output_bucket, name)
-    if there is None or there.size != size or there.crc32c != crc32c:
-        raise PermanentError("an output object exists with other bytes", code="OUTPUT_CONFLICT")
 
 
 def _publish(context: Writing, stored: Stored[Job]) -> None:
