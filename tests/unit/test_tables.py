@@ -207,7 +207,7 @@ def test_embeddings_are_vectors_of_a_fixed_size(dimensions: int | None, tmp_path
     assert table["sku"].to_pylist() == [None, "a", None]
     file = tmp_path / "a.parquet"
     file.write_bytes(b"".join(write_parquet(rows, columns)))
-    assert duckdb.sql(f"select embedding from '{file}' where line = 2").fetchall() == [((1.0, 0.5, -2.0),)]
+    assert duckdb.sql(f"select embedding from '{file}' where line = 2").fetchall() == [([1.0, 0.5, -2.0],)]
     assert pandas.read_parquet(file)["embedding"][1].tolist() == [1.0, 0.5, -2.0]
 
 
