@@ -33,6 +33,8 @@ def render(text: str, **fields: Any) -> str | Problem:
         ("{% if x is defined %}yes{% else %}no{% endif %}", {}, "no"),
         ("{% for i in x %}{{ loop.index }}:{{ i.n }} {% endfor %}", {"x": [{"n": 1}, {"n": 2}]}, "1:1 2:2 "),
         ("{{ x|join(', ') }}", {"x": [1, None, True]}, "1, , true"),
+        ("{{ x|unique }}", {"x": [2, 1, 2]}, "[2, 1]"),
+        ("{{ x|reverse|tojson }}", {"x": [1, 2]}, "[2, 1]"),
         ("{{ '<b>' }}{{ x }}", {"x": "&"}, "<b>&"),
     ],
 )
@@ -40,12 +42,15 @@ def test_a_template_puts_the_fields_in(text: str, fields: Mapping[str, Any], exp
     assert compile_template(text).render(fields) == expected
 
 
-@pytest.mark.parametrize("text", ["{{ text }}", "{{ text|upper }}", "{% if text > 3 %}{% endif %}"])
+@pytest.mark.parametrize(
+    "text", ["{{ text }}", "{{ text|upper }}", "{{ [text] }}", "{{ text|tojson }}", "{% if text > 3 %}{% endif %}"]
+)
 def test_a_missing_field_is_named(text: str) -> None:
     found = render(text, other="secret")
     assert isinstance(found, Problem)
     assert found.code == Code.MISSING_FIELD
     assert "'text'" in found.message
+    assert "secret" not in found.message
 
 
 @pytest.mark.parametrize("text", ["{{ x < 3 }}", "{{ x|sum }}", "{{ x[y] }}", "{{ x.secret2[y] }}", "{{ {}|sort }}"])

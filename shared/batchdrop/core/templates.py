@@ -249,11 +249,20 @@ def _shown(value: Any) -> Any:
     """Return what a value looks like in a prompt: nothing for null, JSON for true, false, lists and objects."""
     if value is None:
         return ""
-    return _json(value) if isinstance(value, (bool, list, dict)) else value
+    plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return value if plain else _json(value)
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=_listed)
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return what a filter yields as a list; an undefined value names itself by its error."""
+    if isinstance(value, Iterator):
+        return list(cast("Iterator[Any]", value))
+    str(value)
+    raise TypeError
 
 
 def _item(value: Any, key: Any, path: str) -> Any:
