@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from batchdrop.core.answers import SchemaError, schema_check
@@ -147,3 +149,9 @@ def test_labels_are_checked_as_a_schema_is() -> None:
 def test_a_schema_that_cannot_be_used_is_refused(schema: dict[str, object]) -> None:
     with pytest.raises(SchemaError):
         schema_check(schema)
+
+
+def test_a_schema_fetches_nothing(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(SchemaError):
+        schema_check({"$ref": (tmp_path / "other.json").as_uri()})

@@ -53,7 +53,9 @@ def test_a_missing_field_is_named(text: str) -> None:
     assert "secret" not in found.message
 
 
-@pytest.mark.parametrize("text", ["{{ x < 3 }}", "{{ x|sum }}", "{{ x[y] }}", "{{ x.secret2[y] }}", "{{ {}|sort }}"])
+@pytest.mark.parametrize(
+    "text", ["{{ x < 3 }}", "{{ x|sum }}", "{{ x|truncate(1) }}", "{{ x[y] }}", "{{ x.secret2[y] }}", "{{ {}|sort }}"]
+)
 def test_no_message_quotes_a_value(text: str) -> None:
     try:
         found = render(text, x="secret", y="secret")

@@ -46,7 +46,17 @@ _NODE_WORDS: Final = (
 FILTERS: Final = frozenset(_FILTER_WORDS.split())
 _NODES: Final = frozenset(_NODE_WORDS.split())
 _LOOP: Final = frozenset({"index", "index0", "first", "last", "length"})
-_FAULTS: Final = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError, MemoryError)
+_FAULTS: Final = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    AssertionError,
+    MemoryError,
+)
+"""What Jinja2's filters and tests raise for values they do not take (its `truncate` asserts)."""
 _STEPS: Final = "_steps"
 
 Render = Callable[[Mapping[str, Any]], str]
