@@ -46,7 +46,17 @@ _NODE_WORDS: Final = (
 FILTERS: Final = frozenset(_FILTER_WORDS.split())
 _NODES: Final = frozenset(_NODE_WORDS.split())
 _LOOP: Final = frozenset({"index", "index0", "first", "last", "length"})
-_FAULTS: Final = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError, MemoryError)
+_FAULTS: Final = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    AssertionError,
+    MemoryError,
+)
+"""What Jinja2's filters and tests raise for values they do not take (its `truncate` asserts)."""
 _STEPS: Final = "_steps"
 
 Render = Callable[[Mapping[str, Any]], str]
@@ -249,11 +259,20 @@ def _shown(value: Any) -> Any:
     """Return what a value looks like in a prompt: nothing for null, JSON for true, false, lists and objects."""
     if value is None:
         return ""
-    return _json(value) if isinstance(value, (bool, list, dict)) else value
+    plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return value if plain else _json(value)
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=_listed)
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return what a filter yields as a list; an undefined value names itself by its error."""
+    if isinstance(value, Iterator):
+        return list(cast("Iterator[Any]", value))
+    str(value)
+    raise TypeError
 
 
 def _item(value: Any, key: Any, path: str) -> Any:

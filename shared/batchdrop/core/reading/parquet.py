@@ -2,7 +2,8 @@
 
 JSON has no dates, decimals and bytes; they become text: ISO 8601, the decimal's digits, base64. NaN and infinities
 become null, maps become objects (or lists of pairs when a key is no text), times finer than microseconds are cut.
-Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, plus the pages pyarrow has open.
+Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, plus the pages pyarrow has open. (A row's size
+is told by the file's own metadata; a file made to deceive can make a batch of BATCH_ROWS large values.)
 Invariant: every row of the file is one entry; a row whose values Python cannot hold is refused by itself.
 """
 
@@ -137,6 +138,10 @@ def _plain_type(arrow: Any, kind: Any) -> Any:
         return _plain_type(arrow, kind.value_type)
     if types.is_list(kind):
         return arrow.list_(kind.value_field.with_type(_plain_type(arrow, kind.value_type)))
+    if types.is_large_list(kind):
+        return arrow.large_list(kind.value_field.with_type(_plain_type(arrow, kind.value_type)))
+    if types.is_map(kind):
+        return arrow.map_(kind.key_type, kind.item_field.with_type(_plain_type(arrow, kind.item_type)))
     if types.is_struct(kind):
         return arrow.struct([field.with_type(_plain_type(arrow, field.type)) for field in kind])
     return kind

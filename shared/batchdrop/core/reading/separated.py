@@ -25,7 +25,7 @@ from batchdrop.core.reading.entry import Entry, Row, Unreadable
 from batchdrop.core.validation import Code, Problem
 
 MAX_COLUMNS: Final = 10_000
-MAX_REREAD_BYTES: Final = 64 * limit("input_line")
+MAX_REREAD_BYTES: Final = 3 * limit("input_line")
 """How much may be read again after quotes without end; a file that needs more is refused, or time had no bound."""
 
 
@@ -131,7 +131,7 @@ def _cells(lines: _Lines, delimiter: str) -> Iterator[list[str] | Problem]:
             yield error.problem
             lines.give_back()
         except csv.Error:
-            yield Problem(Code.BAD_QUOTES, "", "A quote is open at the end, or ends in the middle of a cell.")
+            yield Problem(Code.BAD_QUOTES, "", "A quote is never closed or ends inside a cell, or a CR stands alone.")
             lines.give_back()
         else:
             if not lines.is_utf8:

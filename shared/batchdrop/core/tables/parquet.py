@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from batchdrop.core.limits import MIB
 from batchdrop.core.tables.plan import Column, Joined, Kind, json_text, values
 
-GROUP_BYTES: Final = 16 * MIB
+GROUP_BYTES: Final = 8 * MIB
 GROUP_ROWS: Final = 100_000
 
 
