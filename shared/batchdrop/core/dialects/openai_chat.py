@@ -42,14 +42,13 @@ from batchdrop.core.dialects.draft import (
 )
 from batchdrop.core.dialects.shapes import Caution, Json
 from batchdrop.core.validation import Code
-from batchdrop.core.validation.walk import join
 
 
 def translate(draft: Draft, body: Json, pointer: str) -> Json:
     """Return the Gemini request of a chat completion, or refuse the line."""
     needed(body, "messages", pointer)
     read(draft, body, TABLE, pointer)
-    functions.limit_output(draft, join(pointer, "max_tokens" if "max_tokens" in body else "max_completion_tokens"))
+    functions.limit_output(draft, f"{pointer}/{'max_tokens' if 'max_tokens' in body else 'max_completion_tokens'}")
     return finished(draft, f"{pointer}/messages")
 
 
