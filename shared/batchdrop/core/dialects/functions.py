@@ -72,7 +72,7 @@ def call(draft: Draft, identity: str | None, name: str, arguments: Json, *, firs
 def arguments_of(value: Any, pointer: str) -> Json:
     """Return a call's arguments, JSON in a string, or refuse the line."""
     text = text_of(value, pointer)
-    return object_of(loads(text.encode()), pointer) if text else {}
+    return object_of(loads(text.encode(), pointer), pointer) if text else {}
 
 
 def called_name(draft: Draft, identity: str, pointer: str) -> str:
