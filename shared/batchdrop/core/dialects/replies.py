@@ -31,7 +31,7 @@ _HTTP: Final = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
-"""cloud.google.com/apis/design/errors: how gRPC codes map to HTTP; the others are 500."""
+"""google/rpc/code.proto: how gRPC codes map to HTTP; the others are 500."""
 _NUMBERS: Final = {name: number for number, name in GRPC_NAMES.items()}
 _PROVIDER: Final = "PROVIDER_"
 
