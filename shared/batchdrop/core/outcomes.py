@@ -38,7 +38,7 @@ class Outcome(StrEnum):
 
 
 RANK: Final = {outcome: rank for rank, outcome in enumerate(Outcome)}
-_BLOCKED: Final = frozenset(
+BLOCKED: Final = frozenset(
     {
         "SAFETY",
         "RECITATION",
@@ -218,7 +218,7 @@ def _judge(response: _Response, wants_json: bool, schema: bytes) -> Answer:
     parts = (candidate.content.parts if candidate.content else None) or []
     text = _text(parts)
     has_files = any(_written(part.inline_data) is not None for part in parts)
-    if reason in _BLOCKED:
+    if reason in BLOCKED:
         return Answer(Outcome.BLOCKED, f"ANSWER_{reason}", "The provider's filter stopped the answer.", reason)
     if reason == "MAX_TOKENS":
         return Answer(Outcome.TRUNCATED, finish_reason=reason, text=text, has_files=has_files)

@@ -6,6 +6,7 @@
 Pure functions; nothing here raises for anything a line may hold.
 """
 
+from batchdrop.core.dialects.answering import answer
 from batchdrop.core.dialects.detecting import detect
 from batchdrop.core.dialects.shapes import Caution, Caveat, Dialect, Translated
 from batchdrop.core.dialects.translating import CHAT_URL, EMBEDDINGS_URL, RESPONSES_URL, key_of, translate
@@ -18,6 +19,7 @@ __all__ = [
     "Caveat",
     "Dialect",
     "Translated",
+    "answer",
     "detect",
     "key_of",
     "translate",

@@ -144,6 +144,7 @@ def _sourced(draft: Draft, block: Json, pointer: str, default: str) -> Json:
     here = f"{pointer}/source"
     source = object_of(needed(block, "source", pointer), here)
     kind = word_of(source, "type", here)
+    leftovers(draft, source, _SOURCE, here)
     if kind == "base64":
         return media.inline(word_of(source, "data", here), word_of(source, "media_type", here), f"{here}/data")
     if kind == "url":
@@ -194,6 +195,7 @@ def _format(draft: Draft, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
     if word_of(body, "type", pointer) != "json_schema":
         refuse(Code.NO_EQUIVALENT, f"{pointer}/type", "The format must be json_schema.")
+    leftovers(draft, body, frozenset({"type", "schema"}), pointer)
     functions.answer_as_json(draft, needed(body, "schema", pointer), None, f"{pointer}/schema")
 
 
@@ -225,6 +227,7 @@ def _tool_choice(draft: Draft, value: Any, pointer: str) -> None:
 
 _MESSAGE: Final = frozenset({"role", "content"})
 _RESULT: Final = frozenset({"type", "tool_use_id", "content", "is_error"})
+_SOURCE: Final = frozenset({"type", "media_type", "data", "url", "content", "file_id"})
 _USE: Final = frozenset({"type", "id", "name", "input"})
 _DECLARATION: Final = frozenset({"type", "name", "description", "input_schema"})
 _MODES: Final = {"auto": "AUTO", "any": "ANY", "tool": "ANY", "none": "NONE"}

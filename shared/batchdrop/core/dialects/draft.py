@@ -7,7 +7,7 @@ by the validator's own tables under the user's pointer, so that a translated req
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn, cast
 
 import msgspec
@@ -47,11 +47,12 @@ Rule = Callable[[Draft, Any, str], None]
 Block = Callable[[Draft, Json, str], Json]
 
 
-def loads(raw: bytes) -> Any:
+def loads(raw: bytes, pointer: str = "") -> Any:
     """Return the value of strict JSON, or refuse the line.
 
     The quick reader swallows repeated names, so its value must hold as many quotation marks as the text did; nesting
-    is bounded by counting brackets. Whatever fails is read again, slowly, for the exact reason.
+    is bounded by counting brackets. Whatever fails is read again, slowly, for the exact reason. `pointer` tells where
+    the text stands when it is a string inside the line.
     """
     if raw.count(b"{") + raw.count(b"[") <= strict.MAX_DEPTH and b"u0022" not in raw:
         try:
@@ -63,7 +64,7 @@ def loads(raw: bytes) -> Any:
     try:
         return strict.loads(raw)
     except strict.StrictError as error:
-        raise Refused(error.problem) from None
+        raise Refused(replace(error.problem, pointer=pointer)) from None
 
 
 def refuse(code: Code, pointer: str, message: str, fix: str = "") -> NoReturn:

@@ -20,13 +20,15 @@ from batchdrop.core.validation import Code, walk
 from batchdrop.core.validation.walk import join
 
 FOREIGN_CALL: Final = "skip_thought_signature_validator"
-"""Stands for the thought signature of a call another model made. Gemini 3 refuses calls without one; this value is
-documented for histories moved from other models (ai.google.dev/gemini-api/docs/thought-signatures)."""
+"""Stands for the thought signature of a call another model made: Gemini 3 refuses a call without one
+(docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures, stored copy read 2026-11-23). Google names this
+value for histories of other models; read at second hand, in public code that quotes it."""
 BUDGETS: Final = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576}
-"""Thinking tokens for words of effort, as Google's OpenAI-compatible API has them for Gemini 2.5; later models take
-budgets, too (ai.google.dev/gemini-api/docs/openai, 2026-06-22). A level would be refused by Gemini 2.5."""
+"""Thinking tokens for words of effort, as Google's OpenAI-compatible API maps them for Gemini 2.5 (read at second hand,
+Portkey's documentation, 2026-11-23). Gemini 3 takes budgets too, though it prefers levels; Gemini 2.5 refuses levels,
+and a line is translated without knowing the model."""
 MOST_THINKING: Final = 24_576
-"""The largest budget that every thinking model takes (ai.google.dev/gemini-api/docs/thinking: 2.5 Flash)."""
+"""The largest budget every thinking model takes: 2.5 Flash's (read at second hand, 2026-11-23)."""
 
 
 def declare(draft: Draft, function: Json, schema_field: str, pointer: str) -> None:
@@ -36,7 +38,7 @@ def declare(draft: Draft, function: Json, schema_field: str, pointer: str) -> No
         declaration["description"] = text_of(function["description"], join(pointer, "description"))
     checked(walk.REQUEST["tools"], [{"functionDeclarations": [declaration]}], pointer, at=join(pointer, "name"))
     schema = function.get(schema_field)
-    if schema:
+    if schema is not None and schema != {}:
         here = join(pointer, schema_field)
         declaration["parametersJsonSchema"] = checked(walk.CONFIG["responseJsonSchema"], object_of(schema, here), here)
     if not (draft.tools and "functionDeclarations" in draft.tools[0]):
@@ -72,7 +74,7 @@ def call(draft: Draft, identity: str | None, name: str, arguments: Json, *, firs
 def arguments_of(value: Any, pointer: str) -> Json:
     """Return a call's arguments, JSON in a string, or refuse the line."""
     text = text_of(value, pointer)
-    return object_of(loads(text.encode()), pointer) if text else {}
+    return object_of(loads(text.encode(), pointer), pointer) if text else {}
 
 
 def called_name(draft: Draft, identity: str, pointer: str) -> str:

@@ -42,14 +42,13 @@ from batchdrop.core.dialects.draft import (
 )
 from batchdrop.core.dialects.shapes import Caution, Json
 from batchdrop.core.validation import Code
-from batchdrop.core.validation.walk import join
 
 
 def translate(draft: Draft, body: Json, pointer: str) -> Json:
     """Return the Gemini request of a chat completion, or refuse the line."""
     needed(body, "messages", pointer)
     read(draft, body, TABLE, pointer)
-    functions.limit_output(draft, join(pointer, "max_tokens" if "max_tokens" in body else "max_completion_tokens"))
+    functions.limit_output(draft, f"{pointer}/{'max_tokens' if 'max_tokens' in body else 'max_completion_tokens'}")
     return finished(draft, f"{pointer}/messages")
 
 
@@ -133,7 +132,8 @@ def _image(draft: Draft, block: Json, pointer: str) -> Json:
     leftovers(draft, block, frozenset({"type", "image_url"}), pointer)
     here = f"{pointer}/image_url"
     image = object_of(needed(block, "image_url", pointer), here)
-    if image.get("detail", "auto") != "auto":
+    leftovers(draft, image, frozenset({"url", "detail"}), here)
+    if image.get("detail", "auto") not in ("auto", None):
         warn(draft, Caution.IGNORED, f"{here}/detail", "The field is left out: Gemini chooses the resolution.")
     return media.by_address(draft, word_of(image, "url", here), f"{here}/url", media.IMAGE)
 
@@ -142,13 +142,16 @@ def _audio(draft: Draft, block: Json, pointer: str) -> Json:
     leftovers(draft, block, frozenset({"type", "input_audio"}), pointer)
     here = f"{pointer}/input_audio"
     audio = object_of(needed(block, "input_audio", pointer), here)
+    leftovers(draft, audio, frozenset({"data", "format"}), here)
     return media.inline(word_of(audio, "data", here), f"audio/{word_of(audio, 'format', here)}", f"{here}/data")
 
 
 def _file(draft: Draft, block: Json, pointer: str) -> Json:
     leftovers(draft, block, frozenset({"type", "file"}), pointer)
     here = f"{pointer}/file"
-    return file_part(draft, object_of(needed(block, "file", pointer), here), here)
+    file = object_of(needed(block, "file", pointer), here)
+    leftovers(draft, file, frozenset({"file_id", "file_data", "filename"}), here)
+    return file_part(draft, file, here)
 
 
 def file_part(draft: Draft, file: Json, pointer: str) -> Json:
@@ -193,6 +196,7 @@ def _response_format(draft: Draft, value: Any, pointer: str) -> None:
     elif kind == "json_schema":
         here = f"{pointer}/json_schema"
         form = object_of(needed(body, "json_schema", pointer), here)
+        leftovers(draft, form, _FORM, here)
         functions.answer_as_json(draft, form.get("schema"), form.get("description"), f"{here}/schema")
     elif kind != "text":
         refuse(Code.NO_EQUIVALENT, f"{pointer}/type", "The format must be text, json_object or json_schema.")
@@ -251,6 +255,7 @@ _MESSAGE: Final = frozenset({"role", "content"})
 _NAMED: Final = _MESSAGE | {"name"}
 _TOOL: Final = _MESSAGE | {"tool_call_id"}
 _ASSISTANT: Final = _MESSAGE | {"tool_calls", "refusal", "function_call"}
+_FORM: Final = frozenset({"name", "description", "schema", "strict"})
 _CALL: Final = frozenset({"id", "type", "function", "index"})
 _DECLARATION: Final = frozenset({"name", "description", "parameters"})
 _ROLES: Final = {

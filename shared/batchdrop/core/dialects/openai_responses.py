@@ -146,6 +146,7 @@ def _text(draft: Draft, value: Any, pointer: str) -> None:
     here = f"{pointer}/format"
     form = object_of(body["format"], here)
     kind = word_of(form, "type", here)
+    leftovers(draft, form, frozenset({"type", "name", "description", "schema", "strict"}), here)
     if kind in ("json_object", "json_schema"):
         functions.answer_as_json(draft, form.get("schema"), form.get("description"), f"{here}/schema")
     elif kind != "text":

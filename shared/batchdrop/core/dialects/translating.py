@@ -88,7 +88,10 @@ def _bare(draft: Draft, line: Json) -> tuple[bytes, Json]:
 def _gemini_body(draft: Draft, line: Json) -> tuple[bytes, Json]:
     body = _inside(Dialect.GEMINI_BODY, line, "body")
     _envelope(draft, line)
-    found = _MODEL_IN_URL.search(text_of(line.get("url", ""), "/url"))
+    url = text_of(line.get("url") or "", "/url")
+    if _reader(url) is not None:
+        _mixed(Dialect.GEMINI_BODY, Dialect.OPENAI)
+    found = _MODEL_IN_URL.search(url)
     if found:
         draft.wants = found[1]
     return _key(line, "custom_id"), _as_written(draft, body, "/body")
@@ -97,7 +100,7 @@ def _gemini_body(draft: Draft, line: Json) -> tuple[bytes, Json]:
 def _openai(draft: Draft, line: Json) -> tuple[bytes, Json]:
     body = _inside(Dialect.OPENAI, line, "body")
     url = word_of(line, "url", "")
-    reader = _URLS.get("/v1/" + url.removeprefix("/").removeprefix("v1/"))
+    reader = _reader(url)
     if reader is None:
         form = form_of(line)
         if form is not Dialect.OPENAI:
@@ -128,6 +131,11 @@ def _inside(dialect: Dialect, line: Json, name: str) -> Json:
         if form not in (dialect, Dialect.RECORDS):
             _mixed(dialect, form)
     return object_of(needed(line, name, ""), f"/{name}")
+
+
+def _reader(url: str) -> Callable[[Draft, Json, str], Json] | None:
+    """Return what reads the bodies sent to one of OpenAI's addresses; Azure writes them without the version."""
+    return _URLS.get("/v1/" + url.removeprefix("/").removeprefix("v1/"))
 
 
 def _envelope(draft: Draft, line: Json) -> None:

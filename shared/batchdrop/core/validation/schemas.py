@@ -130,7 +130,9 @@ def _check_required(schema: dict[str, Any], pointer: str, problems: list[Problem
         return
     if not isinstance(required, list):
         problems.append(Problem(Code.BAD_SCHEMA, f"{pointer}/required", "required must be an array."))
-    elif isinstance(properties, dict) and any(name not in properties for name in _list(required)):
+    elif isinstance(properties, dict) and any(
+        not isinstance(name, str) or name not in properties for name in _list(required)
+    ):
         message = "required names a property that properties does not have."
         problems.append(Problem(Code.BAD_SCHEMA, f"{pointer}/required", message))
 

@@ -1,0 +1,64 @@
+"""Lines for the tests of the dialects, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from batchdrop.core.dialects import Dialect, Translated, translate
+from batchdrop.core.validation import Problem, check_request
+
+Json = dict[str, Any]
+USER = [{"role": "user", "content": "Hello"}]
+
+
+def openai(url: str = "/v1/chat/completions", **body: Any) -> Translated | Problem:
+    """Translate an OpenAI line."""
+    line = {"custom_id": "a", "method": "POST", "url": url, "body": {"model": "gpt-4o", **body}}
+    return translate(Dialect.OPENAI, msgspec.json.encode(line))
+
+
+def chat(**body: Any) -> Translated | Problem:
+    """Translate a chat completion that says hello, or the messages given."""
+    fields: Json = {"messages": USER} | body
+    return openai(**fields)
+
+
+def anthropic(**params: Any) -> Translated | Problem:
+    """Translate a message that says hello, or the messages given."""
+    line = {"custom_id": "a", "params": {"model": "claude", "max_tokens": 2000, "messages": USER} | params}
+    return translate(Dialect.ANTHROPIC, msgspec.json.encode(line))
+
+
+def request(found: Translated | Problem) -> Json:
+    """The valid request a line became."""
+    assert isinstance(found, Translated), found
+    body: Json = msgspec.json.decode(found.request)
+    assert check_request(body)[2] == []
+    return body
+
+
+def config(found: Translated | Problem) -> Json:
+    """The generation settings a line became."""
+    return request(found).get("generationConfig", {})
+
+
+def contents(found: Translated | Problem) -> list[tuple[str, list[Json]]]:
+    """The turns a line became."""
+    return [(turn["role"], turn["parts"]) for turn in request(found)["contents"]]
+
+
+def warned(found: Translated | Problem) -> list[tuple[str, str]]:
+    """The warnings' codes and pointers."""
+    request(found)
+    assert isinstance(found, Translated)
+    return [(caveat.code.value, caveat.pointer) for caveat in found.warnings]
+
+
+def refused(found: Translated | Problem) -> tuple[str, str]:
+    """The problem's code and pointer."""
+    assert isinstance(found, Problem), found
+    assert found.message
+    assert found.advice()
+    return found.code.value, found.pointer
