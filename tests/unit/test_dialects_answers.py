@@ -14,6 +14,7 @@ from openai.types.responses import Response
 
 from batchdrop.core import rows
 from batchdrop.core.dialects import EMBEDDINGS_URL, RESPONSES_URL, Dialect, Translated, answer, key_of, translate
+from batchdrop.core.joining import InputLine
 from batchdrop.core.outcomes import Answer, Outcome, ResultLine, classify, missing
 from batchdrop.core.validation import Problem
 from tests.samples.dialects import lines
@@ -46,9 +47,9 @@ def row_of(body: Json | None, key: bytes = b'"a"', error: Json | None = None) ->
 def written(found: Answer, key: bytes = b'"a"') -> Json:
     """The row our writer makes of an answer."""
     if found.outcome.is_result:
-        row = rows.result_row(found, 7, key, 0, b'"gemini-2.5-flash"', json=False)
+        row = rows.result_row(found, InputLine(7, key, False), 0, b'"gemini-2.5-flash"')
     else:
-        row = rows.error_row(found, 7, key, 0)
+        row = rows.error_row(found, InputLine(7, key, False), 0)
     return msgspec.json.decode(row)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from batchdrop.core.joining import InputLine
 from batchdrop.core.outcomes import Answer, Outcome
 from batchdrop.core.rows import error_row, rejection_row, result_row
 from batchdrop.core.tables import Column, Joined, Kind, plan_columns, write_csv, write_parquet
@@ -48,11 +49,11 @@ USAGE = b'{"promptTokenCount":10,"candidatesTokenCount":5,"thoughtsTokenCount":2
 def answered(value: object, line: int = 1, key: bytes = b'"k-1"', *, as_json: bool = True) -> bytes:
     text = json.dumps(json.dumps(value) if as_json else value).encode()
     answer = Answer(Outcome.ANSWERED, finish_reason="STOP", text=text, usage=USAGE, response=b'{"x":1}')
-    return result_row(answer, line, key, 0, b'"gemini-x"', as_json)
+    return result_row(answer, InputLine(line, key, as_json), 0, b'"gemini-x"')
 
 
 def failed(line: int = 2) -> bytes:
-    return error_row(Answer(Outcome.ERROR, "INTERNAL", "It failed."), line, b"7", 2)
+    return error_row(Answer(Outcome.ERROR, "INTERNAL", "It failed."), InputLine(line, b"7", False), 2)
 
 
 def rejected(line: int = 3) -> bytes:
@@ -61,7 +62,7 @@ def rejected(line: int = 3) -> bytes:
 
 def embedded(values: list[float], line: int = 1) -> bytes:
     response = json.dumps({"embedding": {"values": values}, "tokenCount": "1"}).encode()
-    return result_row(Answer(Outcome.ANSWERED, response=response), line, b"null", 0, b'"e"', json=False)
+    return result_row(Answer(Outcome.ANSWERED, response=response), InputLine(line, b"null", False), 0, b'"e"')
 
 
 ROWS: list[Joined] = [(answered(ANSWER), None), (failed(), None), (rejected(), None)]
