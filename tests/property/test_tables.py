@@ -20,7 +20,7 @@ from batchdrop.core.rendering import compile_recipe, render_record
 from batchdrop.core.tables import Joined, Kind, plan_columns, write_csv, write_parquet
 from batchdrop.core.templates import FILTERS, TemplateError, compile_template
 from batchdrop.core.validation import Checked, Problem, check_line, check_request
-from tests.samples_tables import REVIEWS_RECIPE, TICKETS_RECIPE
+from tests.samples.tables import REVIEWS_RECIPE, TICKETS_RECIPE
 
 pa: Any = importlib.import_module("pyarrow")
 pq: Any = importlib.import_module("pyarrow.parquet")

@@ -8,7 +8,7 @@ import pytest
 
 from batchdrop.core.answers import SchemaError, schema_check
 from batchdrop.core.recipes import Format, Recipe, RecipeProblem, digest, merged, nearest, parse_recipe
-from tests.samples_tables import PRODUCTS_RECIPE, REVIEWS_RECIPE, TICKETS_RECIPE
+from tests.samples.tables import PRODUCTS_RECIPE, REVIEWS_RECIPE, TICKETS_RECIPE
 
 
 def recipe(text: str) -> Recipe:

@@ -29,7 +29,7 @@ from batchdrop.core.rendering import CompiledRecipe, compile_recipe, media_type,
 from batchdrop.core.tables import Kind
 from batchdrop.core.validation import Checked, Code, Problem, check_line
 from batchdrop.ports import BatchKind
-from tests.samples_tables import RECORDS, write_samples
+from tests.samples.tables import RECORDS, write_samples
 
 pa: Any = importlib.import_module("pyarrow")
 pq: Any = importlib.import_module("pyarrow.parquet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from batchdrop.core.jobs import Job, JobState
 from batchdrop.core.logs import log
@@ -50,12 +50,17 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
 
 
 def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
-    """Take a held job back to PLANNING, where it meets its gates again; released, it passes those of cost."""
+    """Take a held job back to PLANNING, where it meets its gates again; released, it passes those of cost.
+
+    A job that was not planned yet looks for its recipe again; afterwards it stays what it was planned with.
+    """
     now = context.now()
 
     def planning(job: Job) -> Job:
         asked = job.wanted == "release"
-        changes = {"wanted": "", "cost_released": True} if asked else {}
+        changes: dict[str, Any] = {"wanted": "", "cost_released": True} if asked else {}
+        if job.plan.step == 0:
+            changes["recipe_digest"] = ""
         return job.moved(JobState.PLANNING, now, failure=None, **changes)
 
     return context.store.change(stored, planning, fence=stored.value.fence)
