@@ -102,8 +102,8 @@ def test_a_csv_with_a_recipe_becomes_rows(name: str, stack: Stack) -> None:
 def test_the_samples_run_and_their_tables_open_everywhere(stack: Stack, tmp_path: Path) -> None:
     write_samples(tmp_path)
     for name in ("reviews", "tickets", "products"):
-        [recipe] = tmp_path.glob(f"{name}*.yaml")
-        [data] = [path for path in tmp_path.glob(f"{name}.*") if path.suffix != ".yaml"]
+        recipe = tmp_path / name / "recipe.yaml"
+        [data] = (tmp_path / name).glob(f"{name}.*")
         put(stack, f"{name}/recipe.yaml", recipe.read_bytes())
         job = stack.run(stack.upload(f"{name}/{data.name}", data.read_bytes()))
         assert_accounted(stack, job)
