@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from batchdrop.core import logs, names
+from batchdrop.core.recipes import RECIPE_NAME
 from batchdrop.core.settings import CommonSettings
 from batchdrop.usecases.context import Context
 from infra.local.sample import write_sample
@@ -93,6 +94,10 @@ def _logged(path: Path) -> Generator[None]:
 def _run(stack: Stack, source: Path, model: str, live: bool) -> View:
     name = f"demo/{source.name}"
     metadata = {"model": model} if model else {}
+    recipe = source.parent / RECIPE_NAME
+    if recipe.exists():
+        stack.upload(recipe, f"demo/{RECIPE_NAME}", {})
+        print(f"recipe     {recipe}")
     info = stack.upload(source, name, metadata)
     print(f"upload     {info.bucket}/{name}  {info.size:,} bytes")
     job_id = names.job_id(info.bucket, name, info.generation)
@@ -109,6 +114,9 @@ def summarize(context: Context[CommonSettings], view: View, source: Path, start_
     print(f"job        {job.job_id}  {job.state.value} {job.verdict or ''}")
     if job.failure:
         print(f"reason     {job.failure.code}: {job.failure.message} {job.failure.fix}")
+    print(f"dialect    {job.dialect}, model {job.model}")
+    for warning in job.warnings:
+        print(f"warning    {warning}")
     print(f"lines      {counts.lines:,} ({counts.blank} blank)")
     rows = f"{counts.results:,} results + {counts.errors:,} errors + {counts.rejections:,} rejections"
     print(f"rows       {rows} = {total:,}")
@@ -141,10 +149,11 @@ def _print_failures(context: Context[CommonSettings], manifest: str | None) -> N
     bucket, _, name = manifest.partition("/")
     prefix = name.removesuffix("manifest.json")
     body = json.loads(b"".join(context.objects.read(bucket, name)))
+    kinds = ("errors", "rejections") if body["output"]["dialect"] == "rows" else ("rejections",)
     found: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], tuple[int, str]] = {}
     for part in body["parts"]:
-        if not part["name"].startswith("results"):
+        if part["name"].startswith(kinds):
             for row in _rows(context, bucket, prefix + part["name"]):
                 kind = (row.get("outcome", "rejected"), row["code"])
                 found[kind] += 1
