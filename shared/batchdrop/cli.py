@@ -10,6 +10,7 @@ import json
 import sys
 from typing import Any
 
+from batchdrop import cli_files
 from batchdrop.core import queries
 from batchdrop.core.errors import BatchdropError
 from batchdrop.core.jobs import Job
@@ -32,10 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it was done, 1 when it could not be, with a sentence on stderr."""
     parsed = _parser().parse_args(arguments)
     try:
+        if "local" in parsed:
+            return int(parsed.local(parsed))
         return int(parsed.run(build(load(CommonSettings)), parsed))
     except BatchdropError as error:
         sys.stderr.write(f"{error.code}: {error.sentence}\n")
-        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     replay.set_defaults(run=_replay)
     for command in (listing, status, replay):
         command.add_argument("--json", action="store_true", help="for programs")
+    cli_files.add_commands(commands)
     return parser
 
 
@@ -141,3 +149,7 @@ def _write(body: object) -> None:
 def _unknown() -> int:
     sys.stderr.write("there is no such job\n")
     return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

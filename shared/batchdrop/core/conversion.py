@@ -1,0 +1,202 @@
+"""Conversion: lines of other dialects and records of tables become Gemini lines, one for each line or record.
+
+    gzip                   undone
+    other dialects         each line translated; what has no equivalent is counted as a warning
+    CSV, TSV, Parquet,     each record rendered with the recipe
+    JSONL records
+
+What cannot become a request is a line `{"rejected":…}` (see `converted`), so numbers stay those of the input.
+Memory: a chunk and a line, or a record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from batchdrop.core.converted import accepted, rejected
+from batchdrop.core.dialects import Dialect, Translated, detect, key_of, translate
+from batchdrop.core.limits import KIB, MIB, limit
+from batchdrop.core.lines import split_lines
+from batchdrop.core.reading import Entry, Row, parquet_kinds, read_jsonl, read_parquet, read_separated
+from batchdrop.core.records import Failure
+from batchdrop.core.rendering import CompiledRecipe, render_record
+from batchdrop.core.sniffing import GZIP, gunzip, not_jsonl
+from batchdrop.core.tables import Kind
+from batchdrop.core.validation import Code, Problem
+
+HEAD_BYTES: Final = 256 * KIB
+MAX_WARNINGS: Final = 50
+SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
+PARQUET: Final = ".parquet"
+
+
+class _Addressed(msgspec.Struct, frozen=True):
+    url: str = ""
+
+
+_decode_url = msgspec.json.Decoder(_Addressed).decode
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a conversion learns on the way."""
+
+    url: str = ""
+    """The first of OpenAI's addresses that a line names: answers are written as that one writes them."""
+    warnings: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
+    columns: dict[str, str] = field(default_factory=dict[str, str])
+    """The fields of records and what they hold."""
+
+    def sentences(self) -> tuple[str, ...]:
+        """The warnings, the most frequent first."""
+        found = self.warnings.most_common(MAX_WARNINGS)
+        return tuple(f"{code} {pointer}: {message} ({count:,} lines)" for (code, pointer, message), count in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file looked at: its ending, its dialect, all its bytes with gzip undone."""
+
+    suffix: str
+    dialect: Dialect
+    zipped: bool
+    chunks: Iterator[bytes]
+    failure: Failure | None = None
+    """Why it can be none of ours."""
+
+    @property
+    def kind(self) -> str:
+        """What the manifest calls it: a table's ending, else the dialect."""
+        return self.suffix.removeprefix(".") if self.is_table else self.dialect.value
+
+    @property
+    def is_table(self) -> bool:
+        """True for files whose name says that they hold records."""
+        return self.suffix in SEPARATORS or self.suffix == PARQUET
+
+
+def opened(name: str, chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int = limit("gzip_ratio")) -> Opened:
+    """Tell what a file is from its name and its first bytes.
+
+    Raises:
+        PermanentError: GZIP_INVALID or GZIP_BOMB, now or while the chunks are read.
+    """
+    suffix = "." + name.removesuffix(".gz").rpartition(".")[2].lower()
+    first = next(chunks, b"")
+    chunks = chain([first], chunks)
+    zipped = first.startswith(GZIP)
+    if zipped:
+        chunks = gunzip(chunks, max_bytes=max_bytes, max_ratio=max_ratio)
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= HEAD_BYTES:
+            break
+    head = b"".join(held)[:HEAD_BYTES]
+    chunks = chain(held, chunks)
+    if suffix in SEPARATORS or suffix == PARQUET:
+        return Opened(suffix, Dialect.RECORDS, zipped, chunks)
+    dialect = detect(_whole_lines(head)) or Dialect.GEMINI
+    return Opened(suffix, dialect, zipped, chunks, not_jsonl(head))
+
+
+def _whole_lines(head: bytes) -> list[bytes]:
+    """Return the lines of the head; the last may be cut off, unless it is the only one."""
+    lines = head.split(b"\n")
+    return lines[:-1] or lines
+
+
+# ------------------------------------------------------------------------------------------- other dialects
+def translated(file: Opened, model: str, found: Findings, *, max_line_bytes: int) -> Iterator[bytes]:
+    """Yield a Gemini line, a rejection or a blank line for each line."""
+    for raw, _ in split_lines(file.chunks, max_line_bytes=max_line_bytes):
+        if raw is None:
+            message = f"The line is longer than {max_line_bytes} bytes."
+            yield rejected(b"null", Problem(Code.LINE_TOO_LONG, "", message))
+        elif not raw or raw.isspace():
+            yield b"\n"
+        else:
+            found.url = found.url or _url(raw)
+            line = translate(file.dialect, raw)
+            if isinstance(line, Problem):
+                yield rejected(key_of(file.dialect, raw), line)
+                continue
+            if line.warnings or line.wants:
+                _count(model, line, found)
+            yield accepted(line.key, line.request)
+
+
+def _url(raw: bytes) -> str:
+    try:
+        return _decode_url(raw).url
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def _count(model: str, line: Translated, found: Findings) -> None:
+    for caveat in line.warnings:
+        found.warnings[caveat.code.value, caveat.pointer, caveat.message] += 1
+    if line.wants and line.wants.removeprefix("models/") != model:
+        found.warnings["MODEL", "/model", f"The lines ask for another model; all run on {model}."] += 1
+
+
+# -------------------------------------------------------------------------------------------------- records
+def entries(file: Opened, found: Findings, *, seekable: BinaryIO | None, max_line_bytes: int) -> Iterator[Entry]:
+    """Yield the records of a table or of JSON lines; a Parquet file must be seekable."""
+    if seekable is not None:
+        found.columns.update({name: kind.value for name, kind in parquet_kinds(seekable).items()})
+        return read_parquet(seekable)
+    if file.suffix in SEPARATORS:
+        return read_separated(file.chunks, SEPARATORS[file.suffix], max_record_bytes=max_line_bytes)
+    return read_jsonl(file.chunks, max_record_bytes=max_line_bytes)
+
+
+def rendered(compiled: CompiledRecipe, records: Iterator[Entry], found: Findings) -> Iterator[bytes]:
+    """Yield a Gemini line or a rejection for each record; blank lines of the input stay blank."""
+    join = compiled.recipe.output.join
+    number = 1
+    for entry in records:
+        while number < entry.number:
+            yield b"\n"
+            number += 1
+        number += 1
+        if not isinstance(entry, Row):
+            yield rejected(b"null", entry.problem)
+            continue
+        line = render_record(compiled, entry.fields)
+        if isinstance(line, Problem):
+            yield rejected(b"null", line)
+            continue
+        if join:
+            _learn(found.columns, entry.fields)
+            line = line[:-1] + b',"record":' + msgspec.json.encode(entry.fields) + b"}"
+        yield line + b"\n"
+
+
+def _learn(columns: dict[str, str], fields: Mapping[str, Any]) -> None:
+    """Note the fields that records have, for the columns of tables: text as long as all their values are text."""
+    for name, value in fields.items():
+        kind = Kind.TEXT.value if isinstance(value, str) else Kind.JSON.value
+        if value is not None and columns.setdefault(name, kind) == Kind.TEXT.value != kind:
+            columns[name] = kind
+
+
+def gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Put lines together into pieces of about 1 MiB."""
+    held: list[bytes] = []
+    size = 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if size >= MIB:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
