@@ -1,10 +1,11 @@
 """One service account for each function and each caller, and nothing granted beyond a single resource.
 
-INPUT   WORK                 OUTPUT          topics it publishes to               Firestore  key
-submit  read    create, read         -               shards, batches-finished             its own    yes
-poll    read    -                    -               uploads, shards, batches-finished    database   yes
-write   -       create,read,delete   create, read    shards, batches-finished,            only       yes
-jobs-completed
+        INPUT   WORK                 OUTPUT          topics it publishes to
+submit  read    create, read         own reports     shards, batches-finished, jobs-completed
+poll    read    -                    own reports     uploads, shards, batches-finished
+write   -       create, read, delete create, read    shards, batches-finished, jobs-completed
+
+All three: the database of the stack only, and the API key.
 push    calls submit and write       scheduler  calls poll       build  builds the functions
 """
 
@@ -29,8 +30,15 @@ BUCKET_ROLES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("write", "output"): ("roles/storage.objectCreator", "roles/storage.objectViewer"),
     ("build", "source"): ("roles/storage.objectViewer",),
 }
+LISTS_OUTPUT = "roles/storage.legacyBucketReader"
+"""Names only: without it Cloud Storage answers 403 for an object that is not there, instead of 404."""
+REPORTS: Mapping[str, str] = {
+    "submit": 'resource.name.endsWith("/recipe.errors.json")',
+    "poll": 'resource.name.startsWith("projects/_/buckets/{0}/objects/_batchdrop/")',
+}
+"""The only output objects that are ever replaced, and whose they are: reports on recipes and on spending."""
 PUBLISHES: Mapping[str, tuple[Topic, ...]] = {
-    "submit": (Topic.SHARDS, Topic.BATCHES_FINISHED),
+    "submit": (Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.JOBS_COMPLETED),
     "poll": (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED),
     "write": (Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.JOBS_COMPLETED),
 }
@@ -73,6 +81,27 @@ class Identities(pulumi.ComponentResource):
                     member=self.member(account),
                     opts=pulumi.ResourceOptions(parent=self),
                 )
+
+    def may_report(self, output: gcp.storage.Bucket) -> None:
+        """Let a function replace its own reports in the output bucket, and read nothing else there."""
+        for account, expression in REPORTS.items():
+            gcp.storage.BucketIAMMember(
+                f"{account}-reports",
+                bucket=output.name,
+                role="roles/storage.objectUser",
+                member=self.member(account),
+                condition=gcp.storage.BucketIAMMemberConditionArgs(
+                    title="only its reports", expression=pulumi.Output.format(expression, output.name)
+                ),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            gcp.storage.BucketIAMMember(
+                f"{account}-lists-output",
+                bucket=output.name,
+                role=LISTS_OUTPUT,
+                member=self.member(account),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
 
     def may_publish(self, topics: Mapping[Topic, gcp.pubsub.Topic]) -> None:
         """Let each function publish to its topics."""

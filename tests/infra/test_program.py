@@ -139,11 +139,17 @@ def granted(graph: Graph) -> set[tuple[str, str, str]]:
 
 def test_every_account_may_do_exactly_what_it_must(graph: Graph) -> None:
     database = 'resource.name == "projects/my-project/databases/batchdrop"'
+    recipes = 'resource.name.endsWith("/recipe.errors.json")'
+    spending = 'resource.name.startsWith("projects/_/buckets/my-project-batchdrop-output/objects/_batchdrop/")'
     bucket, topic = "bucket:my-project-batchdrop-", "topic:batchdrop-"
     expected = {
         ("submit", "roles/storage.objectViewer", f"{bucket}input"),
         ("submit", "roles/storage.objectCreator", f"{bucket}work"),
         ("submit", "roles/storage.objectViewer", f"{bucket}work"),
+        ("submit", "roles/storage.legacyBucketReader", f"{bucket}output"),
+        ("submit", "roles/storage.objectUser", f"{bucket}output if {recipes}"),
+        ("poll", "roles/storage.legacyBucketReader", f"{bucket}output"),
+        ("poll", "roles/storage.objectUser", f"{bucket}output if {spending}"),
         ("poll", "roles/storage.objectViewer", f"{bucket}input"),
         ("write", "roles/storage.objectUser", f"{bucket}work"),
         ("write", "roles/storage.objectCreator", f"{bucket}output"),
@@ -153,6 +159,7 @@ def test_every_account_may_do_exactly_what_it_must(graph: Graph) -> None:
         ("build", "roles/artifactregistry.writer", "project:my-project"),
         ("submit", "roles/pubsub.publisher", f"{topic}shards"),
         ("submit", "roles/pubsub.publisher", f"{topic}batches-finished"),
+        ("submit", "roles/pubsub.publisher", f"{topic}jobs-completed"),
         ("poll", "roles/pubsub.publisher", f"{topic}uploads"),
         ("poll", "roles/pubsub.publisher", f"{topic}shards"),
         ("poll", "roles/pubsub.publisher", f"{topic}batches-finished"),
