@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from batchdrop.core.validation.codes import Code, Problem
 
@@ -36,14 +36,26 @@ def loads(raw: bytes) -> Any:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise _wrong(Code.NOT_UTF8, f"Byte {error.start + 1} of the line is not UTF-8.") from None
+    doubled: list[tuple[dict[str, Any], str]] = []
+
+    def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            doubled.append((found, _named_twice(pairs)))
+        return found
+
     try:
         value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
+            text, object_pairs_hook=read_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
         )
     except json.JSONDecodeError as error:
         raise _wrong(Code.NOT_JSON, f"The line is not JSON: {error.msg} at column {error.pos + 1}.") from None
     except RecursionError:
         raise _wrong(Code.TOO_DEEP, f"The line is nested deeper than {MAX_DEPTH} levels.") from None
+    if doubled:
+        holder, name = doubled[0]
+        pointer = f"{_pointer_to(value, holder)}/{_escaped(name)}"
+        raise StrictError(Problem(Code.DUPLICATE_NAME, pointer, "The object has two fields of this name."))
     if "\\u" in text and any("\ud800" <= char <= "\udfff" for char in _strings(value)):
         raise _wrong(Code.LONE_SURROGATE, "A string holds half of a surrogate pair.")
     if _depth(value) > MAX_DEPTH:
@@ -55,11 +67,28 @@ def _wrong(code: Code, message: str) -> StrictError:
     return StrictError(Problem(code, "", message))
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _wrong(Code.DUPLICATE_NAME, "An object has two fields of the same name.")
-    return found
+def _named_twice(pairs: list[tuple[str, Any]]) -> str:
+    names = [name for name, _ in pairs]
+    return next(name for index, name in enumerate(names) if name in names[:index])
+
+
+def _pointer_to(value: Any, target: object) -> str:
+    """Return where in a value an object of it is, without recursion; empty if it was swallowed by a doubled name."""
+    waiting: list[tuple[Any, str]] = [(value, "")]
+    while waiting:
+        item, pointer = waiting.pop()
+        if item is target:
+            return pointer
+        if isinstance(item, dict):
+            fields = cast("dict[str, Any]", item)
+            waiting += [(entry, f"{pointer}/{_escaped(name)}") for name, entry in fields.items()]
+        elif isinstance(item, list):
+            waiting += [(entry, f"{pointer}/{index}") for index, entry in enumerate(cast("list[Any]", item))]
+    return ""
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _constant(word: str) -> Any:

@@ -272,13 +272,15 @@ def _parts(value: Any, pointer: str, problems: Problems) -> None:
 
 
 _content = _fields({"role": _one_of("USER MODEL FUNCTION SYSTEM"), "parts": _parts}, "parts")
+_turn = _fields({"role": _one_of("USER MODEL FUNCTION"), "parts": _parts}, "parts")
+"""In `contents` there is no system role: "must be either 'user' or 'model'" (ai.google.dev/api/caching#Content)."""
 
 
 def _contents(value: Any, pointer: str, problems: Problems) -> None:
     if isinstance(value, dict):
-        _content(value, pointer, problems)
+        _turn(value, pointer, problems)
     else:
-        _each(_content, least=1)(value, pointer, problems)
+        _each(_turn, least=1)(value, pointer, problems)
 
 
 # ------------------------------------------------------------------------------------------- configuration
