@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from datetime import timedelta
 from typing import Any
 
 from batchdrop import cli_files
 from batchdrop.core import queries
 from batchdrop.core.errors import BatchdropError
 from batchdrop.core.jobs import Job
+from batchdrop.core.money.ledger import BY, as_csv, as_json, as_text, savings
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.core.shards import Shard
 from batchdrop.core.waiting import why
 from batchdrop.ports import Topic
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import read_ledger
+from batchdrop.usecases.reporting import entries_since
 from batchdrop.wiring import build
 
 SHOWN = 20
@@ -62,7 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="deliver dead letters again")
     replay.add_argument("--dry-run", action="store_true", help="only show them")
     replay.set_defaults(run=_replay)
-    for command in (listing, status, replay):
+    saved = commands.add_parser("savings", help="what was spent, and what sending at once would have cost")
+    saved.add_argument("--by", default="team", help=f"one of {', '.join(BY)}")
+    saved.add_argument("--since", default="", help="a day, 2026-11-01 (default: 30 days ago)")
+    saved.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    saved.set_defaults(run=_savings)
+    for command in (listing, status, replay, saved):
         command.add_argument("--json", action="store_true", help="for programs")
     cli_files.add_commands(commands)
     return parser
@@ -130,9 +139,35 @@ def _replay(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
     return 0
 
 
+def _savings(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
+    since = parsed.since or (context.now() - timedelta(days=30)).date().isoformat()
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", since) or not (parsed.by in BY or parsed.by.startswith("label:")):
+        sys.stderr.write(f"--since takes a day such as 2026-11-01, --by one of {', '.join(BY)}\n")
+        return 1
+    table = savings(entries_since(context, since), parsed.by)
+    if parsed.json:
+        _write(as_json(table, parsed.by))
+    else:
+        sys.stdout.write(as_csv(table, parsed.by) if parsed.csv else as_text(table, parsed.by))
+    return 0
+
+
 def _summary(job: Job) -> dict[str, Any]:
     body = job.model_dump(mode="json", by_alias=True)
-    names = ("job_id", "state", "verdict", "source", "model", "team", "labels", "counts", "cost", "manifest", "failure")
+    names = (
+        "job_id",
+        "state",
+        "verdict",
+        "source",
+        "model",
+        "team",
+        "labels",
+        "counts",
+        "estimate",
+        "cost",
+        "manifest",
+        "failure",
+    )
     return {name: body[name] for name in (*names, "wanted", "created_at", "deadline_at", "ended_at")}
 
 

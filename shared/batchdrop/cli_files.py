@@ -2,6 +2,7 @@
 
 batchdrop validate reviews.csv --recipe recipe.yaml     each problem with its line, and how to mend it
 batchdrop convert openai.jsonl --to gemini              the lines as Gemini's Batch API reads them
+    batchdrop estimate reviews.csv                          what it may cost: batch, with a cache, flex, standard
 """
 
 from __future__ import annotations
@@ -10,23 +11,29 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from batchdrop.core import conversion
 from batchdrop.core.conversion import PARQUET, Findings
-from batchdrop.core.dialect import Rejected, examine
+from batchdrop.core.dialect import Rejected, examine, output_limit, render, request_of
 from batchdrop.core.dialects import Dialect
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import MIB, limit
 from batchdrop.core.lines import split_lines
+from batchdrop.core.money.estimate import Expected, Range, estimate, expected
+from batchdrop.core.money.prices import Processing, source
 from batchdrop.core.recipes import RECIPE_NAME, Recipe, merged, parse_recipe
 from batchdrop.core.rendering import compile_recipe
 from batchdrop.core.validation import Code
 from batchdrop.core.validation.codes import FIXES
+from batchdrop.ports import BatchKind
 
 SHOWN = 100
+DEFAULT_MODEL = "gemini-2.5-flash-lite"
+"""The stack's default, unless the recipe or --model names another."""
 MAX_LINE = limit("input_line")
 
 
@@ -38,7 +45,7 @@ class Checked:
     lines: Iterator[tuple[int, bytes | Rejected]]
     found: Findings
     model: str
-    counts: dict[str, int] = field(default_factory=dict[str, int])
+    converted: bool
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
@@ -49,7 +56,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert = commands.add_parser("convert", help="write a file as Gemini batch JSONL to standard output")
     convert.add_argument("--to", choices=("gemini",), default="gemini")
     convert.set_defaults(local=_convert)
-    for command in (validate, convert):
+    estimate_ = commands.add_parser("estimate", help="what a file may cost, run in each way")
+    estimate_.add_argument("--json", action="store_true", help="for programs")
+    estimate_.add_argument("--output-tokens", type=int, default=None, help="tokens of an answer, if you know them")
+    estimate_.add_argument("--cached", type=float, default=0.8, help="share of the input a cache serves (default 0.8)")
+    estimate_.set_defaults(local=_estimate)
+    for command in (validate, convert, estimate_):
         command.add_argument("file", type=Path)
         command.add_argument("--recipe", type=Path, help="the recipe (default: recipe.yaml beside the file)")
         command.add_argument("--model", default="", help="the model it will run on")
@@ -79,7 +91,7 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
         entries = conversion.entries(file, found, seekable=seekable, max_line_bytes=MAX_LINE)
         lines = conversion.rendered(compile_recipe(recipe), entries, found)
     converted = file.dialect is not Dialect.GEMINI
-    return Checked(file.kind, _examined(lines, model, converted=converted), found, model)
+    return Checked(file.kind, _examined(lines, model, converted=converted), found, model, converted)
 
 
 def _examined(lines: Iterator[bytes], model: str, *, converted: bool) -> Iterator[tuple[int, bytes | Rejected]]:
@@ -130,6 +142,57 @@ def _convert(parsed: argparse.Namespace) -> int:
     for warning in file.found.sentences():
         sys.stderr.write(f"warning: {warning}\n")
     return 1 if bad else 0
+
+
+def _estimate(parsed: argparse.Namespace) -> int:
+    """Say low, likely and high for batch, batch with a cache, flex and standard; 4 characters count as a token."""
+    file = checked(parsed.file, parsed.recipe, parsed.model)
+    job = _expected(file, parsed.output_tokens)
+    now, model = datetime.now(UTC), file.model or DEFAULT_MODEL
+    ranges = {
+        "batch": estimate(job, model, Processing.BATCH, now),
+        "batch + cache": estimate(job, model, Processing.BATCH, now, cached_share=parsed.cached),
+        "flex": estimate(job, model, Processing.FLEX, now),
+        "standard": estimate(job, model, Processing.STANDARD, now),
+    }
+    if parsed.json:
+        ways = {name: found.as_json() for name, found in ranges.items()}
+        body = {"model": model, "requests": job.requests, "input_tokens": job.input[1], "source": source(), **ways}
+        print(json.dumps(body))
+        return 0
+    print(f"{job.requests:,} requests, about {job.input[1]:,} input tokens, {model}; USD, {source()}")
+    for name, found in ranges.items():
+        print(f"  {name:<14} {_dollars(found)}")
+    return 0
+
+
+def _expected(file: Checked, output_tokens: int | None) -> Expected:
+    requests = total = limit_ = unlimited = embeds = 0
+    for _, result in file.lines:
+        if isinstance(result, Rejected):
+            continue
+        found = examine(result, file.model, converted=file.converted)
+        if isinstance(found, Rejected):
+            continue
+        requests, total = requests + 1, total + found.tokens
+        embeds += found.kind is BatchKind.EMBED
+        most = output_limit(request_of(render(result, 1, longer=False)))
+        limit_, unlimited = max(limit_, most or 0), unlimited + (most is None)
+    return expected(
+        requests,
+        total,
+        counted=False,
+        output_likely=output_tokens,
+        output_limit=limit_ if limit_ and not unlimited else None,
+        embeds=bool(embeds),
+    )
+
+
+def _dollars(found: Range) -> str:
+    if found.likely is None:
+        return f"unknown: {found.reason}"
+    amounts = f"{found.low:>14,.6f} to {found.high:>14,.6f}, likely {found.likely:>14,.6f}"
+    return amounts + (f"  ({', '.join(found.flags)})" if found.flags else "")
 
 
 def _recipe(path: Path, given: Path | None, model: str) -> Recipe:

@@ -344,6 +344,10 @@ class Provider(Protocol):
         """Send one synchronous request at the standard price; return the response's JSON on one line."""
         ...
 
+    def count_tokens(self, *, model: str, request: bytes) -> int:
+        """Return how many tokens the provider counts in a request."""
+        ...
+
     def knows_model(self, model: str) -> bool:
         """Tell whether the provider has the model."""
         ...

@@ -188,16 +188,16 @@ class GeminiProvider:
 
     def answer(self, *, model: str, kind: BatchKind, request: bytes, timeout_seconds: float) -> bytes:
         """Send one synchronous request; the response goes into a row as it came, so the SDK's types stay out."""
-        _, http = self._clients()
         method = "embedContent" if kind is BatchKind.EMBED else "generateContent"
-        url = f"{self._base_url}/{API_VERSION}/models/{model}:{method}"
-        headers = {"content-type": "application/json"}
-        with self._translated():
-            response = http.post(url, content=request, headers=headers, timeout=timeout_seconds)
-            if response.status_code != 200:
-                raise self._refused(response)
-            body: Any = json.loads(response.content)
+        body = self._post(f"models/{model}:{method}", request, timeout_seconds)
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def count_tokens(self, *, model: str, request: bytes) -> int:
+        """Return how many tokens the provider counts in a request, instructions and tools included."""
+        wanted = b'{"generateContentRequest":{"model":"models/%b",%b}' % (model.encode(), request.lstrip()[1:])
+        body = self._post(f"models/{model}:countTokens", wanted, CALL_SECONDS)
+        with self._translated():
+            return int(body["totalTokens"])
 
     def knows_model(self, model: str) -> bool:
         """Tell whether the provider has the model."""
@@ -259,6 +259,17 @@ class GeminiProvider:
         if not isinstance(body, dict):
             raise TransientError("the provider's answer is not a JSON object", code="PROVIDER_SHAPE")
         return cast("dict[str, Any]", body)
+
+    def _post(self, path: str, body: bytes, timeout_seconds: float) -> Any:
+        """POST one JSON object and return the answer's."""
+        _, http = self._clients()
+        headers = {"content-type": "application/json"}
+        with self._translated():
+            url = f"{self._base_url}/{API_VERSION}/{path}"
+            response = http.post(url, content=body, headers=headers, timeout=timeout_seconds)
+            if response.status_code != 200:
+                raise self._refused(response)
+            return json.loads(response.content)
 
     @contextmanager
     def _translated(self, ignore: frozenset[int] = frozenset()) -> Generator[None]:

@@ -105,6 +105,29 @@ def request_of(rendered: bytes) -> bytes:
     return bytes(_decode_raw(rendered).request)
 
 
+class _Limit(msgspec.Struct, frozen=True):
+    camel: int | None = msgspec.field(default=None, name="maxOutputTokens")
+    snake: int | None = msgspec.field(default=None, name="max_output_tokens")
+
+
+class _Limited(msgspec.Struct, frozen=True):
+    camel: _Limit | None = msgspec.field(default=None, name="generationConfig")
+    snake: _Limit | None = msgspec.field(default=None, name="generation_config")
+
+
+_decode_limited = msgspec.json.Decoder(_Limited).decode
+
+
+def output_limit(request: bytes) -> int | None:
+    """Return the `maxOutputTokens` of a request body, None when it has none."""
+    try:
+        found = _decode_limited(request)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    config = found.camel or found.snake
+    return (config.camel or config.snake) if config else None
+
+
 def with_longer_output(request: bytes) -> bytes:
     """Return the request with twice the output limit it had; without a limit, unchanged."""
     body: dict[str, Any] = _decode(request)

@@ -95,6 +95,8 @@ class PlanCursor(Value):
     counts: Counts = Counts()
     requests: int = 0
     tokens: int = 0
+    bytes: int = 0
+    """Of the rendered requests."""
     batch_kind: str = ""
     parts: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -149,6 +151,9 @@ class Job(Record):
     output: Output = Output()
     held_at: datetime | None = None
     held_for: str = ""
+    budget_month: str = ""
+    estimate: dict[str, Any] | None = None
+    tokens: dict[str, int] = Field(default_factory=dict[str, int])
     cost_released: bool = False
     """A person let it run over its gates of cost."""
     plan: PlanCursor = PlanCursor()

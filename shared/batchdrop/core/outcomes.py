@@ -120,6 +120,7 @@ class _Response(msgspec.Struct, frozen=True, rename="camel"):
     usage_metadata: msgspec.Raw = _ABSENT
     model_version: str | None = None
     embedding: msgspec.Raw = _ABSENT
+    token_count: int | str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -169,6 +170,8 @@ def classify(result: ResultLine, *, wants_json: bool, schema: bytes = b"") -> An
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Answer(Outcome.ERROR, "RESPONSE_UNREADABLE", "The provider's response has an unknown shape.")
     usage = _written(response.usage_metadata)
+    if usage is None and response.token_count is not None:
+        usage = _encode({"promptTokenCount": response.token_count})
     return msgspec.structs.replace(answer, usage=usage, model=response.model_version, response=raw)
 
 

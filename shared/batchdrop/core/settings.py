@@ -6,6 +6,7 @@ classes); the environment itself may hold anything else.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -40,6 +41,10 @@ class CommonSettings(BaseSettings):
     record_days: int = Field(30, ge=9)
     """How long records of ended jobs are kept: longer than a sweep looks back, or uploads ran again."""
     sweep_days: int = Field(8, ge=1)
+    ledger_days: int = Field(400, ge=31)
+    """How long ledger entries are kept: a year and the month that is compared with it."""
+    prices: dict[str, dict[str, dict[str, Decimal]]] = Field(default_factory=dict[str, dict[str, dict[str, Decimal]]])
+    """Rates of the stack's own: model -> batch, flex or standard -> the price source's names -> USD a million."""
 
     @model_validator(mode="after")
     def _relations(self) -> Self:
@@ -103,6 +108,8 @@ class SubmitSettings(DispatchSettings):
     quarantine_seconds: float = Field(1200, ge=0)
     """From the intent until a batch that no listing shows is taken for never created."""
     reconcile_seconds: float = Field(60, gt=0)
+    budgets: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
+    """USD a month by scope: `stack`, `team:NAME`, `label-NAME:VALUE`."""
     held_minutes: float = Field(15, ge=0)
     held_days: float = Field(7, gt=0)
 

@@ -118,6 +118,9 @@ class Segment(Value):
     by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
     files: int = 0
     file_bytes: int = 0
+    usage: dict[str, int] = Field(default_factory=dict[str, int])
+    failed: dict[str, int] = Field(default_factory=dict[str, int])
+    """Tokens by class of all rows, and of those that are no results."""
     open_list: str = ""
     open: dict[str, int] = Field(default_factory=dict[str, int])
 

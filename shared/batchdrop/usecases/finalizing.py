@@ -19,6 +19,7 @@ from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.jobs import Counts, Finalizing, Job, JobState
 from batchdrop.core.logs import log
 from batchdrop.core.manifest import Part, done_message, manifest
+from batchdrop.core.money.ledger import job_cost, job_tokens
 from batchdrop.core.planning import RangePlan
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import WriteSettings
@@ -26,6 +27,7 @@ from batchdrop.core.shards import Segment, Shard, ShardState
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
+from batchdrop.usecases.accounting import entries_of, settle
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.lines import all_ranges
 from batchdrop.usecases.parts import range_parts
@@ -131,11 +133,14 @@ def _finish(context: Writing, stored: Stored[Job], shards: list[Shard], parts: l
     if job.final_state is _S.DONE:
         verdict = "partial" if counts.errors or counts.rejections else "complete"
     name = names.output_prefix(job.source.object, job.job_id) + "manifest.json"
+    entries = entries_of(context, job, shards)
     final = job.moved(
         job.final_state or _S.DONE,
         now,
         counts=counts,
         verdict=verdict,
+        cost=job_cost(entries) if entries else None,
+        tokens=job_tokens(entries),
         manifest=f"{context.settings.output_bucket}/{name}",
         ended_at=now,
         lease_until=None,
@@ -253,6 +258,7 @@ def _publish(context: Writing, stored: Stored[Job]) -> None:
             stored, lambda job: None if job.published else job.with_(published=True, updated_at=now)
         )
     if not stored.value.cleaned:
+        settle(context, stored.value)
         clean(context, stored.value)
         context.store.change(stored, lambda job: None if job.cleaned else job.with_(cleaned=True, due_at=None))
 

@@ -42,7 +42,7 @@ def ranges_of(context: Any_, job: Job, shard: Shard) -> list[RangePlan]:
 
 def input_lines(context: Any_, job: Job, shard: Shard, plan: RangePlan) -> Iterator[InputLine]:
     """Yield what rows need of the shard's lines in one range."""
-    for number, raw in _raw_lines(context, job, plan, _wanted(context, shard)):
+    for number, raw in raw_lines(context, job, plan, _wanted(context, shard)):
         yield identify(raw, number)
 
 
@@ -53,7 +53,7 @@ def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
         yield from sorted(wanted)
         return
     for plan in ranges_of(context, job, shard):
-        for number, _ in _raw_lines(context, job, plan, None):
+        for number, _ in raw_lines(context, job, plan, None):
             yield number
 
 
@@ -62,7 +62,7 @@ def rendered_lines(context: Any_, job: Job, shard: Shard) -> Iterator[tuple[int,
     wanted = _wanted(context, shard)
     longer = shard.kind is ShardKind.LONGER
     for plan in ranges_of(context, job, shard):
-        for number, raw in _raw_lines(context, job, plan, wanted):
+        for number, raw in raw_lines(context, job, plan, wanted):
             yield number, render(raw, number, longer=longer)
 
 
@@ -93,7 +93,7 @@ def _wanted(context: Any_, shard: Shard) -> frozenset[int] | None:
     return frozenset(number for entry in lists for number in entry.get(shard.list_key, ()))
 
 
-def _raw_lines(context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None) -> Iterator[tuple[int, bytes]]:
+def raw_lines(context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None) -> Iterator[tuple[int, bytes]]:
     """Yield (number, bytes) of the accepted lines of a range, only the wanted ones if any are named."""
     if wanted is not None and not any(plan.first_line <= n <= plan.last_line for n in wanted):
         return

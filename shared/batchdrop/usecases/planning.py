@@ -40,6 +40,7 @@ from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.converting import as_records
+from batchdrop.usecases.costing import estimated, refuse_cost
 from batchdrop.usecases.gates import refuse_file, refuse_plan, with_duplicates
 from batchdrop.usecases.holding import hold, holds
 from batchdrop.usecases.lines import records
@@ -63,7 +64,7 @@ class Pass:
         self.line = cursor.line
         self.offset = cursor.offset
         self.batch_kind = cursor.batch_kind
-        self.blank = self.rejected = self.requests = self.tokens = self.missing_keys = 0
+        self.blank = self.rejected = self.requests = self.tokens = self.bytes = self.missing_keys = 0
         self.draws = draws(job.model)
         self.keys = array("Q")
         self.keys_counted = cursor.counts.duplicate_keys is not None
@@ -123,6 +124,7 @@ class Pass:
         self.cutter.add(line, found.tokens, output_bytes)
         self.requests += 1
         self.tokens += found.tokens
+        self.bytes += len(line)
         self._key(found.key)
 
     def _key(self, key: bytes) -> None:
@@ -188,6 +190,7 @@ class Pass:
             counts=counts,
             requests=old.requests + self.requests,
             tokens=old.tokens + self.tokens,
+            bytes=old.bytes + self.bytes,
             batch_kind=self.batch_kind,
             parts=(*old.parts, name),
             keys=keys,
@@ -214,8 +217,14 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     if failure is not None:
         _refuse(context, stored, cursor, failure)
         return
+    _, cost = estimated(context, job, cursor)
+    failure = refuse_cost(context, job, cost)
+    if failure is not None:
+        _refuse(context, stored, cursor, failure)
+        return
     now = context.now()
-    running = {"plan": cursor, "counts": cursor.counts, "planned_at": now}
+    running: dict[str, Any] = {"plan": cursor, "counts": cursor.counts, "planned_at": now, "estimate": cost.as_json()}
+    running["budget_month"] = now.strftime("%Y-%m") if cost.likely is not None else ""
     stored = _save(context, stored, JobState.RUNNING, **running)
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
     spawn(context, stored)

@@ -23,6 +23,7 @@ from batchdrop.ports import Batch, BatchState, Kind, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, release
+from batchdrop.usecases.reporting import write_report
 from batchdrop.usecases.sweeping import sweep
 
 Polling = Context[PollSettings]
@@ -51,6 +52,8 @@ def tick(context: Polling) -> dict[str, int]:
 
 def _swept(context: Polling, done: dict[str, int]) -> None:
     done["swept"] = int(sweep(context))
+    if done["swept"]:
+        write_report(context)
 
 
 def _guarded(done: dict[str, int], step: Callable[[], None]) -> None:

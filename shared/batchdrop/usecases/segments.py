@@ -11,6 +11,7 @@ from batchdrop.core import names
 from batchdrop.core.jobs import Job
 from batchdrop.core.joining import InputLine
 from batchdrop.core.limits import MIB
+from batchdrop.core.money.usage import Usage, add_row, compact
 from batchdrop.core.outcomes import Answer, redo_kind
 from batchdrop.core.rows import error_row, result_row
 from batchdrop.core.settings import CommonSettings, WriteSettings
@@ -85,14 +86,17 @@ def write_segment(
     outcomes: Counter[str] = Counter()
     open_lines: dict[str, list[int]] = {}
     files = file_bytes = 0
+    usage, failed = Usage(), Usage()
     try:
         for line, found in pairs:
             answer = put_away(context, job, found, line.number, shard.round) if found.has_files else found
             outcomes[answer.outcome.value] += 1
             files, file_bytes = files + answer.file_count, file_bytes + answer.file_bytes
             if answer.outcome.is_result:
+                add_row(usage, answer.usage)
                 results.add(result_row(answer, line, shard.round, model))
             else:
+                add_row(failed, answer.usage)
                 errors.add(error_row(answer, line, shard.round))
             again = _again(context, job, shard, answer)
             if again is not None:
@@ -104,6 +108,8 @@ def write_segment(
             by_outcome=dict(outcomes),
             files=files,
             file_bytes=file_bytes,
+            usage=compact(usage + failed),
+            failed=compact(failed),
             open_list=_keep_open(context, shard, range_index, tag, open_lines),
             open={kind: len(lines) for kind, lines in open_lines.items()},
         )

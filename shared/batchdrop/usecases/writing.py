@@ -27,6 +27,7 @@ from batchdrop.core.shards import Segment, Shard, ShardKind, ShardState
 from batchdrop.ports import Batch, BatchState, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
+from batchdrop.usecases.accounting import record
 from batchdrop.usecases.children import halves, next_round, shard_of, taken_apart
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch
@@ -207,6 +208,7 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
     shard, now = stored.value, context.now()
     for child in shard.children:
         context.store.ensure(shard_of(shard, child, job, now))
+    record(context, job, shard)
     split = any(child.kind is ShardKind.SPLIT for child in shard.children)
     state = _S.SPLIT if split else _S.WRITTEN
     changes = {"due_at": None, "lease_until": None, "claims": 0, "written_at": now}

@@ -1,0 +1,126 @@
+"""Tokens by class, added up from the usage metadata of rows.
+
+Prompts over 200,000 tokens are kept apart: with some models the whole request has another rate then.
+`promptTokenCount` includes what came from a cache, `candidatesTokenCount` does not include thoughts, 64-bit counters
+may be strings and zero counters are left out (ai.google.dev/api/generate-content#UsageMetadata).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+LONG_PROMPT: Final = 200_000
+LONG: Final = "long:"
+"""Before the name of a class in a long prompt's request."""
+
+
+class TokenClass(StrEnum):
+    """What a token is billed as."""
+
+    INPUT_TEXT = "input_text"
+    INPUT_IMAGE = "input_image"
+    INPUT_AUDIO = "input_audio"
+    INPUT_VIDEO = "input_video"
+    CACHED_TEXT = "cached_text"
+    CACHED_IMAGE = "cached_image"
+    CACHED_AUDIO = "cached_audio"
+    CACHED_VIDEO = "cached_video"
+    OUTPUT_TEXT = "output_text"
+    OUTPUT_IMAGE = "output_image"
+    OUTPUT_AUDIO = "output_audio"
+    THOUGHTS = "thoughts"
+
+
+_C = TokenClass
+_MODALITIES: Final = {"TEXT": "text", "DOCUMENT": "image", "IMAGE": "image", "AUDIO": "audio", "VIDEO": "video"}
+"""A document's pages are billed as images (ai.google.dev/gemini-api/docs/document-processing)."""
+Usage = Counter[str]
+"""Tokens by class; `requests` counts rows that had any."""
+REQUESTS: Final = "requests"
+
+
+class _Detail(msgspec.Struct, frozen=True, rename="camel"):
+    modality: str = "TEXT"
+    token_count: int | str = 0
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    prompt_token_count: int | str | None = None
+    candidates_token_count: int | str | None = None
+    thoughts_token_count: int | str | None = None
+    cached_content_token_count: int | str | None = None
+    tool_use_prompt_token_count: int | str | None = None
+    prompt_tokens_details: list[_Detail] | None = None
+    cache_tokens_details: list[_Detail] | None = None
+    candidates_tokens_details: list[_Detail] | None = None
+
+
+_decode = msgspec.json.Decoder(_Metadata).decode
+
+
+def add_row(total: Usage, metadata: bytes | None) -> None:
+    """Add a row's usage metadata; what cannot be read adds nothing but the request."""
+    if metadata is None:
+        return
+    total[REQUESTS] += 1
+    try:
+        found = _decode(metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    prompt = _whole(found.prompt_token_count)
+    prefix = LONG if prompt > LONG_PROMPT else ""
+    output = _whole(found.candidates_token_count)
+    if not (found.cached_content_token_count or found.prompt_tokens_details or found.candidates_tokens_details):
+        total[prefix + _C.INPUT_TEXT] += prompt
+        total[prefix + _C.OUTPUT_TEXT] += output
+    else:
+        _add_details(total, prefix, found, prompt, output)
+    if found.tool_use_prompt_token_count:
+        total[prefix + _C.INPUT_TEXT] += _whole(found.tool_use_prompt_token_count)
+    if found.thoughts_token_count:
+        total[prefix + _C.THOUGHTS] += _whole(found.thoughts_token_count)
+
+
+def _add_details(total: Usage, prefix: str, found: _Metadata, prompt: int, output: int) -> None:
+    """Add what is split by modality; what the details leave open is text."""
+    cached = _by_modality(found.cache_tokens_details, _whole(found.cached_content_token_count))
+    whole = _by_modality(found.prompt_tokens_details, prompt)
+    for modality, tokens in whole.items():
+        total[f"{prefix}input_{modality}"] += max(tokens - cached.get(modality, 0), 0)
+    for modality, tokens in cached.items():
+        total[f"{prefix}cached_{modality}"] += tokens
+    for modality, tokens in _by_modality(found.candidates_tokens_details, output).items():
+        kind = modality if modality in ("image", "audio") else "text"
+        total[f"{prefix}output_{kind}"] += tokens
+
+
+def _by_modality(details: list[_Detail] | None, total: int) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for detail in details or ():
+        modality = _MODALITIES.get(detail.modality, "text")
+        found[modality] = found.get(modality, 0) + _whole(detail.token_count)
+    rest = total - sum(found.values())
+    if rest > 0:
+        found["text"] = found.get("text", 0) + rest
+    return found
+
+
+def _whole(value: int | str | None) -> int:
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
+    return max(value or 0, 0)
+
+
+def compact(usage: Mapping[str, int]) -> dict[str, int]:
+    """Return what is not zero, in a fixed order, to be stored."""
+    return {name: usage[name] for name in sorted(usage) if usage[name]}
+
+
+def tokens(usage: Mapping[str, int], *kinds: str) -> int:
+    """Return the tokens of all classes whose name begins with one of the words (`input`, `cached`, `output`)."""
+    return sum(count for name, count in usage.items() if name.removeprefix(LONG).startswith(kinds))

@@ -1,0 +1,106 @@
+"""Accounting: what a shard's rows used becomes one ledger entry; what a job's shards used becomes its cost.
+
+The entry's id is the shard's, and it is created before the shard ends: a message delivered again, or a crash in
+between, finds it there. Budgets are documents of a month, changed by compare-and-set.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from decimal import Decimal
+
+from batchdrop.core.errors import ConflictError, TransientError
+from batchdrop.core.jobs import Job
+from batchdrop.core.money.budget import Budget, settled
+from batchdrop.core.money.ledger import Entry, Work, entry
+from batchdrop.core.money.prices import Processing
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.shards import Shard, ShardKind
+from batchdrop.ports import BatchState, Kind
+from batchdrop.store import ATTEMPTS
+from batchdrop.usecases.context import Context
+
+Any_ = Context[CommonSettings]
+_UNSEEN = (BatchState.CANCELLED, BatchState.CANCELLING, BatchState.EXPIRED, "GONE")
+
+
+def entry_of(context: Any_, job: Job, shard: Shard) -> Entry | None:
+    """Return what a shard's rows used and cost; None for a shard that never reached the provider."""
+    standard = shard.kind is ShardKind.STANDARD
+    if not standard and not shard.batch.name:
+        return None
+    usage, failed = Counter[str](), Counter[str]()
+    for segment in shard.segments:
+        usage.update(segment.usage)
+        failed.update(segment.failed)
+    missing = any(segment.by_outcome.get("missing") for segment in shard.segments)
+    work = Work(
+        shard_id=shard.shard_id,
+        job_id=job.job_id,
+        team=job.team,
+        labels=job.labels,
+        model=shard.model,
+        processing=Processing.STANDARD if standard else Processing.BATCH,
+        redo=shard.kind.repeats,
+        usage=usage,
+        failed=failed,
+        unseen=bool(shard.results_lost or (missing and shard.batch.state in _UNSEEN)),
+        at=shard.submitted_at or shard.created_at,
+    )
+    return entry(work, context.settings.prices)
+
+
+def entries_of(context: Any_, job: Job, shards: Iterable[Shard]) -> list[Entry]:
+    """Return the entries of a job's shards."""
+    found = (entry_of(context, job, shard) for shard in shards)
+    return [one for one in found if one is not None]
+
+
+def record(context: Any_, job: Job, shard: Shard) -> None:
+    """Write a shard's entry unless it is there."""
+    found = entry_of(context, job, shard)
+    if found is None:
+        return
+    expire_at = context.now() + timedelta(days=context.settings.ledger_days)
+    index = {"day": found.day, "expire_at": expire_at}
+    data = found.model_dump(mode="json", by_alias=True)
+    try:
+        context.store.records.create(Kind.LEDGER, shard.shard_id, index=index, data=data)
+    except ConflictError:
+        return
+
+
+def settle(context: Any_, job: Job) -> None:
+    """Put what an ended job cost in place of what it held; without a price, what it held stays counted."""
+    if not job.budget_month:
+        return
+    amount = (job.cost or {"amount": "0"})["amount"]
+
+    def done(budget: Budget) -> Budget:
+        hold = budget.holds.get(job.job_id)
+        return settled(budget, job.job_id, hold.amount if amount is None and hold else Decimal(amount or 0))
+
+    change_budget(context, job.budget_month, done)
+
+
+def change_budget(context: Any_, month: str, transition: Callable[[Budget], Budget | str]) -> Budget | str:
+    """Apply a pure transition to a month's budget by compare-and-set; return it, or the words of its refusal."""
+    records = context.store.records
+    for _ in range(ATTEMPTS):
+        document = records.get(Kind.BUDGET, month)
+        budget = Budget() if document is None else Budget.model_validate(document.data)
+        changed = transition(budget)
+        if isinstance(changed, str) or changed is budget:
+            return changed
+        data = changed.model_dump(mode="json", by_alias=True)
+        try:
+            if document is None:
+                records.create(Kind.BUDGET, month, index={}, data=data)
+            else:
+                records.replace(document, index={}, data=data)
+            return changed
+        except ConflictError:
+            continue
+    raise TransientError("the month's budget kept changing", code="CONTENTION")
