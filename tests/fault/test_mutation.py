@@ -1,0 +1,151 @@
+"""Each guard is switched off in turn, and the suite must fail: a test that cannot fail proves nothing.
+
+A mutant is one textual edit of a copy of the sources. It counts as caught when a test fails on a promise; a mutant that
+does not import, or a suite that finds no test, is a mistake here. Runs with FAULT=full only: `make fault`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = "shared/batchdrop"
+SIMULATION = ("tests/fault/test_simulation.py",)
+GUARDS = ("tests/fault/test_guards.py",)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One guard, the edit that switches it off, and the tests that must notice."""
+
+    guard: str
+    file: str
+    text: str
+    instead: str
+    tests: tuple[str, ...]
+    seeds: int = 0
+
+
+MUTANTS = (
+    Mutant(
+        "fence",
+        f"{SHARED}/store.py",
+        "if fence is not None and stored.value.fence != fence:",
+        "if False:",
+        GUARDS,
+    ),
+    Mutant(
+        "fence, by chance",
+        f"{SHARED}/store.py",
+        "if fence is not None and stored.value.fence != fence:",
+        "if False:",
+        SIMULATION,
+        seeds=400,
+    ),
+    Mutant(
+        "quarantine",
+        f"{SHARED}/usecases/submission.py",
+        "if context.now() < quiet_until:",
+        "if False:",
+        GUARDS,
+    ),
+    Mutant(
+        "quarantine, by chance",
+        f"{SHARED}/usecases/submission.py",
+        "if context.now() < quiet_until:",
+        "if False:",
+        SIMULATION,
+        seeds=400,
+    ),
+    Mutant("deadline re-check", f"{SHARED}/usecases/submission.py", "    if late:\n", "    if False:\n", GUARDS),
+    Mutant(
+        "precondition of records",
+        f"{SHARED}/adapters/sqlite_records.py",
+        "SET {sets} WHERE id = ? AND version = ? AND write_id = ?",
+        "SET {sets} WHERE id = ? AND ? > 0 AND ? <> ''",
+        ("tests/emulator/test_records_contract.py",),
+    ),
+    Mutant(
+        "outbox re-publish",
+        f"{SHARED}/usecases/polling.py",
+        '        context.wake(topic, shard.value.job_id, shard.value.shard_id)\n        done["woken"] += 1\n',
+        '        done["woken"] += 1\n',
+        (*GUARDS, *SIMULATION),
+        seeds=60,
+    ),
+    Mutant(
+        "list all pages",
+        f"{SHARED}/usecases/submission.py",
+        "        if token is None:\n            return found\n",
+        "        return found\n",
+        GUARDS,
+    ),
+    Mutant(
+        "a failed look-up is not “not found”",
+        f"{SHARED}/usecases/submission.py",
+        "        page = context.provider.list_batches(token)\n",
+        "        try:\n            page = context.provider.list_batches(token)\n"
+        "        except BatchdropError:\n            return found\n",
+        GUARDS,
+    ),
+    Mutant(
+        "first recorded adoption is final",
+        f"{SHARED}/usecases/submission.py",
+        "        for other in others:\n            context.provider.cancel(other.name)\n",
+        "        for other in ():\n            context.provider.cancel(other.name)\n",
+        GUARDS,
+    ),
+)
+
+
+def copied(folder: Path) -> Path:
+    """Copy what the tests need."""
+    for name in ("shared", "infra", "tests", "functions", "pyproject.toml"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def run(folder: Path, mutant: Mutant) -> tuple[int, str]:
+    """Run the mutant's tests; return the exit code and what was printed."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{folder / 'shared'}:{folder}",
+        "FAULT": "",
+        "SEED": "1",
+        "SEEDS": str(mutant.seeds or 1),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.tests]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.environ.get("FAULT") != "full", reason="the mutation check runs in `make fault`")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guard)
+def test_the_suite_fails_when_a_guard_is_switched_off(mutant: Mutant, tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    path = folder / mutant.file
+    source = path.read_text(encoding="utf-8")
+    assert source.count(mutant.text) == 1, "the guard has moved: mend the mutant"
+    path.write_text(source.replace(mutant.text, mutant.instead), encoding="utf-8")
+    begun = time.monotonic()
+    code, printed = run(folder, mutant)
+    assert code == 1, f"{mutant.guard}: nothing failed (exit {code})\n{printed[-2000:]}"
+    assert not re.search(r"ImportError|SyntaxError|NameError|IndentationError|no tests ran", printed), printed[-2000:]
+    seed = re.search(r"seed (\d+) failed", printed)
+    by = f"seed {seed[1]}" if seed else (re.search(r"FAILED (\S+)", printed) or [printed[-80:]] * 2)[1]
+    print(f"{mutant.guard:<40} caught by {by} in {time.monotonic() - begun:.0f} s")
