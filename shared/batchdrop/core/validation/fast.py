@@ -1,15 +1,16 @@
 """The fast path: the usual requests, in one typed decode.
 
 It accepts a part of what `walk` accepts and never more; a line it does not take is looked at again, slowly. Decoding
-into structs finds wrong types and unknown fields. A repeated name would be swallowed, so what was decoded is
-written again and must hold as many quotation marks as the line did: each swallowed name takes two with it.
+into structs finds wrong types, unknown fields and text that is not UTF-8. A repeated name would be swallowed, so what
+was decoded is written again, as short as can be: if the line is no longer than that, nothing is missing; else both must
+hold as many quotation marks, because each swallowed name takes two with it. What the lines of an upload have in common
+(settings, schema, safety) stays JSON, is checked by `walk` itself once for each spelling, and remembered.
 """
 
 from __future__ import annotations
 
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
@@ -26,65 +27,50 @@ _ABSENT: Final = msgspec.Raw(b"null")
 _Mime = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
 
 
-class _Blob(msgspec.Struct, forbid_unknown_fields=True):
+class _Blob(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     mimeType: _Mime
     data: str
 
 
-class _FileData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _FileData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     fileUri: Annotated[str, msgspec.Meta(pattern=r"^(https|gs)://[^\s]+$", max_length=2048)]
     mimeType: _Mime | None = None
 
 
-class _Part(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _Part(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     text: str | None = None
     inlineData: _Blob | None = None
     fileData: _FileData | None = None
 
 
-class _Content(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _Content(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     parts: Annotated[list[_Part], msgspec.Meta(min_length=1)]
     role: Literal["user", "model"] | None = None
 
 
-class _Config(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
-    topP: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    topK: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
-    candidateCount: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
-    maxOutputTokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
-    stopSequences: Annotated[list[str], msgspec.Meta(max_length=5)] | None = None
-    seed: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] | None = None
-    responseMimeType: Literal["text/plain", "application/json"] | None = None
-    responseSchema: msgspec.Raw = _ABSENT
-    responseJsonSchema: msgspec.Raw = _ABSENT
-    thinkingConfig: msgspec.Raw = _ABSENT
-
-
-class _Generate(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _Generate(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     contents: Annotated[list[_Content], msgspec.Meta(min_length=1)]
     systemInstruction: _Content | None = None
-    generationConfig: _Config | None = None
+    generationConfig: msgspec.Raw = _ABSENT
     safetySettings: msgspec.Raw = _ABSENT
 
 
-class _Embed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _Embed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     content: _Content
     outputDimensionality: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
 
 
-class _GenerateLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _GenerateLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     request: _Generate
     key: str | int | None = None
 
 
-class _EmbedLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class _EmbedLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     request: _Embed
     key: str | int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """An accepted line: its key as JSON, its kind, and an estimate of its prompt's tokens."""
 
     kind: BatchKind
@@ -95,6 +81,8 @@ class Checked:
 _decode_generate: Final = msgspec.json.Decoder(_GenerateLine).decode
 _decode_embed: Final = msgspec.json.Decoder(_EmbedLine).decode
 _encode: Final = msgspec.json.Encoder().encode
+_GENERATE: Final = BatchKind.GENERATE
+_EMBED: Final = BatchKind.EMBED
 
 
 def check(raw: bytes, field_is_valid: Callable[[str, bytes], bool]) -> Checked | None:
@@ -111,17 +99,17 @@ def check(raw: bytes, field_is_valid: Callable[[str, bytes], bool]) -> Checked |
     if not _written_once(raw, line):
         return None
     request = line.request
-    tokens = _contents(request.contents)
-    if tokens < 0 or not _valid_config(request.generationConfig, field_is_valid):
-        return None
+    contents = request.contents
     if request.systemInstruction is not None:
-        system = _contents([request.systemInstruction])
-        if system < 0:
-            return None
-        tokens += system
-    if not _valid_field("safetySettings", request.safetySettings, field_is_valid):
+        contents = [request.systemInstruction, *contents]
+    tokens = _contents(contents)
+    if (
+        tokens < 0
+        or not _valid_field("generationConfig", request.generationConfig, field_is_valid)
+        or not _valid_field("safetySettings", request.safetySettings, field_is_valid)
+    ):
         return None
-    return Checked(BatchKind.GENERATE, _encode(line.key), tokens)
+    return Checked(_GENERATE, _encode(line.key), tokens)
 
 
 def _check_embed(raw: bytes) -> Checked | None:
@@ -132,22 +120,15 @@ def _check_embed(raw: bytes) -> Checked | None:
     tokens = _contents([line.request.content])
     if tokens < 0 or not _written_once(raw, line):
         return None
-    return Checked(BatchKind.EMBED, _encode(line.key), tokens)
+    return Checked(_EMBED, _encode(line.key), tokens)
 
 
 def _written_once(raw: bytes, line: object) -> bool:
     """True when no name was swallowed; false also for some lines that are fine."""
-    return b"u0022" not in raw and _encode(line).count(b'"') == raw.count(b'"') and _is_utf8(raw)
-
-
-def _is_utf8(raw: bytes) -> bool:
-    if raw.isascii():
+    written = _encode(line)
+    if len(written) == len(raw):
         return True
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return written.count(b'"') == raw.count(b'"') and not (b"0022" in raw and b"u0022" in raw)
 
 
 def _contents(contents: list[_Content]) -> int:
@@ -177,23 +158,10 @@ def is_base64(text: str) -> bool:
         return False
 
 
-def _valid_config(config: _Config | None, field_is_valid: Callable[[str, bytes], bool]) -> bool:
-    if config is None:
-        return True
-    schemas = (bytes(config.responseSchema) != b"null") + (bytes(config.responseJsonSchema) != b"null")
-    if schemas and (schemas > 1 or config.responseMimeType != "application/json"):
-        return False
-    return (
-        _valid_field("responseSchema", config.responseSchema, field_is_valid)
-        and _valid_field("responseJsonSchema", config.responseJsonSchema, field_is_valid)
-        and _valid_field("thinkingConfig", config.thinkingConfig, field_is_valid)
-    )
-
-
 def _valid_field(name: str, raw: msgspec.Raw, field_is_valid: Callable[[str, bytes], bool]) -> bool:
-    data = bytes(raw)
-    if data == b"null":
+    if raw is _ABSENT:
         return True
+    data = bytes(raw)
     if len(data) > CACHEABLE_BYTES:
         return field_is_valid(name, data)
     return _remembered(field_is_valid, name, data)

@@ -1,0 +1,116 @@
+"""What a million requests cost on Google Cloud at list prices, and a stack at rest for a month.
+
+    operations   counted at the ports during a run of this machine, scaled to a million requests
+    seconds      the functions' own here, and for each call and byte the wait in the cloud assumed below
+    compared     with the Gemini bill of the same requests: 500 tokens in, 100 out, Flash-Lite, batch
+
+Everything written is taken as stored for a whole month, although work objects live for a day at most.
+Reads of a query are its documents, at least one; writes of objects and lists are class A, reads class B, deletes free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from batchdrop.core.limits import GIB
+from tests.bench.counting import Tally
+from tests.bench.data import lines
+from tests.bench.figures import Figure, Size
+from tests.bench.prices import cost
+from tests.bench.stands import Stand, stand
+
+LINE_BYTES: Final = 2_100
+"""About 500 tokens at four characters a token, and the envelope."""
+REQUESTS: Final = {Size.SMALL: 5_000, Size.FULL: 100_000}
+MILLION: Final = 1_000_000
+SWEEP_LATER: Final = timedelta(seconds=700)
+MESSAGE_BYTES: Final = 2_000
+"""Published and pushed, each at least 1 kB."""
+CALL_SECONDS: Final = 0.03
+"""Assumed wait for one call to a service of the same region."""
+BYTES_PER_SECOND: Final = 100_000_000
+"""Assumed speed of a transfer to or from a bucket or the provider."""
+MEMORY_GIB: Final = {"submit": 1.0, "poll": 0.5, "write": 1.0}
+"""As `infra/functions.py` sets it, each with one vCPU."""
+TICKS: Final = 60 * 24 * 30
+SWEEPS: Final = TICKS // 10
+IMAGE_GB: Final = 0.6
+"""Assumed: the three functions' images together."""
+GEMINI_TOKENS: Final = {"input_token": 500.0 * MILLION, "output_token": 100.0 * MILLION}
+SHARE: Final = 0.01
+
+
+def run(size: Size) -> Iterator[Figure]:
+    """Measure an upload and an idle tick, then price them."""
+    with stand() as it:
+        count = REQUESTS[size]
+        info = it.put(lines(count, LINE_BYTES))
+        it.tally.clear()
+        it.announce(info)
+        it.deliver()
+        it.tick()
+        it.deliver()
+        results = it.job(info).counts.results
+        stored = 2 * info.size + it.tally.bytes["object.write"]  # upload, snapshot, what was written: kept a month
+        amounts = _amounts(it.tally, it.seconds) | {"storage": stored / 1e9}
+        million = {name: amount * MILLION / results for name, amount in amounts.items()}
+        yield _priced(million)
+        yield _at_rest(it)
+
+
+def _priced(million: dict[str, float]) -> Figure:
+    priced = cost(million)
+    bill = sum(cost(GEMINI_TOKENS).values(), Decimal(0))
+    total = sum(priced.values(), Decimal(0))
+    context: dict[str, float | str] = {
+        "share of Gemini's": f"{100 * total / bill:.2f} %",
+        "Gemini": f"${bill:.2f}",
+        "vCPU-s": million["vcpu_second"],
+        "firestore writes": million["write"],
+        "class A": million["class_a"],
+    }
+    context |= {name: f"${dollars:.4f}" for name, dollars in priced.items()}
+    return Figure("cost", "a million requests, US dollars", float(total), "$", None, float(bill) * SHARE, context)
+
+
+def _at_rest(it: Stand) -> Figure:
+    """Price a month of ticks that find nothing, one sweep in ten."""
+    idle = _tick(it)
+    it.stack.clock.ahead += SWEEP_LATER
+    sweep = _tick(it)
+    month = {name: idle[name] * (TICKS - SWEEPS) + sweep[name] * SWEEPS for name in idle}
+    month |= {"scheduler_job": 1, "secret": 1, "image_gb": IMAGE_GB}
+    priced = cost(month)
+    context: dict[str, float | str] = {name: f"${dollars:.3f}" for name, dollars in priced.items()}
+    total = sum(priced.values(), Decimal(0))
+    return Figure("cost", "at rest for a month, US dollars", float(total), "$", None, 1.0, context)
+
+
+def _tick(it: Stand) -> dict[str, float]:
+    it.tally.clear()
+    it.seconds.clear()
+    it.tick()
+    return _amounts(it.tally, it.seconds)
+
+
+def _amounts(tally: Tally, seconds: dict[str, float]) -> dict[str, float]:
+    """Return what a run used, by the names of the prices."""
+    calls = tally.calls
+    queries, found = calls["records.query"], tally.documents["records.query"]
+    waiting = sum(calls.values()) * CALL_SECONDS + sum(tally.bytes.values()) / BYTES_PER_SECOND
+    billed = {name: spent + waiting * spent / sum(seconds.values()) for name, spent in seconds.items()}
+    messages = calls["topics.publish"]
+    return {
+        "vcpu_second": sum(billed.values()),
+        "gib_second": sum(spent * MEMORY_GIB[name] for name, spent in billed.items()),
+        "invocation": messages + 1.0,
+        "read": calls["records.get"] + max(found, queries),
+        "write": calls["records.create"] + calls["records.replace"],
+        "delete": calls["records.delete"],
+        "class_a": calls["objects.create"] + calls["objects.copy"] + calls["objects.list"],
+        "class_b": calls["objects.stat"] + calls["objects.read"],
+        "message_tib": 2 * messages * MESSAGE_BYTES / (1024 * GIB),
+    }

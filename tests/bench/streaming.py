@@ -1,0 +1,100 @@
+"""Intake and write against the same bytes moved by the same clients with no work done on them.
+
+    intake   upload object -> validated, planned, staged     floor: read from the bucket, staged
+    write    results at the provider -> output objects       floor: downloaded, written
+
+Results come as the emulator makes them while they are sent, in order or shuffled, and once more replayed from a
+file: that floor is the loopback's own, far above any network's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from batchdrop.core import queries
+from batchdrop.core.shards import Shard
+from batchdrop.ports import Batch, BatchState, ObjectInfo, Provider
+from batchdrop.store import Store
+from tests.bench.data import MB, upload
+from tests.bench.figures import Figure, Size
+from tests.bench.stands import Stand, downloaded, staged, stand
+
+LINE_BYTES = 942
+BYTES = {Size.SMALL: 20 * MB, Size.FULL: 1000 * MB}
+SHUFFLED = '{"rows":{"shuffle":true}}'
+
+
+def run(size: Size) -> Iterator[Figure]:
+    """Measure intake, then write in three forms."""
+    for name, faults, replayed, goal in (
+        ("in order", "", False, 2.0),
+        ("shuffled", SHUFFLED, False, 4.0),
+        ("in order, replayed from a file", "", True, 2.0),
+    ):
+        with stand(faults=faults) as it:
+            info = it.put(upload(BYTES[size], LINE_BYTES))
+            taken = intake(it, info)
+            if name == "in order":
+                yield taken
+            yield write(it, info, name, replayed=replayed, goal=goal)
+
+
+def intake(it: Stand, info: ObjectInfo) -> Figure:
+    """Run an upload up to its batches; creating them is the provider's work and not counted."""
+    before = staged(it.stack.objects, it.stack.provider, info)
+    it.tally.clear()
+    it.announce(info)
+    it.deliver()
+    seconds = it.seconds["submit"] - it.tally.seconds.get("provider.create", 0.0)
+    floor = min(before, staged(it.stack.objects, it.stack.provider, info))
+    return Figure("intake", _megabytes(info.size), seconds, "s", floor, 2.0, _speeds(info.size, seconds, floor))
+
+
+def write(it: Stand, info: ObjectInfo, name: str, *, replayed: bool, goal: float) -> Figure:
+    """Write the results of an upload that is at the provider."""
+    it.tick()
+    if replayed:
+        _replay(it)
+    batches = [_batch(shard.value) for shard in it.common().store.shards(queries.shards_of(_job_id(it)))]
+    before, size = downloaded(it.stack.objects, it.stack.provider, batches)
+    again, _ = downloaded(it.stack.objects, it.stack.provider, batches)
+    it.deliver()
+    seconds, floor = it.seconds["write"], min(before, again)
+    rows = it.job(info).counts.results
+    context = _speeds(size, seconds, floor) | {"rows": rows}
+    return Figure("write", f"{name}, {_megabytes(size)}", seconds, "s", floor, goal, context)
+
+
+def _replay(it: Stand) -> None:
+    """Make each batch's results a file that is sent as it is."""
+    store: Store = it.common().store
+    provider = it.stack.provider
+    for stored in store.shards(queries.shards_of(_job_id(it))):
+        with it.stack.objects.create("replay", stored.value.shard_id) as writer:
+            for chunk in provider.read_results(_batch(stored.value)):
+                writer.write(chunk)
+            info = writer.close()
+        file = _file(provider, it, info)
+        store.save(stored, stored.value.with_(batch=stored.value.batch.with_(output_file=file)))
+        it.stack.objects.delete("replay", info.name)
+
+
+def _file(provider: Provider, it: Stand, info: ObjectInfo) -> str:
+    return provider.stage(it.stack.objects.read(info.bucket, info.name), size=info.size, display_name="replay").name
+
+
+def _job_id(it: Stand) -> str:
+    return it.common().store.jobs(queries.newest_jobs(1))[0].value.job_id
+
+
+def _batch(shard: Shard) -> Batch:
+    ref = shard.batch
+    return Batch(ref.name, "", shard.model, BatchState(ref.state), "", shard.created_at, output_file=ref.output_file)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / MB:,.0f} MB"
+
+
+def _speeds(size: int, seconds: float, floor: float) -> dict[str, float | str]:
+    return {"MB/s": size / MB / seconds, "floor MB/s": size / MB / floor}

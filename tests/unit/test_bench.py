@@ -1,0 +1,64 @@
+"""The benchmarks stay alive: the two cheapest run whole, one of the streams and the cost on a few requests."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.bench import cold, decoding, streaming
+from tests.bench.data import line, lines, upload
+from tests.bench.figures import Figure, Size, table, write_json
+from tests.bench.prices import cost
+from tests.bench.stands import stand
+
+
+@pytest.mark.parametrize("size", [200, 540, 942, 4000])
+def test_a_line_has_the_length_asked_for_and_is_json(size: int) -> None:
+    assert len(line(7, size)) == size
+    assert json.loads(line(7, size))["key"] == "00000007"
+
+
+def test_an_upload_has_about_the_size_asked_for_and_its_keys_differ() -> None:
+    found = b"".join(upload(100_000, 540)).splitlines()
+    assert abs(len(b"\n".join(found)) - 100_000) < 600
+    assert len({json.loads(entry)["key"] for entry in found}) == len(found)
+
+
+def test_a_goal_bounds_the_ratio_when_there_is_a_floor_and_else_the_value() -> None:
+    assert Figure("b", "w", 3.0, "s", 2.0, 1.6).met
+    assert not Figure("b", "w", 3.0, "s", None, 1.6).met
+    assert Figure("b", "w", 3.0, "s").met is None
+
+
+def test_decoding_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(decoding.SECONDS, Size.SMALL, 0.002)
+    figures = list(decoding.run(Size.SMALL))
+    write_json(tmp_path / "bench.json", Size.SMALL, figures)
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert [entry["what"] for entry in written["figures"]] == ["200 bytes", "540 bytes", "942 bytes", "4000 bytes"]
+    assert all(entry["ratio"] > 0 for entry in written["figures"])
+    assert "orjson MB/s" in table(figures)
+
+
+def test_cold_imports_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cold.RUNS, Size.SMALL, 1)
+    figures = list(cold.run(Size.SMALL))
+    assert [figure.what for figure in figures] == list(cold.NAMES)
+    assert not any("google.cloud" in str(figure.context["heavy"]) for figure in figures)
+
+
+def test_intake_and_write_are_measured_on_the_same_upload() -> None:
+    with stand() as it:
+        info = it.put(lines(50, 540))
+        taken = streaming.intake(it, info)
+        written = streaming.write(it, info, "in order", replayed=True, goal=2.0)
+    assert taken.ratio is not None
+    assert written.context["rows"] == 50
+    assert it.tally.bytes["objects.read"] >= 2 * info.size
+
+
+def test_amounts_are_priced_exactly() -> None:
+    assert cost({"write": 200_000.0}) == {"write": Decimal("0.18")}
