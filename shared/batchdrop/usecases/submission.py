@@ -135,9 +135,10 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
     if context.budget.remaining() < settings.create_timeout_seconds:
         _release(context, stored, stored.value.fence, 0, "BUDGET_SPENT")
         return
+    shard = stored.value
+    name = names.display_name(stack_id(context), shard.shard_id)
     before = context.clock.monotonic()
     now = context.now()
-    shard = stored.value
     intent = Intent(attempt=shard.attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
     stored = _save(context, stored, _S.CREATING, intent=intent, attempts=intent.attempt)
     late = context.clock.monotonic() - before > INTENT_SECONDS or context.now() > intent.deadline
@@ -149,7 +150,7 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
             model=shard.model,
             kind=BatchKind(shard.batch_kind),
             file=shard.file or "",
-            display_name=names.display_name(stack_id(context), shard.shard_id),
+            display_name=name,
             timeout_seconds=settings.create_timeout_seconds,
         )
     except CapacityError as error:
