@@ -24,7 +24,7 @@ from batchdrop.adapters.sqlite_records import SqliteRecords
 from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
 from batchdrop.ports import ObjectInfo
 from infra.local.gemini import CallFault, Faults, GeminiEmulator, RowFaults
-from tests.fault.killing import CLOCK, Crash, KillableStack, Scenario, check, shared_http
+from tests.fault.killing import CLOCK, Crash, KillableStack, Scenario, check, paid_twice, shared_http
 from tests.harness import PUSHED, lines
 
 MAX_WORKERS = 3
@@ -210,5 +210,5 @@ class Simulation:
         self.gemini.faults = Faults()
         job = self.stack.run(info, rounds=5000)
         check(self.stack, job, Scenario("simulation", b""))
-        twice = self.gemini.stats()["duplicate_display_names"]
+        twice = paid_twice(self.gemini)
         assert not twice, f"paid twice: {twice}"

@@ -76,7 +76,6 @@ class Api:
     def stats(self) -> Json:
         """Return what was counted and what there is."""
         every = self.batches.every()
-        names = Counter(batch.display_name for batch, _ in every)
         with self._lock:
             calls = dict(self.calls)
         return {
@@ -85,7 +84,7 @@ class Api:
             "batches": dict(Counter(state.word for _, state in every)),
             "requests": sum(batch.tally.requests for batch, _ in every),
             "rows_sent": self.batches.answered["rows"],
-            "duplicate_display_names": sorted(name for name, count in names.items() if count > 1),
+            "duplicate_display_names": sorted(name for name, count in self.batches.named.items() if count > 1),
             "files": len(self.files.all()),
             "uploads_unfinished": self.files.unfinished(),
         }
@@ -95,4 +94,5 @@ class Api:
         with self._lock:
             self.calls.clear()
             self.batches.answered.clear()
+            self.batches.named.clear()
         self.store.reset()

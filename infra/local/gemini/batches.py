@@ -166,6 +166,8 @@ class Batches:
         self._faults = faults
         self._lock = threading.Lock()
         self.answered: Counter[str] = Counter()
+        self.named: Counter[str] = Counter()
+        """Batches ever created, also deleted ones, by display name: what was paid for."""
         self.hooked = any(batch.hook.uris for batch in store.all(Batch))
 
     def create(self, model: str, kind: str, wanted: Wanted, *, converted: Iterator[bytes] | None = None) -> Batch:
@@ -207,6 +209,7 @@ class Batches:
             self._admit(draft)
             batch = msgspec.structs.replace(draft, tally=tally, created=self._now())
             self._store.put(batch)
+            self.named[batch.display_name] += 1
             self.hooked = self.hooked or bool(batch.hook.uris)
         return batch
 
