@@ -102,10 +102,19 @@ def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     except PermanentError as error:
         return _fail(context, stored, error.code, error.sentence)
     except BatchdropError as error:
-        log("finalizing waits", severity="WARNING", job_id=stored.value.job_id, code=error.code)
-        now, due_at = context.now(), context.later(RETRY_SECONDS)
-        context.store.change(stored, lambda job: job.released(now, due_at), fence=stored.value.fence)
+        _release(context, stored, error)
         return None
+
+
+def _release(context: Writing, stored: Stored[Job], error: BatchdropError) -> None:
+    """Give the lease back, unless it is another worker's by now; the tick wakes the job again."""
+    now, due_at = context.now(), context.later(RETRY_SECONDS)
+
+    def released(job: Job) -> Job | None:
+        return None if job.lease_until is None else job.released(now, due_at)
+
+    context.store.change(stored, released, fence=stored.value.fence)
+    log("finalizing waits", severity="WARNING", job_id=stored.value.job_id, code=error.code)
 
 
 def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
