@@ -2,7 +2,7 @@
 
         INPUT   WORK                 OUTPUT          topics it publishes to
 submit  read    create, read         own reports     shards, batches-finished, jobs-completed
-poll    read    -                    own reports     uploads, shards, batches-finished
+poll    read    list, delete         own reports     uploads, shards, batches-finished
 write   -       create, read, delete create, read    shards, batches-finished, jobs-completed
 
 All three: the database of the stack only, and the API key.
@@ -26,6 +26,7 @@ BUCKET_ROLES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("submit", "input"): ("roles/storage.objectViewer",),
     ("submit", "work"): ("roles/storage.objectCreator", "roles/storage.objectViewer"),
     ("poll", "input"): ("roles/storage.objectViewer",),
+    ("poll", "work"): ("roles/storage.objectUser",),
     ("write", "work"): ("roles/storage.objectUser",),
     ("write", "output"): ("roles/storage.objectCreator", "roles/storage.objectViewer"),
     ("build", "source"): ("roles/storage.objectViewer",),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from batchdrop.adapters.directory import DirectoryObjects
 from batchdrop.adapters.gemini import GeminiProvider
@@ -26,12 +26,23 @@ from infra.local.gemini import Faults, GeminiEmulator
 from tests.harness import Stack, TestClock, assert_accounted
 
 NO_FAULTS = Faults()
+K = TypeVar("K", bound="KillableStack")
 Point = tuple[int, str]
 """The number of a port call, and whether the process dies `before` or `after` it."""
 
 
 class Crash(BaseException):
     """The process is gone."""
+
+
+class Gate(Protocol):
+    """What every port call of a function goes through."""
+
+    armed: bool
+
+    def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Do the call, when and if at all."""
+        ...
 
 
 @dataclass
@@ -59,7 +70,7 @@ class Trap:
 class Watched:
     """A port whose every method goes through the trap."""
 
-    def __init__(self, port: Any, trap: Trap) -> None:
+    def __init__(self, port: Any, trap: Gate) -> None:
         self._port = port
         self._trap = trap
 
@@ -86,7 +97,7 @@ class Watched:
 class KillableStack(Stack):
     """A stack whose functions work through watched ports; the driver itself is never killed."""
 
-    trap: Trap
+    trap: Gate
 
     def context(self, settings: type[Any]) -> Context[Any]:
         """Return a context on watched ports."""
@@ -154,34 +165,56 @@ def run(
     scenario: Scenario, gemini: GeminiEmulator, folder: Path, points: frozenset[Point]
 ) -> tuple[Trap, dict[str, bytes]]:
     """Run a scenario with crashes at the points; return the trap and the output, all checks passed."""
+    trap = Trap(points)
+    stack = killable(gemini, folder, trap, scenario.faults, scenario.overrides)
+    info = begin(stack, scenario)
+    if scenario.act is not None:
+        scenario.act(stack, info)
+    return trap, finish(stack, scenario, info)
+
+
+def killable(
+    gemini: GeminiEmulator,
+    folder: Path,
+    trap: Gate,
+    faults: Faults,
+    overrides: dict[str, Any],
+    kind: type[K] = KillableStack,
+) -> K:
+    """Return an empty stack whose functions go through the trap."""
     gemini.reset()
-    gemini.faults = scenario.faults
-    stack = KillableStack(
+    gemini.faults = faults
+    stack = kind(
         objects=DirectoryObjects(folder, CLOCK.now),
         records=SqliteRecords(":memory:"),
         topics=SqliteTopics(":memory:", min_backoff_seconds=0),
         provider=GeminiProvider(lambda: "k", gemini.url, http=shared_http()),
         gemini=gemini,
         clock=CLOCK,
-        overrides=scenario.overrides,
+        overrides=overrides,
     )
-    trap = Trap(points)
     stack.trap = trap
+    return stack
+
+
+def begin(stack: KillableStack, scenario: Scenario) -> ObjectInfo:
+    """Let the stack tick once, then upload."""
     with stack.at_peace():
         stack.tick()
-        if scenario.lose_event:
-            with stack.objects.create("input", "team/a.jsonl") as writer:
-                writer.write(scenario.data)
-                info = writer.close()
-            stack.advance(1300)
-        else:
-            info = stack.upload("team/a.jsonl", scenario.data)
-    if scenario.act is not None:
-        scenario.act(stack, info)
+        if not scenario.lose_event:
+            return stack.upload("team/a.jsonl", scenario.data)
+        with stack.objects.create("input", "team/a.jsonl") as writer:
+            writer.write(scenario.data)
+            info = writer.close()
+        stack.advance(1300)
+        return info
+
+
+def finish(stack: KillableStack, scenario: Scenario, info: ObjectInfo) -> dict[str, bytes]:
+    """Run to the end; return the output without the manifest, all checks passed."""
     job = stack.run(info, rounds=5000)
     check(stack, job, scenario)
-    output = stack.output(job)
-    return trap, {name: data for name, data in output.items() if name != "manifest.json"}
+    return {name: data for name, data in stack.output(job).items() if name != "manifest.json"}
 
 
 def check(stack: KillableStack, job: Job, scenario: Scenario) -> None:

@@ -18,13 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from batchdrop.adapters.directory import DirectoryObjects
-from batchdrop.adapters.gemini import GeminiProvider
-from batchdrop.adapters.sqlite_records import SqliteRecords
-from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
+from batchdrop.adapters.sqlite_topics import Leased
 from batchdrop.ports import ObjectInfo
 from infra.local.gemini import CallFault, Faults, GeminiEmulator, RowFaults
-from tests.fault.killing import CLOCK, Crash, KillableStack, Scenario, check, paid_twice, shared_http
+from tests.fault.killing import Crash, Scenario, check, killable, paid_twice
 from tests.harness import PUSHED, lines
 
 MAX_WORKERS = 3
@@ -76,18 +73,8 @@ class Simulation:
         self.turnstile = Turnstile()
         self.workers: list[Worker] = []
         self.crashes = self.drops = self.started = 0
-        gemini.reset()
-        gemini.faults = Faults()
-        self.stack = KillableStack(
-            objects=DirectoryObjects(folder, CLOCK.now),
-            records=SqliteRecords(":memory:"),
-            topics=SqliteTopics(":memory:", min_backoff_seconds=0),
-            provider=GeminiProvider(lambda: "k", gemini.url, http=shared_http()),
-            gemini=gemini,
-            clock=CLOCK,
-            overrides={"range_lines": 3, "shard_requests": 4, "max_claims": 50, **overrides},
-        )
-        self.stack.trap = self.turnstile  # type: ignore[assignment]
+        overrides = {"range_lines": 3, "shard_requests": 4, "max_claims": 50, **overrides}
+        self.stack = killable(gemini, folder, self.turnstile, Faults(), overrides)
 
     def run(self) -> None:
         """Hurt, heal, check."""

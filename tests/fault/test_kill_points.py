@@ -91,12 +91,12 @@ def all_survive(scenario: Scenario, emulator: GeminiEmulator, chosen: Iterable[t
     _, expected = attempt(scenario, emulator, ())
     count = 0
     for points in chosen:
+        count += 1
         try:
             _, output = attempt(scenario, emulator, points)
             assert output == expected or scenario.act is not None, "other bytes"
         except Exception as error:
-            raise AssertionError(f"{scenario.name} with crashes at {points}: {error}") from error
-        count += 1
+            raise AssertionError(f"{scenario.name}, try {count}, with crashes at {points}: {error}") from error
     return count
 
 

@@ -226,3 +226,18 @@ def test_a_model_that_is_held_off_for_ever_ends_at_the_deadline(stack: Stack, ge
 
 def test_kinds_of_records_are_all_declared() -> None:
     assert {kind.value for kind in Kind} == {"jobs", "shards", "capacity", "budgets", "ledger", "meta"}
+
+
+def test_work_objects_of_an_ended_job_are_deleted_and_those_of_a_running_one_kept(
+    stack: Stack, gemini: GeminiEmulator
+) -> None:
+    ended = stack.run(stack.upload("a.jsonl", lines("one")))
+    gemini.faults = Faults(running_seconds=100_000)
+    stack.run(stack.upload("b.jsonl", lines("two")), until=lambda job: job.spawned)
+    running = len(stack.objects.list("work").objects)
+    with stack.objects.create("work", f"{ended.job_id}/rows/late") as writer:
+        writer.close()
+    for _ in range(4):
+        stack.advance(1300)
+        stack.tick()
+    assert running == len(stack.objects.list("work").objects) > 0

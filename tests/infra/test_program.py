@@ -151,6 +151,7 @@ def test_every_account_may_do_exactly_what_it_must(graph: Graph) -> None:
         ("poll", "roles/storage.legacyBucketReader", f"{bucket}output"),
         ("poll", "roles/storage.objectUser", f"{bucket}output if {spending}"),
         ("poll", "roles/storage.objectViewer", f"{bucket}input"),
+        ("poll", "roles/storage.objectUser", f"{bucket}work"),
         ("write", "roles/storage.objectUser", f"{bucket}work"),
         ("write", "roles/storage.objectCreator", f"{bucket}output"),
         ("write", "roles/storage.objectViewer", f"{bucket}output"),

@@ -3,6 +3,7 @@
     uploads        an object without a job: its event was lost, so it is announced again
     batches        one of ours whose shard recorded another one: paid for twice, so it is cancelled and reported
     files          one of ours that no shard uses: deleted
+    work           an object of an ended job, written late by a worker that was paused: deleted
     reservations   of shards that have ended: let go
 
 A batch whose shard is unknown is only reported: other stacks and people share the project. Objects older than the
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
 
 from batchdrop.core import names, queries
@@ -36,6 +38,8 @@ EVENT_DELAY: Final = timedelta(minutes=10)
 """An object younger than this may still have its event on the way."""
 FILE_AGE: Final = timedelta(hours=1)
 """A younger file may belong to a staging under way."""
+WORK_AGE: Final = timedelta(hours=1)
+"""A younger work object may belong to a job that is just being cleaned."""
 _IN_USE: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
 _RESERVED: Final = _IN_USE | {ShardState.SUBMITTED}
 
@@ -164,6 +168,27 @@ def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
     return shard.state is ShardState.STAGING or shard.file == file.name
 
 
+# ------------------------------------------------------------------------------------------------ work
+def delete_unused_work(context: Sweeping, token: str | None) -> str | None:
+    """Delete work objects of one page whose job has ended and was cleaned; return the next page's token."""
+    bucket = context.settings.work_bucket
+    page = context.objects.list(bucket, page_token=token)
+    old = [info for info in page.objects if info.created_at < context.now() - WORK_AGE]
+    for job_id, objects in groupby(old, lambda info: info.name.partition("/")[0]):
+        if not _job_is_over(context, job_id):
+            continue
+        for info in objects:
+            context.objects.delete(bucket, info.name, generation=info.generation)
+        log("unused work objects deleted", job_id=job_id)
+    return page.next_token
+
+
+def _job_is_over(context: Sweeping, job_id: str) -> bool:
+    """True for a job that was cleaned, and for one whose record has expired: it existed before its objects."""
+    stored = context.store.job(job_id)
+    return stored is None or (stored.value.state.terminal and stored.value.cleaned)
+
+
 # ---------------------------------------------------------------------------------------- reservations
 def release_leaked(context: Sweeping) -> None:
     """Let go the reservations of shards that hold nothing at the provider any more."""
@@ -184,4 +209,5 @@ _PAGES: Final[dict[str, Page]] = {
     "uploads": find_lost_uploads,
     "batches": find_orphan_batches,
     "files": delete_unused_files,
+    "work": delete_unused_work,
 }
