@@ -93,7 +93,7 @@ def run_paused(
     scenario: Scenario, gemini: GeminiEmulator, folder: Path, plan: Mapping[int, Pause]
 ) -> tuple[list[str], dict[str, bytes]]:
     """Run a scenario with a worker paused before the chosen calls; return the calls and the output, all checked."""
-    gate = Pauses(plan, lambda pause: stack.go_on(pause))
+    gate = Pauses(plan, lambda pause: stack.go_on(pause))  # noqa: PLW0108 - the stack is made next
     stack = killable(gemini, folder, gate, scenario.faults, scenario.overrides, PausableStack)
     info = begin(stack, scenario)
     output = finish(stack, scenario, info)

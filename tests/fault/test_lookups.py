@@ -1,4 +1,4 @@
-"""Looking for a batch whose create call was never answered: all pages are read, and no answer is not "nothing there"."""
+"""Looking for a batch whose create was not answered: all pages are read, and no answer is not "nothing there"."""
 
 from __future__ import annotations
 

@@ -241,3 +241,10 @@ def test_work_objects_of_an_ended_job_are_deleted_and_those_of_a_running_one_kep
         stack.advance(1300)
         stack.tick()
     assert running == len(stack.objects.list("work").objects) > 0
+
+
+def test_a_refusal_costs_a_lone_upload_the_hold_off_and_not_hours(stack: Stack, gemini: GeminiEmulator) -> None:
+    gemini.faults = Faults(calls=(CallFault("create", status=429, retry_seconds=60, times=2),))
+    job = stack.run(stack.upload("a.jsonl", lines("word " * 1000)))
+    assert job.ended_at is not None
+    assert job.ended_at - job.created_at < timedelta(minutes=10)

@@ -52,6 +52,16 @@ def test_a_refusal_holds_off_and_halves_the_belief_which_recovers() -> None:
     assert refused(less, NOW, 1000, 60).learnt_limit == 20
 
 
+def test_a_refused_shard_is_tried_again_when_nothing_else_is_in_flight() -> None:
+    ledger = admitted(Ledger(), "a", entry(80), NOW, **BOUNDS)
+    assert ledger is not None
+    alone, later = released(refused(ledger, NOW, 100, 60), "a"), NOW + timedelta(seconds=60)
+    assert admitted(alone, "a", entry(80), NOW, **BOUNDS) is None
+    again = admitted(alone, "a", entry(80), later, **BOUNDS)
+    assert again is not None
+    assert admitted(again, "b", entry(1), later, **BOUNDS) is None
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 60), st.booleans()), max_size=40))
 def test_no_sequence_of_steps_is_ever_over_the_limit(steps: list[tuple[str, int, bool]]) -> None:
     ledger = Ledger()
