@@ -5,8 +5,9 @@ The functions run with the adapters of the cloud; only addresses differ.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Protocol
 
 from batchdrop.adapters.pubsub import PubSubTopics
 from batchdrop.core.settings import CommonSettings, load
@@ -24,9 +25,17 @@ from infra.local.ticking import Scheduler
 PREFIX = "batchdrop"
 
 
+class Serving(Protocol):
+    """Something that serves the three functions."""
+
+    def url_of(self, name: str) -> str:
+        """Return the address of one function."""
+        ...
+
+
 @contextmanager
-def emulated(options: Options) -> Generator[Stack]:
-    """Run the stack until the block ends.
+def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Serving]] = Functions) -> Generator[Stack]:
+    """Run the stack until the block ends; `serve` starts the functions, given the port wanted.
 
     Raises:
         RuntimeError: An emulator is missing or did not start.
@@ -52,10 +61,10 @@ def emulated(options: Options) -> Generator[Stack]:
             "BATCHDROP_INPUT_BUCKET": bucket,
         }
         export(running, variables)
-        functions = running.enter_context(Functions(options.functions_port))
-        set_up(PROJECT, PREFIX, {topic: f"{functions.url}/{name}/" for topic, name in ROUTES.items()})
+        functions = running.enter_context(serve(options.functions_port))
+        set_up(PROJECT, PREFIX, {topic: functions.url_of(name) for topic, name in ROUTES.items()})
         context = build(load(CommonSettings))
-        running.enter_context(Scheduler(f"{functions.url}/poll/", options.tick_seconds))
-        stack = Stack(context, variables, functions.url, gemini_url, pid, root / "input", notifies=True)
+        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
+        stack = Stack(context, variables, functions.url_of, gemini_url, pid, root / "input", notifies=True)
         running.enter_context(dropping(stack, root))
         yield stack

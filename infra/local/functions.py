@@ -32,10 +32,9 @@ class Functions:
         )
         self._thread = threading.Thread(target=self._server.serve_forever, name="functions", daemon=True)
 
-    @property
-    def url(self) -> str:
-        """The address below which every function has its name, with a slash behind it."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+    def url_of(self, name: str) -> str:
+        """Return the address of one function."""
+        return f"http://127.0.0.1:{self._server.server_port}/{name}/"
 
     def __enter__(self) -> Self:
         """Start serving."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +57,8 @@ class Stack:
 
     context: Context[CommonSettings]
     environment: Mapping[str, str]
-    functions_url: str
+    url_of: Callable[[str], str]
+    """The address of a function."""
     gemini_url: str | None
     gemini_pid: int | None
     input_folder: Path
@@ -85,19 +86,17 @@ class Stack:
 def embedded(options: Options) -> Generator[Stack]:
     """Run the stack on a folder and SQLite until the block ends."""
     root = options.root
-    logs = root / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as running:
         gemini_url, pid = gemini_process(running, options)
         variables = variables_of(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}
         export(running, variables)
         context = build(load(CommonSettings))
         functions = running.enter_context(Functions(options.functions_port))
-        routes = {topic: f"{functions.url}/{name}/" for topic, name in ROUTES.items()}
+        routes = {topic: functions.url_of(name) for topic, name in ROUTES.items()}
         running.enter_context(Pusher(context.topics, routes))
-        running.enter_context(Scheduler(f"{functions.url}/poll/", options.tick_seconds))
+        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
         folder = root / "input"
-        stack = Stack(context, variables, functions.url, gemini_url, pid, folder, notifies=False)
+        stack = Stack(context, variables, functions.url_of, gemini_url, pid, folder, notifies=False)
         running.enter_context(dropping(stack, root))
         yield stack
 
@@ -146,6 +145,7 @@ def gemini_process(running: ExitStack, options: Options) -> tuple[str | None, in
     command += ["--data", str(root / "gemini"), "--port-file", str(port_file)]
     command += ["--faults", options.faults] if options.faults else []
     log = root / "logs" / "gemini.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     child = children.start(command, log=log, environment=_python_path())
     running.callback(children.stop, child)
     deadline = time.monotonic() + START_SECONDS

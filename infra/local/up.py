@@ -52,7 +52,7 @@ def _say(stack: Stack, root: Path) -> None:
     variables.write_text("\n".join(lines) + "\n")
     print(f"input folder   {stack.input_folder}   (copy a .jsonl file here)")
     print(f"output         {root / 'buckets' / stack.context.settings.output_bucket}")
-    print(f"functions      {stack.functions_url}/submit/ /poll/ /write/")
+    print(f"functions      {stack.url_of('submit')}  {stack.url_of('poll')}  {stack.url_of('write')}")
     print(f"Gemini         {stack.gemini_url or 'the real API'}")
     for name in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
         if name in stack.environment:
