@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +28,7 @@ class Fleet:
     def __init__(self, logs: Path) -> None:
         """Start nothing yet."""
         self._logs = logs
-        self._ports = {name: _free_port() for name in NAMES}
+        self._ports = dict(zip(NAMES, _free_ports(), strict=False))
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.killed = dict.fromkeys(NAMES, 0)
 
@@ -57,6 +59,12 @@ class Fleet:
         self._start(name)
         return name
 
+    def revive(self) -> None:
+        """Start again what ended by itself, as the platform does."""
+        for name in NAMES:
+            if self._running[name].poll() is not None:
+                self._start(name)
+
     def _start(self, name: str) -> None:
         command = [sys.executable, "-m", "functions_framework", "--target", name, "--host", "127.0.0.1"]
         command += ["--source", str(ROOT / "functions" / name / "main.py"), "--port", str(self._ports[name])]
@@ -66,7 +74,8 @@ class Fleet:
 
     def _end(self, name: str) -> None:
         process = self._running.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def _wait(self, name: str) -> None:
@@ -79,8 +88,9 @@ class Fleet:
         raise RuntimeError(f"{name} did not start; see {self._logs / name}.log")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports() -> Iterator[int]:
+    """Yield free ports that the kernel gives to no outgoing connection while a function is down."""
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                yield port

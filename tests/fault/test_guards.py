@@ -156,3 +156,11 @@ def test_of_two_batches_the_oldest_is_adopted_and_the_other_cancelled_and_report
     assert found.state == "CANCELLED"
     job = stack.run(info)
     assert [batch["duplicate_of"] for batch in stack.manifest(job)["batches"]] == [None, shard.batch.name]
+
+
+def test_a_batch_that_is_not_shown_yet_is_waited_for_and_not_done_again(stack: Stack, gemini: GeminiEmulator) -> None:
+    gemini.faults = Faults(late_create_seconds=300)
+    job = stack.run(stack.upload("a.jsonl", lines("one")))
+    assert_accounted(stack, job)
+    assert job.counts.results == 1
+    assert gemini.calls["create"] == 1

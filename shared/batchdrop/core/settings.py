@@ -71,6 +71,8 @@ class DispatchSettings(CommonSettings):
     batch_deadline_hours: float = Field(26, gt=0)
     """When a batch is taken for stuck: the provider's target is 24 h."""
     batch_deadline_hours_by_model: dict[str, float] = Field(default_factory=dict[str, float])
+    quarantine_seconds: float = Field(1200, ge=0)
+    """From the intent until a batch that the provider does not show is taken for not being there."""
     max_rounds: int = Field(2, ge=0)
     min_split_requests: int = Field(1, ge=1)
 
@@ -105,8 +107,6 @@ class SubmitSettings(DispatchSettings):
     duplicate_minutes: float = Field(10, ge=0)
     job_deadline_hours: float = Field(72, gt=0)
     create_timeout_seconds: float = Field(60, gt=0)
-    quarantine_seconds: float = Field(1200, ge=0)
-    """From the intent until a batch that no listing shows is taken for never created."""
     reconcile_seconds: float = Field(60, gt=0)
     budgets: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
     """USD a month by scope: `stack`, `team:NAME`, `label-NAME:VALUE`."""
@@ -137,6 +137,8 @@ class PollSettings(DispatchSettings):
     """How often the sweeps run."""
     sweep_pages: int = Field(5, ge=1)
     """How many pages of each listing one sweep reads; the next goes on from there."""
+    event_minutes: float = Field(10, ge=0)
+    """An upload without a job that is younger may still have its event on the way."""
     orphan_minutes: float = Field(30, ge=0)
 
 

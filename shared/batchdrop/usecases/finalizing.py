@@ -35,7 +35,6 @@ from batchdrop.usecases.recipes import frozen
 from batchdrop.usecases.segments import RowFile
 
 Writing = Context[WriteSettings]
-CHECK_SECONDS = 600.0
 RETRY_SECONDS = 30.0
 _S = JobState
 
@@ -77,7 +76,7 @@ def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
     if not closed(shards, job.plan.shards, job.job_id):
         if job.due_at is None or job.due_at <= now:
-            later = context.later(CHECK_SECONDS)
+            later = context.later(context.settings.lease_seconds)
             context.store.change(stored, lambda job: job.with_(due_at=later, updated_at=now))
         return None
     state = _S.CANCELLED if job.wanted == "cancel" else _S.DONE

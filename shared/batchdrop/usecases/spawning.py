@@ -18,7 +18,6 @@ Planning = Context[SubmitSettings]
 
 STRIDE = timedelta(minutes=1)
 """A job's n-th shard queues as if it came n minutes later: small jobs are served between."""
-CHECK_AGAIN = timedelta(minutes=10)
 
 
 def spawn(context: Planning, stored: Stored[Job]) -> None:
@@ -30,7 +29,7 @@ def spawn(context: Planning, stored: Stored[Job]) -> None:
             if isinstance(entry, ShardPlan):
                 context.store.ensure(_shard(context, job, entry))
     now = context.now()
-    due_at = min(now + CHECK_AGAIN, job.deadline_at)
+    due_at = min(context.later(context.settings.lease_seconds), job.deadline_at)
     context.store.change(
         stored,
         lambda job: job.released(now, due_at).with_(spawned=True),

@@ -34,8 +34,6 @@ from batchdrop.usecases.stack import stack_created_at, stack_id
 Sweeping = Context[PollSettings]
 
 _CURSORS: Final = "sweep"
-EVENT_DELAY: Final = timedelta(minutes=10)
-"""An object younger than this may still have its event on the way."""
 FILE_AGE: Final = timedelta(hours=1)
 """A younger file may belong to a staging under way."""
 WORK_AGE: Final = timedelta(hours=1)
@@ -89,8 +87,9 @@ def find_lost_uploads(context: Sweeping, token: str | None) -> str | None:
     page = context.objects.list(context.settings.input_bucket, page_token=token)
     oldest = context.now() - timedelta(days=context.settings.sweep_days)
     began = stack_created_at(context)
+    newest = context.now() - timedelta(minutes=context.settings.event_minutes)
     for info in page.objects:
-        in_time = max(oldest, began) < info.created_at < context.now() - EVENT_DELAY
+        in_time = max(oldest, began) < info.created_at < newest
         if in_time and is_upload(info.name):
             _announce_unless_known(context, info)
     return page.next_token
