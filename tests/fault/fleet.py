@@ -28,9 +28,9 @@ class Fleet:
     def __init__(self, logs: Path) -> None:
         """Start nothing yet."""
         self._logs = logs
-        self._ports = dict(zip(NAMES, _free_ports(), strict=False))
+        self._ports: dict[str, int] = dict(zip(NAMES, _free_ports(), strict=False))
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.killed = dict.fromkeys(NAMES, 0)
+        self.killed: dict[str, int] = dict.fromkeys(NAMES, 0)
 
     def url_of(self, name: str) -> str:
         """Return the address of one function."""

@@ -89,7 +89,7 @@ class Simulation:
             job = self.stack.find_or_none(info)
             if job is not None and job.state.terminal and job.cleaned and not self.workers:
                 break
-        self._heal(info)
+        self.heal(info)
 
     def _faults(self) -> Faults:
         """Draw what the provider does wrong."""
@@ -119,19 +119,20 @@ class Simulation:
         pick = self.random.random()
         movable = [worker for worker in self.workers if worker.paused_until_step <= number]
         if pick < 0.72 and movable:
-            self._move(self.random.choice(movable))
+            self.move(self.random.choice(movable))
         elif pick < 0.86 and len(self.workers) < MAX_WORKERS:
-            self._start_message()
+            self.deliver()
         elif pick < 0.90 and len(self.workers) < MAX_WORKERS:
-            self._start(self.stack.tick)
+            self.start(self.stack.tick)
         elif pick < 0.93 and self.workers:
             self.random.choice(self.workers).paused_until_step = number + self.random.randint(5, 80)
         elif pick < 0.945 and self.workers and self.crashes < MAX_CRASHES:
-            self._kill(self.random.choice(self.workers))
+            self.kill(self.random.choice(self.workers))
         else:
-            self._pass_time()
+            self.pass_time(self.random.choice([1, 20, 60, 60, 700]))
 
-    def _start_message(self) -> None:
+    def deliver(self) -> None:
+        """Let a worker take a message, or two the same one; sometimes it is lost."""
         topics = list(PUSHED)
         self.random.shuffle(topics)
         for topic in topics:
@@ -143,9 +144,9 @@ class Simulation:
                 self.stack.topics.ack(message)
                 return
             handle = partial(self._handle, message)
-            self._start(handle)
+            self.start(handle)
             if self.random.random() < 0.15 and len(self.workers) < MAX_WORKERS:
-                self._start(handle)
+                self.start(handle)
             return
 
     def _handle(self, message: Leased) -> None:
@@ -153,7 +154,8 @@ class Simulation:
         if status == 204:
             self.stack.topics.ack(message)
 
-    def _start(self, work: Callable[[], None]) -> None:
+    def start(self, work: Callable[[], None]) -> None:
+        """Let a worker go to its first call."""
         self.started += 1
         worker = Worker(self.started)
 
@@ -170,30 +172,31 @@ class Simulation:
 
         threading.Thread(target=body, daemon=True).start()
         self.workers.append(worker)
-        self._move(worker)
+        self.move(worker)
 
-    def _move(self, worker: Worker) -> None:
+    def move(self, worker: Worker) -> None:
         """Let a worker do one call and come to the next."""
         worker.go.release()
         self.turnstile.back.acquire()
         if worker.finished:
             self.workers.remove(worker)
 
-    def _kill(self, worker: Worker) -> None:
+    def kill(self, worker: Worker) -> None:
+        """Let a worker die where it is."""
         self.crashes += 1
         worker.killed = True
         while worker in self.workers:
-            self._move(worker)
+            self.move(worker)
 
-    def _pass_time(self) -> None:
+    def pass_time(self, seconds: float) -> None:
+        """Let the clocks go on, but for a call on its way to the provider no longer than such a call takes."""
         at_create = any(worker.at == CREATE for worker in self.workers)
-        seconds = self.random.choice([1, 20, 60, 60, 700])
         self.stack.advance(min(seconds, 20) if at_create else seconds)
 
-    def _heal(self, info: ObjectInfo) -> None:
+    def heal(self, info: ObjectInfo) -> None:
         """End what is under way, in any order, then let the stack come to rest and check it."""
         while self.workers:
-            self._move(self.random.choice(self.workers))
+            self.move(self.random.choice(self.workers))
         self.gemini.faults = Faults()
         job = self.stack.run(info, rounds=5000)
         check(self.stack, job, Scenario("simulation", b""))

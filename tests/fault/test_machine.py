@@ -1,0 +1,108 @@
+"""A state machine over the simulation's model: Hypothesis chooses who moves, dies or waits, and shrinks what fails.
+
+Where the simulation draws a whole run from one seed, here every step is a choice that Hypothesis can take back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from batchdrop.ports import ObjectInfo
+from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from tests.fault.simulation import MAX_WORKERS, Simulation
+from tests.harness import lines
+
+FULL = os.environ.get("FAULT") == "full"
+MARKS = ("", " [[emulate:error-once=13]]", " [[emulate:missing-once]]", " [[emulate:poison]]", " [[emulate:block]]")
+FAULTS = (
+    Faults(),
+    Faults(calls=(CallFault("create", lose=True, times=1),)),
+    Faults(late_create_seconds=200, list_lag_seconds=200, calls=(CallFault("create", lose=True, times=2),)),
+    Faults(page_size=1, running_seconds=100, calls=(CallFault("list", status=500, times=2),)),
+    Faults(calls=(CallFault("create", status=429, retry_seconds=60, times=1), CallFault("upload", drop=True, times=1))),
+    Faults(calls=(CallFault("download", cut_after_bytes=50, times=2), CallFault("get", drop=True, times=2))),
+)
+
+
+class Machine(RuleBasedStateMachine):
+    """One stack, one upload, workers that move one port call at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.gemini = GeminiEmulator(data_dir=self.folder / "gemini")
+        self.gemini.__enter__()
+        self.simulation = Simulation(1, self.gemini, self.folder / "buckets")
+        self.info: ObjectInfo | None = None
+
+    @initialize(marks=st.lists(st.sampled_from(MARKS), min_size=1, max_size=6), faults=st.sampled_from(FAULTS))
+    def upload(self, marks: list[str], faults: Faults) -> None:
+        """Drop a file while the provider has some trouble."""
+        self.simulation.stack.tick()
+        self.gemini.faults = faults
+        data = lines(*(f"t{number}{mark}" for number, mark in enumerate(marks)))
+        self.info = self.simulation.stack.upload("team/a.jsonl", data)
+
+    @precondition(lambda self: len(self.simulation.workers) < MAX_WORKERS)
+    @rule()
+    def deliver(self) -> None:
+        """A message arrives."""
+        self.simulation.deliver()
+
+    @precondition(lambda self: len(self.simulation.workers) < MAX_WORKERS)
+    @rule()
+    def tick(self) -> None:
+        """The scheduler calls."""
+        self.simulation.start(self.simulation.stack.tick)
+
+    @precondition(lambda self: self.simulation.workers)
+    @rule(data=st.data(), calls=st.integers(1, 40))
+    def move(self, data: Any, calls: int) -> None:
+        """A worker goes on for some calls; the others are paused."""
+        worker = data.draw(st.sampled_from(self.simulation.workers))
+        for _ in range(calls):
+            if worker in self.simulation.workers:
+                self.simulation.move(worker)
+
+    @precondition(lambda self: self.simulation.workers)
+    @rule(data=st.data())
+    def kill(self, data: Any) -> None:
+        """A worker dies where it is."""
+        self.simulation.kill(data.draw(st.sampled_from(self.simulation.workers)))
+
+    @rule(seconds=st.sampled_from((1, 60, 700, 1300)))
+    def wait(self, seconds: int) -> None:
+        """Time passes."""
+        self.simulation.pass_time(seconds)
+
+    @rule(faults=st.sampled_from(FAULTS))
+    def trouble(self, faults: Faults) -> None:
+        """The provider gets other trouble."""
+        self.gemini.faults = faults
+
+    def teardown(self) -> None:
+        """Let everything come to rest; then every promise must hold."""
+        try:
+            if self.info is not None:
+                self.simulation.heal(self.info)
+        finally:
+            self.gemini.__exit__(None, None, None)
+            shutil.rmtree(self.folder)
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(
+    max_examples=1000 if FULL else 40,
+    stateful_step_count=60 if FULL else 30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    print_blob=True,
+)
