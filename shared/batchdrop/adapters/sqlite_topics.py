@@ -36,6 +36,16 @@ CREATE TABLE IF NOT EXISTS messages (
 _INDEX = "CREATE INDEX IF NOT EXISTS messages_ready ON messages (topic, dead, ready)"
 
 
+_conditions: dict[str, threading.Condition] = {}
+
+
+def _condition_of(path: Path | str) -> threading.Condition:
+    """Return the one condition of all queues of this process on a file; those in memory share nothing."""
+    if str(path) == ":memory:":
+        return threading.Condition()
+    return _conditions.setdefault(str(Path(path).resolve()), threading.Condition())
+
+
 @dataclass(frozen=True, slots=True)
 class Leased:
     """A message on its way to a consumer; `attempt` counts from 1."""
@@ -62,8 +72,8 @@ class SqliteTopics:
         self._lock = threading.RLock()
         self._max_attempts = max_attempts
         self._min_backoff_seconds = min_backoff_seconds
-        self.published = threading.Condition()
-        """Notified when a message of this process was published, so that nobody need poll for it."""
+        self.published = _condition_of(path)
+        """Notified when this process published a message to this file, so that nobody need poll for it."""
         self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", _TABLE, _INDEX):
             self._connection.execute(statement)
