@@ -59,6 +59,7 @@ _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
 LONGER_FACTOR = 2
+_AROUND = len(b'{"key":"","request":}\n')
 DEFAULT_OUTPUT_TOKENS = 8192
 
 
@@ -98,6 +99,11 @@ def render(raw: bytes, number: int, *, longer: bool) -> bytes:
     if longer:
         request = with_longer_output(request)
     return b'{"key":"%d","request":%b}\n' % (number, request)
+
+
+def rendered_bytes(raw: bytes, number: int) -> int:
+    """Return how long `render` makes an accepted input line, without making it."""
+    return _AROUND + len(str(number)) + memoryview(_decode_raw(raw).request).nbytes
 
 
 def request_of(rendered: bytes) -> bytes:

@@ -6,14 +6,14 @@ Several results for one line: the best outcome wins, then the first. Results for
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from batchdrop.core.ordering import Item
 from batchdrop.core.outcomes import RANK, Answer, ResultLine, classify
 
 
-@dataclass(frozen=True, slots=True)
-class InputLine:
+class InputLine(msgspec.Struct, frozen=True, gc=False):
     """What a row needs of its input line: the number, the user's key as JSON, and what the answer must be.
 
     `schema` is the JSON Schema the answer must keep to as JSON, `record` the joined record as JSON (`null` without).

@@ -78,12 +78,12 @@ _ABSENT: Final = msgspec.Raw(b"null")
 """A field that is not there, or null; a Raw field cannot be optional otherwise (msgspec 0.22)."""
 
 
-class _Status(msgspec.Struct, frozen=True):
+class _Status(msgspec.Struct, frozen=True, gc=False):
     code: int = 2
     message: str = ""
 
 
-class ResultLine(msgspec.Struct, frozen=True):
+class ResultLine(msgspec.Struct, frozen=True, gc=False):
     """The outer shape of a result line: whose it is, and the two things it can hold."""
 
     key: str | int | None = None
@@ -91,7 +91,7 @@ class ResultLine(msgspec.Struct, frozen=True):
     error: _Status | None = None
 
 
-class _Part(msgspec.Struct, frozen=True, rename="camel"):
+class _Part(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     text: msgspec.Raw = _ABSENT
     thought: bool = False
     inline_data: msgspec.Raw = _ABSENT
@@ -101,20 +101,20 @@ class _Part(msgspec.Struct, frozen=True, rename="camel"):
     file_data: msgspec.Raw = _ABSENT
 
 
-class _Content(msgspec.Struct, frozen=True):
+class _Content(msgspec.Struct, frozen=True, gc=False):
     parts: list[_Part] | None = None
 
 
-class _Candidate(msgspec.Struct, frozen=True, rename="camel"):
+class _Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     content: _Content | None = None
     finish_reason: str | None = None
 
 
-class _Feedback(msgspec.Struct, frozen=True, rename="camel"):
+class _Feedback(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     block_reason: str | None = None
 
 
-class _Response(msgspec.Struct, frozen=True, rename="camel"):
+class _Response(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
     usage_metadata: msgspec.Raw = _ABSENT
@@ -123,7 +123,7 @@ class _Response(msgspec.Struct, frozen=True, rename="camel"):
     token_count: int | str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """One classified result. `text`, `usage` and `response` are JSON as the provider wrote it."""
 
     outcome: Outcome

@@ -43,7 +43,7 @@ class RangePlan(msgspec.Struct, frozen=True, tag="range"):
 
 
 class ShardPlan(msgspec.Struct, frozen=True, tag="shard"):
-    """A run of ranges; `bytes` and `sha256` are those of the rendered file."""
+    """A run of ranges; `bytes` are those of the rendered file."""
 
     index: int
     first_range: int
@@ -51,7 +51,6 @@ class ShardPlan(msgspec.Struct, frozen=True, tag="shard"):
     requests: int
     bytes: int
     tokens: int
-    sha256: str
 
 
 class Cutter:
@@ -72,7 +71,6 @@ class Cutter:
     def _open_shard(self) -> None:
         self.first_range = self.ranges
         self.requests = self.bytes = self.tokens = self.output_bytes = 0
-        self.hash = hashlib.sha256()
 
     def range_full(self, line: int, offset: int) -> bool:
         """True when the line at this offset belongs to the next range."""
@@ -91,14 +89,13 @@ class Cutter:
             or self.output_bytes + output_bytes > limits.shard_output_bytes
         )
 
-    def add(self, rendered: bytes, tokens: int, output_bytes: int = 0) -> None:
+    def add(self, size: int, tokens: int, output_bytes: int = 0) -> None:
         """Count an accepted request."""
         self.range_requests += 1
         self.requests += 1
-        self.bytes += len(rendered)
+        self.bytes += size
         self.tokens += tokens
         self.output_bytes += output_bytes
-        self.hash.update(rendered)
 
     def reject(self) -> None:
         """Count a rejected line."""
@@ -132,7 +129,6 @@ class Cutter:
             self.requests,
             self.bytes,
             self.tokens,
-            self.hash.hexdigest(),
         )
         self.shards += 1
         self._open_shard()

@@ -155,7 +155,6 @@ class Shard(Record):
     bytes: int
     """Rendered bytes: exact when `measured`, else in proportion to the parent's."""
     measured: bool = False
-    sha256: str = ""
     lists: tuple[str, ...] = ()
     """Work objects that hold the lines of a child, under `list_key`; empty: all lines of the ranges."""
     list_key: str = ""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from batchdrop.core import names
-from batchdrop.core.dialect import Rejected, examine, render
+from batchdrop.core.dialect import Rejected, examine, rendered_bytes
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.jobs import Job, JobState, PlanCursor
 from batchdrop.core.limits import limit
@@ -115,16 +115,16 @@ class Pass:
             self._reject(_rejected(found.key, Code.MIXED_KINDS, "/request", message))
             return
         self.batch_kind = found.kind.value
-        line = render(raw, self.line, longer=False)
+        size = rendered_bytes(raw, self.line)
         output_bytes = expected_bytes(raw) if self.draws else 0
-        if self.cutter.shard_full(len(line), found.tokens, output_bytes):
+        if self.cutter.shard_full(size, found.tokens, output_bytes):
             if self.line > self.cutter.first_line:
                 self._close_range()
             self._close_shard()
-        self.cutter.add(line, found.tokens, output_bytes)
+        self.cutter.add(size, found.tokens, output_bytes)
         self.requests += 1
         self.tokens += found.tokens
-        self.bytes += len(line)
+        self.bytes += size
         self._key(found.key)
 
     def _key(self, key: bytes) -> None:

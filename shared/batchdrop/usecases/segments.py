@@ -12,7 +12,7 @@ from batchdrop.core.jobs import Job
 from batchdrop.core.joining import InputLine
 from batchdrop.core.limits import MIB
 from batchdrop.core.money.usage import Usage, add_row, compact
-from batchdrop.core.outcomes import Answer, redo_kind
+from batchdrop.core.outcomes import Answer, Outcome, redo_kind
 from batchdrop.core.rows import error_row, result_row
 from batchdrop.core.settings import CommonSettings, WriteSettings
 from batchdrop.core.shards import Segment, SegmentFile, Shard, ShardKind
@@ -83,14 +83,14 @@ def write_segment(
         )
         for what in ("results", "errors")
     )
-    outcomes: Counter[str] = Counter()
+    outcomes: Counter[Outcome] = Counter()
     open_lines: dict[str, list[int]] = {}
     files = file_bytes = 0
     usage, failed = Usage(), Usage()
     try:
         for line, found in pairs:
             answer = put_away(context, job, found, line.number, shard.round) if found.has_files else found
-            outcomes[answer.outcome.value] += 1
+            outcomes[answer.outcome] += 1
             files, file_bytes = files + answer.file_count, file_bytes + answer.file_bytes
             if answer.outcome.is_result:
                 add_row(usage, answer.usage)
@@ -98,6 +98,8 @@ def write_segment(
             else:
                 add_row(failed, answer.usage)
                 errors.add(error_row(answer, line, shard.round))
+            if answer.outcome is Outcome.ANSWERED:
+                continue
             again = _again(context, job, shard, answer)
             if again is not None:
                 open_lines.setdefault(again.value, []).append(line.number)
@@ -105,7 +107,7 @@ def write_segment(
             range=range_index,
             results=_file(results),
             errors=_file(errors),
-            by_outcome=dict(outcomes),
+            by_outcome={outcome.value: count for outcome, count in outcomes.items()},
             files=files,
             file_bytes=file_bytes,
             usage=compact(usage + failed),

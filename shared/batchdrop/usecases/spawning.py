@@ -50,7 +50,6 @@ def _shard(context: Planning, job: Job, entry: ShardPlan) -> Shard:
         requests=entry.requests,
         bytes=entry.bytes,
         measured=True,
-        sha256=entry.sha256,
         tokens=entry.tokens,
         model=job.model,
         team=job.team,

@@ -44,12 +44,12 @@ Usage = Counter[str]
 REQUESTS: Final = "requests"
 
 
-class _Detail(msgspec.Struct, frozen=True, rename="camel"):
+class _Detail(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     modality: str = "TEXT"
     token_count: int | str = 0
 
 
-class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
+class _Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     prompt_token_count: int | str | None = None
     candidates_token_count: int | str | None = None
     thoughts_token_count: int | str | None = None
@@ -75,7 +75,8 @@ def add_row(total: Usage, metadata: bytes | None) -> None:
     prompt = _whole(found.prompt_token_count)
     prefix = LONG if prompt > LONG_PROMPT else ""
     output = _whole(found.candidates_token_count)
-    if not (found.cached_content_token_count or found.prompt_tokens_details or found.candidates_tokens_details):
+    plain = _is_text(found.prompt_tokens_details, prompt) and _is_text(found.candidates_tokens_details, output)
+    if plain and not found.cached_content_token_count:
         total[prefix + _C.INPUT_TEXT] += prompt
         total[prefix + _C.OUTPUT_TEXT] += output
     else:
@@ -84,6 +85,13 @@ def add_row(total: Usage, metadata: bytes | None) -> None:
         total[prefix + _C.INPUT_TEXT] += _whole(found.tool_use_prompt_token_count)
     if found.thoughts_token_count:
         total[prefix + _C.THOUGHTS] += _whole(found.thoughts_token_count)
+
+
+def _is_text(details: list[_Detail] | None, total: int) -> bool:
+    """True when all of it is text, as in most rows: nothing to split."""
+    if not details:
+        return True
+    return len(details) == 1 and details[0].modality == "TEXT" and _whole(details[0].token_count) <= total
 
 
 def _add_details(total: Usage, prefix: str, found: _Metadata, prompt: int, output: int) -> None:
