@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -40,6 +41,10 @@ class Gate(Protocol):
 
     armed: bool
 
+    def begin(self) -> None:
+        """A function begins."""
+        ...
+
     def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Do the call, when and if at all."""
         ...
@@ -51,7 +56,23 @@ class Trap:
 
     points: frozenset[Point] = frozenset()
     calls: list[str] = field(default_factory=list[str])
+    starts: set[int] = field(default_factory=set[int])
+    """The numbers of calls that are the first of their function."""
     armed: bool = True
+
+    def begin(self) -> None:
+        """A function begins with the next call."""
+        self.starts.add(len(self.calls) + 1)
+
+    def points_after(self, number: int) -> list[Point]:
+        """Return the places a process can die at behind a call of this run, each state of the world once.
+
+        Between two calls of a function nothing happens: to die after the one is to die before the other.
+        """
+        last = len(self.calls)
+        ends = {call for call in range(1, last + 1) if call == last or call + 1 in self.starts}
+        calls = range(number + 1, last + 1)
+        return [(call, "before") for call in calls] + [(call, "after") for call in calls if call in ends]
 
     def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Do a call, and die around it if this is the place."""
@@ -104,6 +125,7 @@ class KillableStack(Stack):
         import dataclasses
 
         found = super().context(settings)
+        self.trap.begin()
         store = dataclasses.replace(found.store, records=Watched(found.store.records, self.trap))
         return dataclasses.replace(
             found,
@@ -188,7 +210,7 @@ def killable(
         objects=DirectoryObjects(folder, CLOCK.now),
         records=SqliteRecords(":memory:"),
         topics=SqliteTopics(":memory:", min_backoff_seconds=0),
-        provider=GeminiProvider(lambda: "k", gemini.url, http=shared_http()),
+        provider=shared_provider(gemini.url),
         gemini=gemini,
         clock=CLOCK,
         overrides=overrides,
@@ -251,13 +273,13 @@ def paid_twice(gemini: GeminiEmulator) -> list[str]:
 
 CLOCK = TestClock()
 """One for all runs, as the emulator's clock goes on, too."""
-_HTTP: list[Any] = []
 
 
-def shared_http() -> Any:
-    """One HTTP client for all runs: making one takes longer than a run."""
-    if not _HTTP:
-        import httpx2
+@cache
+def shared_provider(url: str) -> GeminiProvider:
+    """One client for all runs on an emulator: making one takes longer than a run."""
+    import httpx2
 
-        _HTTP.append(httpx2.Client(timeout=60, follow_redirects=True, headers={"x-goog-api-key": "k"}))
-    return _HTTP[0]
+    return GeminiProvider(
+        lambda: "k", url, http=httpx2.Client(timeout=60, follow_redirects=True, headers={"x-goog-api-key": "k"})
+    )

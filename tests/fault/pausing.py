@@ -45,6 +45,9 @@ class Pauses:
     calls: list[str] = field(default_factory=list[str])
     armed: bool = True
 
+    def begin(self) -> None:
+        """Nothing to do."""
+
     def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Do the call, but first let the world go on if this is the place."""
         if not self.armed:

@@ -51,6 +51,9 @@ class Turnstile:
         self.back = threading.Semaphore(0)
         self.armed = True
 
+    def begin(self) -> None:
+        """Nothing to do."""
+
     def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Wait for the turn, then do the call or die."""
         worker: Worker | None = getattr(self.current, "worker", None)
