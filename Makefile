@@ -7,6 +7,7 @@ DATA ?= .local
 STACK ?= embedded
 GEMINI ?=
 export PYTHONPATH := $(CURDIR)/shared:$(CURDIR)
+PARALLEL := -n auto --dist worksteal
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: help demo up gemini-emulator test test-fast fault check lint types imports bench requirements preview deploy destroy clean
@@ -44,7 +45,7 @@ gemini-emulator: $(VENV)/.runtime ## Run the Gemini emulator alone: PORT=8085
 	@exec $(BIN)/python -m infra.local.gemini --port $(or $(PORT),8085) --data $(DATA)/gemini
 
 test: $(VENV)/.dev ## All tests that need no account; Google's emulators are used when they are there
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests $(PARALLEL)
 
 test-fast: $(VENV)/.dev ## Unit and property tests only
 	@$(BIN)/python -m pytest tests/unit tests/property
@@ -53,7 +54,7 @@ fault: $(VENV)/.dev ## Crashes at every point, SEEDS=2000 simulated runs, killed
 	@FAULT=full SEEDS=$(or $(SEEDS),2000) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest tests/fault -s
 
 check: lint types imports ## What CI runs: lint, types, import rules, all tests with Google's emulators required
-	@BATCHDROP_REQUIRE_EMULATORS=1 $(BIN)/python -m pytest tests --cov
+	@BATCHDROP_REQUIRE_EMULATORS=1 $(BIN)/python -m pytest tests $(PARALLEL) --cov
 
 lint: $(VENV)/.dev ## Style and formatting
 	@$(BIN)/ruff check .
