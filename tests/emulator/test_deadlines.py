@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
 from tests.harness import Stack, assert_accounted, jsonl, lines
@@ -61,6 +62,18 @@ def test_with_finish_standard_open_lines_are_answered_by_synchronous_calls(
     assert [row["code"] for row in stack.rows(job, "errors")] == ["PROVIDER_INVALID_ARGUMENT"]
     assert gemini.calls["generate"] == 11
     assert sorted(shard.requests for shard in stack.shards(job.job_id) if shard.kind == "standard") == [3, 4, 4]
+
+
+def test_finishing_at_once_spends_no_more_than_max_cost(stack_with: Make, gemini: GeminiEmulator) -> None:
+    stack = stack_with(finish_requests=100, finish_concurrency=1)
+    gemini.faults = HANGS
+    upload = lines(*("word " * 2000 for _ in range(12)), maxOutputTokens=10)
+    metadata = {"deadline": "2h", "finish": "standard", "max_cost": "0.0016"}
+    job = stack.run(stack.upload("a.jsonl", upload, metadata), rounds=5000)
+    assert_accounted(stack, job)
+    assert 0 < gemini.calls["generate"] == job.counts.results < 12
+    assert {row["code"] for row in stack.rows(job, "errors")} == {"OVER_MAX_COST"}
+    assert Decimal(stack.manifest(job)["cost"]["amount"]) < 2 * Decimal("0.0016")
 
 
 def test_a_redelivery_asks_no_synchronous_call_again(stack_with: Make, gemini: GeminiEmulator) -> None:
