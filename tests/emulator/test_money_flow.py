@@ -149,6 +149,7 @@ def test_a_job_over_its_max_cost_is_held_and_released_by_a_person(stack: Stack, 
         stack.tick()
         stack.deliver()
     assert gemini.calls["create"] == 0, "never started by accident"
+    assert len(stack.find_by(info).plan.parts) == 1, "the record of a held job grows"
     assert [attributes["state"] for _, attributes in stack.completions()] == ["HELD"]
     stack.want(info, "release")
     job = stack.run(info)

@@ -259,8 +259,9 @@ def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure:
     if not holds(context, stored.value, failure):
         _reject_job(context, stored, cursor, failure)
         return
-    now = context.now()
-    kept = context.store.change(stored, lambda job: job.with_(plan=cursor, updated_at=now), fence=stored.value.fence)
+    now, before = context.now(), stored.value.plan
+    plan = cursor if cursor.offset > before.offset else before
+    kept = context.store.change(stored, lambda job: job.with_(plan=plan, updated_at=now), fence=stored.value.fence)
     hold(context, kept, failure)
 
 
