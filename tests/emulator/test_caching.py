@@ -189,3 +189,18 @@ def test_an_implicit_cache_is_said_too(stack_with: Make, gemini: GeminiEmulator)
     job = stack.run(stack.upload("a.jsonl", jsonl({"request": request("word " * 200)} for _ in range(4))))
     said = stack.manifest(job)["cache"]
     assert (said["used"], said["served_share"] > 0.5) == (False, True)
+
+
+def test_redelivering_every_message_three_times_makes_one_cache_and_one_entry(stack_with: Make) -> None:
+    stack = stack_with(**AUTO, shard_requests=50)
+    handle = stack.handle
+
+    def thrice(message: Any) -> Any:
+        return [handle(message) for _ in range(3)][-1]
+
+    stack.handle = thrice  # type: ignore[method-assign]
+    job = stack.run(stack.upload("a.jsonl", upload(100)))
+    assert_accounted(stack, job)
+    entries = ledger(stack, job)
+    assert (stack.gemini.calls["caches.create"], len(entries)) == (1, 3)
+    assert Decimal((job.cost or {})["amount"]) == sum(found.amount or 0 for found in entries.values())

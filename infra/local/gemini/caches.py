@@ -1,5 +1,6 @@
 """Cached contents. One serves a batch only if it lives until the batch ends.
 
+Each holds at least 2,048 tokens (2.5 models) or 4,096 (ai.google.dev/gemini-api/docs/caching, page of 2026-06-22).
 Answers follow from a request's bytes, its cache's name among them; so the same contents get the same name again.
 """
 
@@ -59,6 +60,10 @@ class Caches:
         except msgspec.MsgspecError as error:
             raise ApiError(400, str(error)) from None
         now = self._now()
+        least = 2048 if model.startswith("gemini-2.5") else 4096
+        if tokens < least:
+            words = f"Cached content is too small. total_token_count={tokens}, min_total_token_count={least}"
+            raise ApiError(400, words)
         count = sum(1 for _ in self._store.all(Cache))
         name = f"cachedContents/{sha256(b'%d %b' % (count, body)).hexdigest()[:40]}"
         cache = Cache(name, model, wanted.display_name, now, now, _end(wanted, now, now), tokens)
