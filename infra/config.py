@@ -27,12 +27,13 @@ FIELDS = (
     "input_days",
     "output_days",
     "max_instances",
+    "attachment_buckets",
     "settings",
 )
 SETTINGS = (SubmitSettings, PollSettings, WriteSettings)
 FIXED = frozenset(
     {"local_dir", "project", "database", "input_bucket", "work_bucket", "output_bucket", "topic_prefix", "model"}
-    | {"models", "tier", "policy", "function_timeout_seconds", "gemini_api_key_file"}
+    | {"models", "tier", "policy", "function_timeout_seconds", "gemini_api_key_file", "attachment_buckets"}
 )
 """Settings the program itself sets."""
 
@@ -62,6 +63,8 @@ class StackConfig(BaseModel):
     """Uploads are deleted after so many days; 0: never."""
     output_days: int = Field(0, ge=0)
     max_instances: int = Field(10, ge=1, le=100)
+    attachment_buckets: str = Field("", pattern=r"^$|^[a-z0-9._-]+(,[a-z0-9._-]+)*$")
+    """Buckets, comma separated, whose objects requests may name besides those of the input bucket."""
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Any other setting of the functions (`batchdrop.core.settings`): budgets, prices, limits, times."""
 

@@ -122,6 +122,7 @@ class Functions(pulumi.ComponentResource):
             "BATCHDROP_MODELS": config.models,
             "BATCHDROP_TIER": str(config.tier),
             "BATCHDROP_POLICY": config.policy,
+            "BATCHDROP_ATTACHMENT_BUCKETS": config.attachment_buckets,
             "BATCHDROP_FUNCTION_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS),
             "BATCHDROP_GEMINI_API_KEY_FILE": f"{KEY_FOLDER}/{KEY_FILE}",
             "LOG_EXECUTION_ID": "true",

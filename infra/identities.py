@@ -3,7 +3,7 @@
         INPUT   WORK                 OUTPUT          topics it publishes to
 submit  read    create, read         own reports     shards, batches-finished, jobs-completed
 poll    read    list, delete         own reports     uploads, shards, batches-finished
-write   -       create, read, delete create, read    shards, batches-finished, jobs-completed
+write   read    create, read, delete create, read    shards, batches-finished, jobs-completed
 
 All three: the database of the stack only, and the API key.
 push    calls submit and write       scheduler  calls poll       build  builds the functions
@@ -27,10 +27,13 @@ BUCKET_ROLES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("submit", "work"): ("roles/storage.objectCreator", "roles/storage.objectViewer"),
     ("poll", "input"): ("roles/storage.objectViewer",),
     ("poll", "work"): ("roles/storage.objectUser",),
+    ("write", "input"): ("roles/storage.objectViewer",),
     ("write", "work"): ("roles/storage.objectUser",),
     ("write", "output"): ("roles/storage.objectCreator", "roles/storage.objectViewer"),
     ("build", "source"): ("roles/storage.objectViewer",),
 }
+ATTACHING = ("submit", "write")
+"""Who sends requests: in batches, and at once (`finish: standard`)."""
 LISTS_OUTPUT = "roles/storage.legacyBucketReader"
 """Names only: without it Cloud Storage answers 403 for an object that is not there, instead of 404."""
 REPORTS: Mapping[str, str] = {
@@ -79,6 +82,18 @@ class Identities(pulumi.ComponentResource):
                     f"{account}-{bucket}-{role.rpartition('.')[2]}",
                     bucket=buckets[bucket].name,
                     role=role,
+                    member=self.member(account),
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+
+    def may_attach(self) -> None:
+        """Let those who send requests read the buckets whose objects requests may name."""
+        for bucket in filter(None, self._config.attachment_buckets.split(",")):
+            for account in ATTACHING:
+                gcp.storage.BucketIAMMember(
+                    f"{account}-attaches-{bucket}",
+                    bucket=bucket,
+                    role="roles/storage.objectViewer",
                     member=self.member(account),
                     opts=pulumi.ResourceOptions(parent=self),
                 )

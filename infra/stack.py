@@ -55,6 +55,7 @@ def deploy(config: StackConfig, root: Path) -> dict[str, pulumi.Input[Any]]:
     identities.may_use_buckets(
         {"input": buckets.input, "work": buckets.work, "output": buckets.output, "source": buckets.source}
     )
+    identities.may_attach()
     identities.may_report(buckets.output)
     identities.may_publish(messaging.topics)
     identities.may_use_database(database.name)

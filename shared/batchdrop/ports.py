@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 IndexValue = str | int | datetime | None
 Json = Mapping[str, Any]
@@ -211,6 +211,10 @@ class Topics(Protocol):
 
 
 # -------------------------------------------------------------------------------------------- provider
+JSONL: Final = "application/jsonl"
+"""The type of a batch's input at the provider."""
+
+
 class BatchState(StrEnum):
     """What the provider says of a batch; UNKNOWN stands for every word we do not know (P9)."""
 
@@ -323,8 +327,8 @@ class Provider(Protocol):
     proves that nothing was created, and whatever proves no refusal is UnknownOutcomeError.
     """
 
-    def stage(self, chunks: Iterable[bytes], *, size: int, display_name: str) -> ProviderFile:
-        """Upload exactly `size` bytes of JSONL; PermanentError SIZE_MISMATCH when the chunks have another length."""
+    def stage(self, chunks: Iterable[bytes], *, size: int, display_name: str, mime_type: str = JSONL) -> ProviderFile:
+        """Upload exactly `size` bytes; PermanentError SIZE_MISMATCH when the chunks have another length."""
         ...
 
     def create(self, *, model: str, kind: BatchKind, file: str, display_name: str, timeout_seconds: float) -> Batch:

@@ -181,6 +181,10 @@ class Scenario:
     act: Callable[[KillableStack, ObjectInfo], None] | None = None
     """Something a user does while it runs."""
     ends: str = "DONE"
+    objects: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """What lies in the input bucket besides."""
+    same_bytes: bool = True
+    """Answers follow from what is sent, and nothing in it is made anew in every run."""
 
 
 def run(
@@ -223,6 +227,10 @@ def begin(stack: KillableStack, scenario: Scenario) -> ObjectInfo:
     """Let the stack tick once, then upload."""
     with stack.at_peace():
         stack.tick()
+        for name, data in scenario.objects.items():
+            with stack.objects.create("input", name) as writer:
+                writer.write(data)
+                writer.close()
         if not scenario.lose_event:
             return stack.upload("team/a.jsonl", scenario.data)
         with stack.objects.create("input", "team/a.jsonl") as writer:

@@ -10,6 +10,7 @@ clock and the sending of a create call.
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class Worker:
     """A function call under way in a thread that moves only when it is told to."""
 
     number: int
-    go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    go: queue.SimpleQueue[None] = field(default_factory=queue.SimpleQueue[None])
     at: str = ""
     finished: bool = False
     killed: bool = False
@@ -48,7 +49,7 @@ class Turnstile:
 
     def __init__(self) -> None:
         self.current = threading.local()
-        self.back = threading.Semaphore(0)
+        self.back: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.armed = True
 
     def begin(self) -> None:
@@ -60,8 +61,8 @@ class Turnstile:
         if worker is None:
             return call(*args, **options)
         worker.at = name
-        self.back.release()
-        worker.go.acquire()
+        self.back.put(None)
+        worker.go.get()
         if worker.killed:
             raise Crash(name)
         return call(*args, **options)
@@ -89,10 +90,13 @@ class Simulation:
         info = self.stack.upload("team/a.jsonl", lines(*texts))
         for step in range(STEPS):
             self._step(step)
-            job = self.stack.find_or_none(info)
-            if job is not None and job.state.terminal and job.cleaned and not self.workers:
+            if not self.workers and self._over(info):
                 break
         self.heal(info)
+
+    def _over(self, info: ObjectInfo) -> bool:
+        job = self.stack.find_or_none(info)
+        return job is not None and job.state.terminal and job.cleaned
 
     def _faults(self) -> Faults:
         """Draw what the provider does wrong."""
@@ -164,14 +168,14 @@ class Simulation:
 
         def body() -> None:
             self.turnstile.current.worker = worker
-            worker.go.acquire()
+            worker.go.get()
             try:
                 work()
             except Crash:
                 pass
             finally:
                 worker.finished = True
-                self.turnstile.back.release()
+                self.turnstile.back.put(None)
 
         threading.Thread(target=body, daemon=True).start()
         self.workers.append(worker)
@@ -179,8 +183,8 @@ class Simulation:
 
     def move(self, worker: Worker) -> None:
         """Let a worker do one call and come to the next."""
-        worker.go.release()
-        self.turnstile.back.acquire()
+        worker.go.put(None)
+        self.turnstile.back.get()
         if worker.finished:
             self.workers.remove(worker)
 

@@ -18,7 +18,8 @@ from tests.fault.simulation import Simulation
 
 SEEDS = int(os.environ.get("SEEDS", "100"))
 FIRST = int(os.environ.get("SEED", "1"))
-PARTS = min(4, SEEDS)
+PARTS = min(16, SEEDS)
+"""So many tests share the seeds, and workers the tests."""
 REGRESSIONS: tuple[int, ...] = ()
 """Seeds that found a defect."""
 

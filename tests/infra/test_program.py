@@ -63,7 +63,12 @@ def built() -> tuple[Graph, dict[str, Any]]:
     def build() -> Any:
         from infra.stack import deploy
 
-        config = StackConfig(**CONFIG, api_key=pulumi.Output.secret("THE-KEY"), alert_email="ops@example.com")
+        config = StackConfig(
+            **CONFIG,
+            attachment_buckets="pictures",
+            api_key=pulumi.Output.secret("THE-KEY"),
+            alert_email="ops@example.com",
+        )
         found = deploy(config, ROOT)
         return pulumi.Output.all(**found).apply(outputs.update)
 
@@ -152,6 +157,9 @@ def test_every_account_may_do_exactly_what_it_must(graph: Graph) -> None:
         ("poll", "roles/storage.objectUser", f"{bucket}output if {spending}"),
         ("poll", "roles/storage.objectViewer", f"{bucket}input"),
         ("poll", "roles/storage.objectUser", f"{bucket}work"),
+        ("submit", "roles/storage.objectViewer", "bucket:pictures"),
+        ("write", "roles/storage.objectViewer", "bucket:pictures"),
+        ("write", "roles/storage.objectViewer", f"{bucket}input"),
         ("write", "roles/storage.objectUser", f"{bucket}work"),
         ("write", "roles/storage.objectCreator", f"{bucket}output"),
         ("write", "roles/storage.objectViewer", f"{bucket}output"),

@@ -294,6 +294,7 @@ class Batches:
             batch.faults,
             fails_first=lambda digest: self._store.fails_first(digest, batch.name),
             cached_tokens=lambda name: self._caches.tokens(name, until),
+            file_refused=lambda uri: self._files.refused(uri, until),
         )
 
     def _tally(self, batch: Batch, path: Path) -> Tally:

@@ -19,6 +19,7 @@ from infra.local.gemini.wire import ApiError, Json, letters, stamp, without_empt
 
 EXPIRY_SECONDS: Final = 48 * 3600
 _NAME: Final = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_ADDRESS: Final = re.compile(r"/v1(?:beta)?/(files/[a-z0-9-]+)$")
 
 
 class File(msgspec.Struct, frozen=True):
@@ -182,6 +183,18 @@ class Files:
             raise ApiError(400, f"File {name} has no content here.")
         return self._store.content / file.content
 
+    def refused(self, uri: str, until: float) -> int:
+        """Return the code of the error that a request with this address meets; 0 when it can be read.
+
+        A bucket's object must be registered; an address elsewhere is taken for one that can be fetched.
+        """
+        if uri.startswith("gs://"):
+            known = any(file.uri == uri and file.expires > until for file in self._store.all(File))
+            return 0 if known else 3
+        match = _ADDRESS.search(uri)
+        file = self._store.get(File, match[1]) if match else None
+        return 7 if match and (file is None or file.expires <= until) else 0
+
     def unfinished(self) -> int:
         """Count the uploads under way."""
         return sum(upload.done is None for upload in self._uploads.values())
@@ -191,9 +204,9 @@ class Files:
         return [resource(file) for file in self._live()]
 
     def delete(self, name: str) -> None:
-        """Delete a file; batches that read it keep its bytes."""
+        """Delete a file; batches that read it keep its bytes, and it stays known when it ended."""
         file = self.get(name)
-        self._store.delete(File, name)
+        self._store.put(msgspec.structs.replace(file, expires=self._now()))
         if file.content:
             (self._store.content / file.content).unlink(missing_ok=True)
 

@@ -15,10 +15,17 @@ ABSENT: Final = msgspec.Raw(b"null")
 
 
 class Media(msgspec.Struct):
-    """Inline or referenced media; only its type matters here."""
+    """Inline or referenced media; of its bytes nothing is read here."""
 
     mimeType: str | None = None
     mime_type: str | None = None
+    fileUri: str | None = None
+    file_uri: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """The file's address, if it names one."""
+        return self.fileUri or self.file_uri or ""
 
     @property
     def kind(self) -> str:

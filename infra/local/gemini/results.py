@@ -33,6 +33,7 @@ MESSAGES: Final = {
     3: "Request contains an invalid argument.",
     4: "Deadline expired before operation could complete.",
     5: "CachedContent not found (or permission denied).",
+    7: "You do not have permission to access the File or it may not exist.",
     8: "Resource has been exhausted (e.g. check quota).",
     14: "The model is overloaded. Please try again later.",
 }
@@ -54,6 +55,7 @@ class Rows:
         *,
         fails_first: Callable[[bytes], bool],
         cached_tokens: Callable[[str], int | None],
+        file_refused: Callable[[str], int] = lambda _: 0,
     ) -> None:
         """Take the batch's model and the faults frozen at its creation.
 
@@ -62,6 +64,7 @@ class Rows:
             faults: Rates and timing.
             fails_first: Tells whether this batch is the first that holds a request (by digest).
             cached_tokens: Tells how many tokens a named cache holds; None when it did not live long enough.
+            file_refused: Tells the code of the error a file's address leads to; 0 when it can be read.
         """
         self._model = model
         self._version = model.encode()
@@ -69,6 +72,7 @@ class Rows:
         self._faults = faults
         self._seed = faults.seed & 0xFFFFFFFF
         self._fails_first = fails_first
+        self._file_refused = lru_cache(maxsize=1024)(file_refused)
         self._cached_tokens = lru_cache(maxsize=1024)(cached_tokens)
         rows = faults.rows
         self._rates: list[tuple[float, str]] = [
@@ -160,6 +164,9 @@ class Rows:
         cache = request.cache
         if cache and self._cached_tokens(cache) is None:
             return self._error(key, 5)
+        for part in request.parts():
+            if part.media is not None and (refused := self._file_refused(part.media.uri)):
+                return self._error(key, refused)
         response = self._respond(request, value, fate)
         if value & 1:
             return b'{"key":%b,"response":%b}\n' % (key, response)

@@ -25,7 +25,7 @@ from batchdrop.core.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from batchdrop.ports import Batch, BatchKind, BatchPage, BatchState, Cache, CachePage, FilePage, ProviderFile
+from batchdrop.ports import JSONL, Batch, BatchKind, BatchPage, BatchState, Cache, CachePage, FilePage, ProviderFile
 
 if TYPE_CHECKING:
     import httpx2
@@ -64,7 +64,7 @@ class GeminiProvider:
         self._base_url = (base_url or BASE_URL).rstrip("/")
         self._open: tuple[Client, httpx2.Client] | None = None
 
-    def stage(self, chunks: Iterable[bytes], *, size: int, display_name: str) -> ProviderFile:
+    def stage(self, chunks: Iterable[bytes], *, size: int, display_name: str, mime_type: str = JSONL) -> ProviderFile:
         """Upload exactly `size` bytes and prove by checksum that they arrived."""
         client, _ = self._clients()
         source = SizedStream(chunks, size)
@@ -72,7 +72,7 @@ class GeminiProvider:
             file = client.files.upload(
                 file=source,
                 config={
-                    "mime_type": "application/jsonl",
+                    "mime_type": mime_type,
                     "display_name": display_name,
                     "http_options": {"timeout": int(TRANSFER_SECONDS * 1000)},
                 },

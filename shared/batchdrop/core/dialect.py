@@ -5,11 +5,14 @@ Rendering is a pure function of the line, its number and the kind of round; the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from batchdrop.core.attachments import with_files
 from batchdrop.core.beginnings import Beginning
 from batchdrop.core.converted import read
 from batchdrop.core.joining import InputLine
@@ -94,11 +97,28 @@ def identify(raw: bytes, number: int) -> InputLine:
     return InputLine(number, bytes(envelope.key), wants_json, schema, bytes(envelope.record))
 
 
-def render(raw: bytes, number: int, *, longer: bool, beginning: Beginning | None = None) -> bytes:
-    """Return the provider's line for an accepted input line, newline included; what a cache holds is left out."""
+def render(
+    raw: bytes,
+    number: int,
+    *,
+    longer: bool,
+    beginning: Beginning | None = None,
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """Return the provider's line for an accepted input line, newline included.
+
+    Args:
+        raw: The input line.
+        number: Its number, which becomes the provider's key.
+        longer: Give the answer twice the room.
+        beginning: What a cache holds is left out.
+        files: The provider's files by the objects they were made of.
+    """
     request = bytes(_decode_raw(raw).request)
     if beginning is not None:
         request = beginning.spared(request)
+    if files:
+        request = with_files(request, files)
     if longer:
         request = with_longer_output(request)
     return b'{"key":"%d","request":%b}\n' % (number, request)

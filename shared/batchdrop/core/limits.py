@@ -34,6 +34,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "lines": Limit(20_000_000, "lines", _OURS),
     "counted_keys": Limit(1_000_000, "keys", _OURS),
     "batch_file": Limit(2 * GIB, "bytes", _BATCH),
+    "provider_file": Limit(2 * GIB, "bytes", "ai.google.dev/gemini-api/docs/files"),
     "file_storage": Limit(20 * GIB, "bytes per project", _BATCH),
     "concurrent_batches": Limit(100, "batches per project", _RATE),
     "batch_expiry": Limit(48 * 3600, "seconds", _BATCH),

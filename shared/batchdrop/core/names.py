@@ -126,6 +126,11 @@ def segment(shard: str, fence: int, range_index: int, what: str) -> str:
     return f"{shard.partition('-')[0]}/rows/{range_index:05d}/{shard}.{fence}.{what}.jsonl"
 
 
+def attached(shard: str, fence: int, index: int) -> str:
+    """Work object: some of the files that a shard's objects became."""
+    return f"{shard.partition('-')[0]}/attached/{shard}.{fence}.{index:05d}.jsonl"
+
+
 def run(shard: str, fence: int, index: int) -> str:
     """Work object: one sorted run of results that came out of order."""
     return f"{shard.partition('-')[0]}/runs/{shard}.{fence}.{index:05d}"

@@ -11,6 +11,7 @@ one of its limits. Both are decided by the lines alone, so the same upload is cu
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ class CutLimits:
     shard_bytes: int
     shard_tokens: int
     shard_output_bytes: int
+    shard_attached_bytes: int = sys.maxsize
 
 
 class RangePlan(msgspec.Struct, frozen=True, tag="range"):
@@ -51,6 +53,8 @@ class ShardPlan(msgspec.Struct, frozen=True, tag="shard"):
     requests: int
     bytes: int
     tokens: int
+    attached: int = 0
+    """Bytes of the objects its requests name."""
 
 
 class Cutter:
@@ -70,7 +74,7 @@ class Cutter:
 
     def _open_shard(self) -> None:
         self.first_range = self.ranges
-        self.requests = self.bytes = self.tokens = self.output_bytes = 0
+        self.requests = self.bytes = self.tokens = self.output_bytes = self.attached = 0
 
     def range_full(self, line: int, offset: int) -> bool:
         """True when the line at this offset belongs to the next range."""
@@ -79,7 +83,7 @@ class Cutter:
             line > self.first_line and offset - self.start >= limits.range_bytes
         )
 
-    def shard_full(self, size: int, tokens: int, output_bytes: int = 0) -> bool:
+    def shard_full(self, size: int, tokens: int, output_bytes: int = 0, attached: int = 0) -> bool:
         """True when a request of this size would take the open shard over a limit."""
         limits = self.limits
         return self.requests > 0 and (
@@ -87,15 +91,17 @@ class Cutter:
             or self.bytes + size > limits.shard_bytes
             or self.tokens + tokens > limits.shard_tokens
             or self.output_bytes + output_bytes > limits.shard_output_bytes
+            or self.attached + attached > limits.shard_attached_bytes
         )
 
-    def add(self, size: int, tokens: int, output_bytes: int = 0) -> None:
+    def add(self, size: int, tokens: int, output_bytes: int = 0, attached: int = 0) -> None:
         """Count an accepted request."""
         self.range_requests += 1
         self.requests += 1
         self.bytes += size
         self.tokens += tokens
         self.output_bytes += output_bytes
+        self.attached += attached
 
     def reject(self) -> None:
         """Count a rejected line."""
@@ -129,6 +135,7 @@ class Cutter:
             self.requests,
             self.bytes,
             self.tokens,
+            self.attached,
         )
         self.shards += 1
         self._open_shard()

@@ -73,10 +73,17 @@ class DispatchSettings(CommonSettings):
     batch_deadline_hours_by_model: dict[str, float] = Field(default_factory=dict[str, float])
     quarantine_seconds: float = Field(1200, ge=0)
     """From the intent until a batch that the provider does not show is taken for not being there."""
+    attachment_buckets: str = ""
+    """Buckets, comma separated, whose objects requests may name besides those of the input bucket."""
     cache_seconds: int = Field(6 * 3600, ge=1800)
     """How long a context cache lives unless a staging or a sweep renews it; deleted when its job ends."""
     max_rounds: int = Field(2, ge=0)
     min_split_requests: int = Field(1, ge=1)
+
+    def buckets_to_attach(self) -> frozenset[str]:
+        """Return the buckets whose objects may be sent to the provider."""
+        own = {part.strip() for part in self.attachment_buckets.split(",") if part.strip()}
+        return frozenset(own | {self.input_bucket})
 
     def tokens_limit(self, model: str) -> int:
         """Return the enqueued-token limit of a model on this stack."""
@@ -100,6 +107,8 @@ class SubmitSettings(DispatchSettings):
     shard_bytes: int = Field(512 * MIB, ge=1, le=limit("batch_file"))
     shard_tokens: int = Field(0, ge=0)
     """Tokens per shard; 0: a quarter of the model's enqueued-token limit."""
+    shard_attached_bytes: int = Field(2048 * MIB, ge=1)
+    """Objects a shard's requests name: its part of the provider's 20 GB of files."""
     shard_output_bytes: int = Field(2048 * MIB, ge=1)
     """Expected bytes of a shard's answers, for image models: what one download can hold."""
     max_line_bytes: int = Field(limit("input_line"), ge=1)

@@ -134,6 +134,7 @@ class Child(Value):
     requests: int
     tokens: int
     bytes: int
+    attached_bytes: int = 0
     lists: tuple[str, ...]
     list_key: str
 
@@ -154,6 +155,10 @@ class Shard(Record):
     requests: int
     bytes: int
     """Rendered bytes: exact when `measured`, else in proportion to the parent's."""
+    attached_bytes: int = 0
+    """Of the objects its lines name; of a child in proportion to its parent's."""
+    attached: tuple[str, ...] = ()
+    """Work objects that list the files those objects became (`usecases.attaching`)."""
     measured: bool = False
     lists: tuple[str, ...] = ()
     """Work objects that hold the lines of a child, under `list_key`; empty: all lines of the ranges."""

@@ -77,6 +77,7 @@ def shard_of(parent: Shard, child: Child, job: Job, now: datetime) -> Shard:
         last_range=parent.last_range,
         requests=child.requests,
         bytes=child.bytes,
+        attached_bytes=child.attached_bytes,
         lists=child.lists,
         list_key=child.list_key,
         tokens=child.tokens,
@@ -135,6 +136,7 @@ def _child(
         requests=count,
         tokens=max(int(shard.tokens * share), 1),
         bytes=max(int(shard.bytes * share), 1),
+        attached_bytes=-int(-shard.attached_bytes * share // 1),
         lists=lists,
         list_key=key,
     )

@@ -116,7 +116,7 @@ def _heads(context: Context[DispatchSettings], model: str) -> list[Stored[Shard]
 
 def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
     shard = stored.value
-    entry = Reservation(team=shard.team, tokens=shard.tokens, bytes=shard.bytes)
+    entry = Reservation(team=shard.team, tokens=shard.tokens, bytes=shard.bytes + shard.attached_bytes)
     settings, now = context.settings, context.now()
     if _refused_often(context, shard):
         return _take_apart(context, stored)

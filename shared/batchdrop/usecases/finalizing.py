@@ -28,6 +28,7 @@ from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.accounting import entries_of, record_cache, settle
+from batchdrop.usecases.attaching import detach
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.lines import all_ranges
 from batchdrop.usecases.parts import range_parts
@@ -278,6 +279,7 @@ def clean(context: Writing, job: Job) -> None:
         context.provider.delete_cache(use.name)
     for stored in context.store.shards(queries.shards_of(job.job_id)):
         shard = stored.value
+        detach(context, shard)
         if shard.file:
             context.provider.delete_file(shard.file)
         if shard.batch.name:

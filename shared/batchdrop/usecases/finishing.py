@@ -34,6 +34,7 @@ from batchdrop.ports import BatchKind, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.accounting import entries_of
+from batchdrop.usecases.attaching import attach, uris
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.lines import rendered_lines
 
@@ -49,9 +50,14 @@ _OVER = Failure(code="OVER_MAX_COST", message="the job's max_cost was spent befo
 
 def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
     """Ask what has no answer yet; None when quota or time is over and a new message continues."""
+    attached = attach(context, stored, job, Topic.BATCHES_FINISHED)
+    if attached is None:
+        return None
+    stored, files = attached
     answered, usage = _answered(context, stored.value)
     allowance = _allowance(context, job)
-    lines = ((number, line) for number, line in rendered_lines(context, job, stored.value) if number not in answered)
+    every = rendered_lines(context, job, stored.value, uris(files))
+    lines = ((number, line) for number, line in every if number not in answered)
     size = context.settings.finish_concurrency * GROUPS_OF
     with ThreadPoolExecutor(context.settings.finish_concurrency) as pool:
         for count in itertools.count():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -20,6 +22,7 @@ from batchdrop.usecases.context import Context
 
 Any_ = Context[CommonSettings]
 BOM = b"\xef\xbb\xbf"
+NO_FILES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -58,14 +61,16 @@ def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
             yield number
 
 
-def rendered_lines(context: Any_, job: Job, shard: Shard) -> Iterator[tuple[int, bytes]]:
-    """Yield number and provider line of each of the shard's lines: a pure function of the lines."""
+def rendered_lines(
+    context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES
+) -> Iterator[tuple[int, bytes]]:
+    """Yield number and provider line of each of the shard's lines: a pure function of the lines, cache and files."""
     wanted = _wanted(context, shard)
     longer = shard.kind is ShardKind.LONGER
     cached = _cached(context, job, shard)
     for plan in ranges_of(context, job, shard):
         for number, raw in raw_lines(context, job, plan, wanted):
-            yield number, render(raw, number, longer=longer, beginning=cached)
+            yield number, render(raw, number, longer=longer, beginning=cached, files=files)
 
 
 def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
@@ -76,11 +81,11 @@ def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
     return beginning(work.get(context, job.caching.pattern), job.caching.depth, cache.name)
 
 
-def rendered(context: Any_, job: Job, shard: Shard) -> Iterator[bytes]:
+def rendered(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> Iterator[bytes]:
     """Yield the shard's file for the provider in pieces of about 1 MiB."""
     held: list[bytes] = []
     size = 0
-    for _, line in rendered_lines(context, job, shard):
+    for _, line in rendered_lines(context, job, shard, files):
         held.append(line)
         size += len(line)
         if size >= MIB:
@@ -89,11 +94,11 @@ def rendered(context: Any_, job: Job, shard: Shard) -> Iterator[bytes]:
     yield b"".join(held)
 
 
-def rendered_size(context: Any_, job: Job, shard: Shard) -> int:
+def rendered_size(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> int:
     """Return how many bytes `rendered` yields: known from the plan, else counted."""
-    if shard.measured and (job.caching is None or job.caching.current is None):
+    if shard.measured and not files and (job.caching is None or job.caching.current is None):
         return shard.bytes
-    return sum(map(len, rendered(context, job, shard)))
+    return sum(map(len, rendered(context, job, shard, files)))
 
 
 def _wanted(context: Any_, shard: Shard) -> frozenset[int] | None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchdrop.core import names
+from batchdrop.core.attachments import MARK
 from batchdrop.core.dialect import Rejected, examine, rendered_bytes
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.jobs import Job, JobState, PlanCursor
@@ -38,6 +39,7 @@ from batchdrop.core.validation.codes import FIXES, Code
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
+from batchdrop.usecases.attaching import Looked
 from batchdrop.usecases.caching import decided, refuse_cache, watch
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.converting import as_records
@@ -51,6 +53,7 @@ from batchdrop.usecases.spawning import spawn
 Planning = Context[SubmitSettings]
 
 _KEY_BYTES = 8
+_NONE: Mapping[str, int] = {}
 
 
 class Pass:
@@ -68,6 +71,8 @@ class Pass:
         self.blank = self.rejected = self.requests = self.tokens = self.bytes = self.missing_keys = 0
         self.draws = draws(job.model)
         self.watch = watch(context, job)
+        self.looked = Looked(context)
+        self.attached: set[str] = set()
         self.keys = array("Q")
         self.keys_counted = cursor.counts.duplicate_keys is not None
         self.plans: list[RangePlan | ShardPlan] = []
@@ -81,6 +86,7 @@ class Pass:
             settings.shard_bytes,
             tokens,
             settings.shard_output_bytes,
+            settings.shard_attached_bytes,
         )
         self.cutter = Cutter(limits, ranges=cursor.ranges, shards=cursor.shards, line=self.line, offset=self.offset)
 
@@ -116,20 +122,29 @@ class Pass:
             message = "The upload mixes embedding requests with generation requests."
             self._reject(_rejected(found.key, Code.MIXED_KINDS, "/request", message))
             return
+        objects = self.looked.at(raw, found.key) if MARK in raw else _NONE
+        if isinstance(objects, Rejected):
+            self._reject(objects)
+            return
         self.batch_kind = found.kind.value
         size = rendered_bytes(raw, self.line)
         output_bytes = expected_bytes(raw) if self.draws else 0
-        if self.cutter.shard_full(size, found.tokens, output_bytes):
+        if self.cutter.shard_full(size, found.tokens, output_bytes, self._new_bytes(objects)):
             if self.line > self.cutter.first_line:
                 self._close_range()
             self._close_shard()
-        self.cutter.add(size, found.tokens, output_bytes)
+        self.cutter.add(size, found.tokens, output_bytes, self._new_bytes(objects))
+        self.attached.update(objects)
         self.requests += 1
         self.tokens += found.tokens
         self.bytes += size
         if self.watch.counts is not None:
             self.watch.see(raw)
         self._key(found.key)
+
+    def _new_bytes(self, objects: Mapping[str, int]) -> int:
+        """Return the bytes of objects that no earlier line of the open shard names."""
+        return sum(size for uri, size in objects.items() if uri not in self.attached)
 
     def _key(self, key: bytes) -> None:
         if key == b"null":
@@ -164,6 +179,7 @@ class Pass:
 
     def _close_shard(self) -> None:
         shard = self.cutter.close_shard()
+        self.attached.clear()
         if shard is not None:
             self.plans.append(shard)
 

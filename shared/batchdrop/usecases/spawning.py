@@ -49,6 +49,7 @@ def _shard(context: Planning, job: Job, entry: ShardPlan) -> Shard:
         last_range=entry.last_range,
         requests=entry.requests,
         bytes=entry.bytes,
+        attached_bytes=entry.attached,
         measured=True,
         tokens=entry.tokens,
         model=job.model,

@@ -33,6 +33,7 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.shards import BatchRef, Intent, Shard, ShardState
 from batchdrop.ports import Batch, BatchKind, Topic
 from batchdrop.store import Stored
+from batchdrop.usecases.attaching import attach, uris
 from batchdrop.usecases.caching import with_cache
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, hold_off, release
@@ -118,8 +119,12 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
         job = with_cache(context, _job(context, shard))
-        size = rendered_size(context, job, shard)
-        file = context.provider.stage(rendered(context, job, shard), size=size, display_name=name)
+        attached = attach(context, stored, job, Topic.SHARDS)
+        if attached is None:
+            return None
+        stored, files = attached
+        size = rendered_size(context, job, shard, uris(files))
+        file = context.provider.stage(rendered(context, job, shard, uris(files)), size=size, display_name=name)
     except CapacityError as error:
         _requeue(context, stored, error)
         return None
@@ -127,7 +132,9 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
         _end(context, stored, _refusal(error))
         return None
     log("shard staged", shard_id=shard.shard_id, bytes=size)
-    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=file.expires_at)
+    margin = timedelta(seconds=context.settings.batch_deadline_seconds(shard.model)) - FILE_MARGIN
+    expiries = [found for found in (file.expires_at, *(one.expires_at - margin for one in files)) if found is not None]
+    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=min(expiries, default=None))
 
 
 def _create(context: Submitting, stored: Stored[Shard]) -> None:

@@ -165,7 +165,7 @@ def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
     if stored is None or stored.value.state.terminal:
         return False
     shard = stored.value
-    return shard.state is ShardState.STAGING or shard.file == file.name
+    return shard.state is ShardState.STAGING or shard.file == file.name or bool(shard.attached)
 
 
 # ---------------------------------------------------------------------------------------------- caches

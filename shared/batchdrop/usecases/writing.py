@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from batchdrop.core import names
+from batchdrop.core.ahead import ahead
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.jobs import Job
 from batchdrop.core.joining import Joined
@@ -28,6 +29,7 @@ from batchdrop.ports import Batch, BatchState, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.accounting import record
+from batchdrop.usecases.attaching import detach
 from batchdrop.usecases.children import halves, next_round, shard_of, taken_apart
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch
@@ -176,7 +178,7 @@ def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
         return
     rest: list[bytes] = []
     held = 0
-    for chunk in context.provider.read_results(_batch(shard)):
+    for chunk in ahead(context.provider.read_results(_batch(shard))):
         first, *others = chunk.split(b"\n")
         rest.append(first)
         held += len(first)
@@ -209,9 +211,10 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
     for child in shard.children:
         context.store.ensure(shard_of(shard, child, job, now))
     record(context, job, shard)
+    detach(context, shard)
     split = any(child.kind is ShardKind.SPLIT for child in shard.children)
     state = _S.SPLIT if split else _S.WRITTEN
-    changes = {"due_at": None, "lease_until": None, "claims": 0, "written_at": now}
+    changes = {"due_at": None, "lease_until": None, "claims": 0, "written_at": now, "attached": ()}
     _save(context, stored, state, **changes)
     log("shard settled", shard_id=shard.shard_id, state=state.value, children=len(shard.children))
     for child in shard.children:

@@ -38,6 +38,9 @@ class Code(StrEnum):
     MIXED_KINDS = "MIXED_KINDS"
     NO_EQUIVALENT = "NO_EQUIVALENT"
     DIALECT_MIXED = "DIALECT_MIXED"
+    ATTACHMENT_FORBIDDEN = "ATTACHMENT_FORBIDDEN"
+    ATTACHMENT_MISSING = "ATTACHMENT_MISSING"
+    ATTACHMENT_SIZE = "ATTACHMENT_SIZE"
 
 
 FIXES: Final = {
@@ -69,6 +72,9 @@ FIXES: Final = {
     Code.MIXED_KINDS: "Upload embedding requests and generation requests as two files.",
     Code.NO_EQUIVALENT: "Remove the field, or write the request for Gemini.",
     Code.DIALECT_MIXED: "Upload lines of different forms as different files.",
+    Code.ATTACHMENT_FORBIDDEN: "Put the object into the input bucket, or name its bucket in the stack's settings.",
+    Code.ATTACHMENT_MISSING: "Upload the object first, or correct its name.",
+    Code.ATTACHMENT_SIZE: "Attach an object that is not empty and not over 2 GB.",
 }
 
 

@@ -1,0 +1,196 @@
+"""Attaching: the objects that requests name become files of the provider, for as long as their shard needs them.
+
+    plan     every object is looked at once: its bucket allowed, there, of a size the provider takes; else its lines are
+             rejected before any money is spent
+    stage    the shard's objects are uploaded, a group at a time; what is uploaded stands in work objects that the
+             record names, so a message that runs out of time is followed by one that goes on
+    settle   the shard's files are deleted; what a redo needs is uploaded again, so no file has to outlive its shard
+
+An object that vanished since it was looked at stays in its line as it is, and the provider says what it makes of it.
+Only buckets the stack allows are read: else an uploader could read, with the function's rights, what is not theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from batchdrop.core import names
+from batchdrop.core.attachments import address, named, named_by_line
+from batchdrop.core.dialect import Rejected, request_of
+from batchdrop.core.errors import PermanentError
+from batchdrop.core.jobs import Job
+from batchdrop.core.limits import limit
+from batchdrop.core.logs import log
+from batchdrop.core.settings import DispatchSettings
+from batchdrop.core.shards import Shard, ShardKind
+from batchdrop.core.validation import Code
+from batchdrop.core.validation.codes import FIXES
+from batchdrop.ports import ObjectInfo, Topic
+from batchdrop.store import Stored
+from batchdrop.usecases import work
+from batchdrop.usecases.context import Context
+from batchdrop.usecases.lines import rendered_lines
+from batchdrop.usecases.stack import stack_id
+
+Dispatching = Context[DispatchSettings]
+
+AT_ONCE: Final = 8
+"""Uploads and deletions under way at the same time."""
+GROUP: Final = 32
+"""So many uploads are named in the record together; a crash repeats at most these."""
+REMEMBERED: Final = 100_000
+"""Objects a planning step remembers having looked at."""
+STANDARD_MARGIN: Final = timedelta(hours=1)
+
+
+class Looked:
+    """The objects a planning step has looked at: their sizes, or why they cannot be attached."""
+
+    def __init__(self, context: Dispatching) -> None:
+        """Know nothing yet."""
+        self._context = context
+        self._known: dict[str, int | tuple[Code, str]] = {}
+
+    def at(self, line: bytes, key: bytes) -> dict[str, int] | Rejected:
+        """Return the sizes of the objects a line names, or the first thing wrong with them."""
+        sizes: dict[str, int] = {}
+        for found in named_by_line(line):
+            size = self._look(found.uri)
+            if isinstance(size, tuple):
+                code, message = size
+                return Rejected(key, code, found.pointer, f"{message} ({found.uri})", FIXES[code])
+            sizes[found.uri] = size
+        return sizes
+
+    def _look(self, uri: str) -> int | tuple[Code, str]:
+        if uri not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = _object(self._context, uri)
+            self._known[uri] = found.size if isinstance(found, ObjectInfo) else found
+        return self._known[uri]
+
+
+def _object(context: Dispatching, uri: str) -> ObjectInfo | tuple[Code, str]:
+    """Return an object that can be attached, or why it cannot."""
+    bucket, name = address(uri)
+    if bucket not in context.settings.buckets_to_attach():
+        return Code.ATTACHMENT_FORBIDDEN, "This stack attaches no objects of that bucket."
+    info = context.objects.stat(bucket, name) if name else None
+    if info is None:
+        return Code.ATTACHMENT_MISSING, "There is no such object."
+    if not 0 < info.size <= limit("provider_file"):
+        return Code.ATTACHMENT_SIZE, f"The object has {info.size} bytes."
+    return info
+
+
+# ------------------------------------------------------------------------------------------------ uploading
+class File(msgspec.Struct, frozen=True):
+    """An uploaded object: its address, the provider's file, and until when that lives."""
+
+    object: str
+    name: str
+    uri: str
+    expires_at: datetime
+
+
+_decode_file = msgspec.json.Decoder(File).decode
+
+
+def attach(
+    context: Dispatching, stored: Stored[Shard], job: Job, topic: Topic
+) -> tuple[Stored[Shard], list[File]] | None:
+    """Upload what a shard's lines name and is not there yet; None when the time is over and a message continues."""
+    shard = stored.value
+    if not shard.attached_bytes:
+        return stored, []
+    needed = context.now() + _margin(context, shard)
+    files = {file.object: file for file in _files(context, shard) if file.expires_at > needed}
+    wanted = {uri: kind for uri, kind in _wanted(context, job, shard) if uri not in files}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        rest = iter(wanted.items())
+        while group := list(islice(rest, GROUP)):
+            if context.budget.spent():
+                _pause(context, stored, topic)
+                return None
+            found = [file for file in pool.map(partial(_upload, context, shard), group) if file is not None]
+            stored = _keep(context, stored, found)
+            files |= {file.object: file for file in found}
+    return stored, list(files.values())
+
+
+def detach(context: Dispatching, shard: Shard) -> None:
+    """Delete a shard's files at the provider."""
+    found = [file.name for file in _files(context, shard)]
+    if found:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(context.provider.delete_file, found))
+
+
+def uris(files: Iterable[File]) -> Mapping[str, str]:
+    """Return the provider's addresses by the objects'."""
+    return {file.object: file.uri for file in files}
+
+
+def _margin(context: Dispatching, shard: Shard) -> timedelta:
+    """How long a file must live on: until the batch has surely been read, or the answers are there."""
+    if shard.kind is ShardKind.STANDARD:
+        return STANDARD_MARGIN
+    return timedelta(seconds=context.settings.batch_deadline_seconds(shard.model))
+
+
+def _files(context: Dispatching, shard: Shard) -> Iterator[File]:
+    for name in shard.attached:
+        yield from map(_decode_file, work.lines(context, name))
+
+
+def _wanted(context: Dispatching, job: Job, shard: Shard) -> Iterator[tuple[str, str]]:
+    """Yield each object of the shard's lines with the type its request gives it."""
+    for _, line in rendered_lines(context, job, shard):
+        for found in named(request_of(line)):
+            yield found.uri, found.mime_type
+
+
+def _upload(context: Dispatching, shard: Shard, wanted: tuple[str, str]) -> File | None:
+    """Stream one object to the provider; None when it cannot be attached any more."""
+    uri, kind = wanted
+    info = _object(context, uri)
+    if not isinstance(info, ObjectInfo):
+        log("object vanished", severity="WARNING", shard_id=shard.shard_id, code=info[0].value)
+        return None
+    chunks = context.objects.read(info.bucket, info.name, generation=info.generation)
+    name = names.display_name(stack_id(context), shard.shard_id)
+    try:
+        file = context.provider.stage(chunks, size=info.size, display_name=name, mime_type=kind or info.content_type)
+    except PermanentError as error:
+        log("object not uploaded", severity="WARNING", shard_id=shard.shard_id, code=error.code)
+        return None
+    expires = file.expires_at or context.now() + timedelta(seconds=limit("file_expiry"))
+    return File(uri, file.name, file.uri, expires)
+
+
+def _keep(context: Dispatching, stored: Stored[Shard], files: list[File]) -> Stored[Shard]:
+    """Name uploaded files in the record: progress."""
+    if not files:
+        return stored
+    shard, now = stored.value, context.now()
+    name = names.attached(shard.shard_id, shard.fence, len(shard.attached))
+    work.put(context, name, (msgspec.json.encode(file) + b"\n" for file in files))
+    attached = (*shard.attached, name)
+    return context.store.change(
+        stored, lambda shard: shard.with_(attached=attached, claims=0, updated_at=now), fence=shard.fence
+    )
+
+
+def _pause(context: Dispatching, stored: Stored[Shard], topic: Topic) -> None:
+    now = context.now()
+    shard = context.store.change(stored, lambda shard: shard.released(now, now), fence=stored.value.fence).value
+    log("attaching continues", shard_id=shard.shard_id, lists=len(shard.attached))
+    context.wake(topic, shard.job_id, shard.shard_id)
