@@ -15,6 +15,7 @@ import pytest
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.reading import (
+    Blank,
     Entry,
     Row,
     Unreadable,
@@ -117,9 +118,10 @@ def test_a_csv_is_read_in_constant_memory() -> None:
 def test_json_lines_keep_their_numbers_and_hazards_are_refused() -> None:
     data = b'{"a":1}\n\n[1]\n{"a":1,"a":2}\n{"a":NaN}\n{"a":"\xff"}\n' + b"x" * 100 + b'\n{"a":"\\u2028"}'
     entries = list(read_jsonl([data], max_record_bytes=50))
-    assert [entry.number for entry in entries] == [1, 3, 4, 5, 6, 7, 8]
+    assert [entry.number for entry in entries] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert entries[1] == Blank(2)
     wrong = [Code.NOT_OBJECT, Code.DUPLICATE_NAME, Code.BAD_NUMBER, Code.NOT_UTF8, Code.LINE_TOO_LONG]
-    assert codes(entries) == ["", *wrong, ""]
+    assert codes(entries) == ["", "", *wrong, ""]
 
 
 # ---------------------------------------------------------------------------------------------------- Parquet
