@@ -17,6 +17,7 @@ from batchdrop.core.errors import PermanentError
 from batchdrop.core.reading import (
     Blank,
     Entry,
+    Place,
     Row,
     Unreadable,
     parquet_kinds,
@@ -25,6 +26,7 @@ from batchdrop.core.reading import (
     read_parquet,
     read_separated,
 )
+from batchdrop.core.reading.separated import MAX_REREAD_BYTES
 from batchdrop.core.recipes import Recipe, parse_recipe
 from batchdrop.core.rendering import CompiledRecipe, compile_recipe, media_type, render_record
 from batchdrop.core.tables import Kind
@@ -87,6 +89,18 @@ def test_a_record_over_the_limit_is_refused_and_reading_goes_on() -> None:
     entries = separated(b"a\n" + b"x" * 100 + b'\n1\n"' + b"y\n" * 60 + b'"\n2\n', max_record_bytes=50)
     assert codes(entries)[:3] == [Code.LINE_TOO_LONG, "", Code.BAD_QUOTES]
     assert fields(entries)[-1] == {"a": "2"}
+
+
+def test_a_line_over_the_limit_behind_an_open_quote_is_refused_by_itself_too() -> None:
+    entries = separated(b'a\n"open\n' + b"x" * 100 + b"\n1\n", max_record_bytes=50)
+    assert codes(entries) == [Code.LINE_TOO_LONG, Code.LINE_TOO_LONG, ""]
+
+
+def test_what_was_reread_before_an_interruption_counts() -> None:
+    place = Place(offset=2, header=("a",), reread=MAX_REREAD_BYTES)
+    with pytest.raises(PermanentError) as refused:
+        list(read_separated([b'"open\n1\n'], place=place))
+    assert refused.value.code == "TABLE_INVALID"
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"a,a\n1,2\n", b"a, a\n", b"\xff\n1\n", b'"a\n1\n', b"a\r1\r2\r"])
