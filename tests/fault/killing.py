@@ -26,7 +26,7 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.ports import Kind, ObjectInfo
 from batchdrop.usecases.context import Context
 from infra.local.gemini import Faults, GeminiEmulator
-from tests.harness import Stack, TestClock, assert_accounted
+from tests.harness import Stack, TestClock, assert_accounted, jsonl
 
 NO_FAULTS = Faults()
 K = TypeVar("K", bound="KillableStack")
@@ -192,6 +192,17 @@ class Scenario:
     act: Callable[[KillableStack, ObjectInfo], None] | None = None
     """Something a user does while it runs."""
     ends: str = "DONE"
+
+
+LONG_CONVERSION = Scenario(
+    "long conversion",
+    jsonl(
+        {"custom_id": str(number), "url": "/v1/responses", "body": {"model": "gpt-5", "input": "x"}}
+        for number in range(5)
+    ),
+    overrides={"range_lines": 2},
+    hurried=True,
+)
 
 
 def run(

@@ -17,8 +17,8 @@ import pytest
 
 from batchdrop.ports import ObjectInfo
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
-from tests.fault.killing import KillableStack, Point, Scenario, Trap, run
-from tests.harness import jsonl, lines
+from tests.fault.killing import LONG_CONVERSION, KillableStack, Point, Scenario, Trap, run
+from tests.harness import lines
 
 FULL = os.environ.get("FAULT") == "full"
 SAMPLE = 40
@@ -40,9 +40,6 @@ def cancel_when_submitted(stack: KillableStack, info: ObjectInfo) -> None:
     raise AssertionError("never submitted")
 
 
-OPENAI = jsonl(
-    {"custom_id": str(n), "url": "/v1/responses", "body": {"model": "gpt-5", "input": f"t{n}"}} for n in range(5)
-)
 SCENARIOS = [
     Scenario("single shard", lines("one", "two")),
     Scenario(
@@ -56,7 +53,7 @@ SCENARIOS = [
     Scenario("lost event", lines("one"), lose_event=True),
     Scenario("refused", lines("one"), Faults(calls=(CallFault("create", status=429, times=1),))),
     Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),
-    Scenario("long conversion", OPENAI, overrides={"range_lines": 2}, hurried=True),
+    LONG_CONVERSION,
     Scenario("rejected", b"bad\nworse\n", ends="REJECTED"),
     Scenario(
         "cancelled by the user",
