@@ -39,7 +39,6 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 FOREVER = 10**9
 LINE = 160
 OVERRIDES: dict[str, Any] = {"range_lines": 1, "max_line_bytes": LINE, "max_gzip_ratio": 1000}
-SETTINGS = SubmitSettings(**OVERRIDES)
 RECIPE = Recipe.model_validate({"prompt": "{{ t }}", "key": "t", "output": {"join": True}})
 
 
@@ -76,9 +75,9 @@ class Converted:
     found: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-def context(folder: Path) -> Context[SubmitSettings]:
+def context(folder: Path, **overrides: Any) -> Context[SubmitSettings]:
     return Context(
-        settings=SETTINGS,
+        settings=SubmitSettings(**OVERRIDES | overrides),
         objects=DirectoryObjects(folder),
         store=Store(SqliteRecords(":memory:")),
         topics=SqliteTopics(":memory:"),
@@ -108,10 +107,10 @@ def planning(it: Context[SubmitSettings], name: str, data: bytes) -> Stored[Job]
     return it.store.add(job)
 
 
-def converted(name: str, data: bytes, steps: Iterator[Step]) -> Converted:
+def converted(name: str, data: bytes, steps: Iterator[Step], **overrides: Any) -> Converted:
     """Convert a file in these steps; the last of them has all the time it needs."""
     with tempfile.TemporaryDirectory() as folder:
-        it = context(Path(folder))
+        it = context(Path(folder), **overrides)
         stored = planning(it, name, data)
         try:
             return ended(it, stored, steps)
@@ -223,11 +222,14 @@ steps = st.lists(st.builds(Step, st.integers(0, 4), st.booleans()), max_size=12)
 
 
 @settings(deadline=None)
-@given(files, steps, st.none() | st.integers(1, 60))
-def test_any_interruptions_make_the_same_bytes(file: tuple[str, bytes], some: list[Step], member: int | None) -> None:
+@given(files, steps, st.none() | st.integers(1, 60), st.sampled_from([0, 0, 1, 30]))
+def test_any_interruptions_make_the_same_bytes(
+    file: tuple[str, bytes], some: list[Step], member: int | None, lost: int
+) -> None:
     name, data = file
     if member is not None:
         name, data = f"{name}.gz", packed(data, member)
+        data = data[: len(data) - lost]
     expected = converted(name, data, endless([]))
     assert converted(name, data, endless(some)) == expected
 
@@ -249,6 +251,15 @@ def test_a_step_makes_one_line_and_all_steps_make_all_lines(name: str, member: i
     steps = iter([Step(0, loses=False)] * 500)
     assert converted(name, data, steps) == expected
     assert expected.data == b"as it is" or len(list(steps)) < 500 - 3
+
+
+@pytest.mark.parametrize(("name", "lines"), [("a.jsonl.gz", 20_000), ("a.csv.gz", 20_000), ("a.parquet.gz", 1)])
+def test_a_limit_holds_over_all_steps(name: str, lines: int) -> None:
+    whole = packed(b'{"t":"12"}\n' * 60_000, 100_000)
+    for data, most, code in ((whole, 500_000, "GZIP_BOMB"), (whole[:-1], 10**6, "GZIP_INVALID")):
+        some = iter([Step(0, loses=False)] * 9)
+        assert converted(name, data, some, max_upload_bytes=most, range_lines=lines).code == code
+        assert len(list(some)) < 9 - 1, "the first step saw it already"
 
 
 @example([b"ab", b"cd", b"", b"ef"], 1, 3)
