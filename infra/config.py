@@ -2,14 +2,18 @@
 
 pulumi config set gcp:project P ; pulumi config set gcp:region R
 pulumi config set --secret batchdrop:gemini_api_key KEY
+pulumi config set --path batchdrop:settings.budgets.stack 500
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings
 
 FIELDS = (
     "prefix",
@@ -23,7 +27,14 @@ FIELDS = (
     "input_days",
     "output_days",
     "max_instances",
+    "settings",
 )
+SETTINGS = (SubmitSettings, PollSettings, WriteSettings)
+FIXED = frozenset(
+    {"local_dir", "project", "database", "input_bucket", "work_bucket", "output_bucket", "topic_prefix", "model"}
+    | {"models", "tier", "policy", "function_timeout_seconds", "gemini_api_key_file"}
+)
+"""Settings the program itself sets."""
 
 
 class StackConfig(BaseModel):
@@ -51,6 +62,27 @@ class StackConfig(BaseModel):
     """Uploads are deleted after so many days; 0: never."""
     output_days: int = Field(0, ge=0)
     max_instances: int = Field(10, ge=1, le=100)
+    settings: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Any other setting of the functions (`batchdrop.core.settings`): budgets, prices, limits, times."""
+
+    @field_validator("settings")
+    @classmethod
+    def _known(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a name no function has, and a value a function would not start with."""
+        names = {name for found in SETTINGS for name in found.model_fields} - FIXED
+        unknown = sorted(set(settings) - names)
+        if unknown:
+            raise ValueError(f"no such settings: {', '.join(unknown)}; there are {', '.join(sorted(names))}")
+        for found in SETTINGS:
+            found(**{name: value for name, value in settings.items() if name in found.model_fields})
+        return settings
+
+    def variables(self) -> dict[str, str]:
+        """Return `settings` as the variables of a function."""
+        return {
+            f"BATCHDROP_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in self.settings.items()
+        }
 
 
 def read(config: pulumi.Config, gcp: pulumi.Config) -> StackConfig:
@@ -59,7 +91,9 @@ def read(config: pulumi.Config, gcp: pulumi.Config) -> StackConfig:
     Raises:
         pulumi.RunError: Something is missing or wrong; the message names each setting.
     """
-    values: dict[str, Any] = {name: value for name in FIELDS if (value := config.get(name)) is not None}
+    texts = (name for name in FIELDS if name != "settings")
+    values: dict[str, Any] = {name: value for name in texts if (value := config.get(name)) is not None}
+    values["settings"] = config.get_object("settings") or {}
     try:
         return StackConfig(
             project=gcp.require("project"),

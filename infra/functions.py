@@ -125,4 +125,5 @@ class Functions(pulumi.ComponentResource):
             "BATCHDROP_FUNCTION_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS),
             "BATCHDROP_GEMINI_API_KEY_FILE": f"{KEY_FOLDER}/{KEY_FILE}",
             "LOG_EXECUTION_ID": "true",
+            **config.variables(),
         }

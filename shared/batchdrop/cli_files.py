@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchdrop.core import conversion
+from batchdrop.core.beginnings import Watch
 from batchdrop.core.conversion import PARQUET, Findings
 from batchdrop.core.dialect import Rejected, examine, output_limit, render, request_of
 from batchdrop.core.dialects import Dialect
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import MIB, limit
 from batchdrop.core.lines import split_lines
-from batchdrop.core.money.estimate import Expected, Range, estimate, expected
+from batchdrop.core.money.caching import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
+from batchdrop.core.money.estimate import Expected, Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing, source
 from batchdrop.core.reading import Place
 from batchdrop.core.recipes import RECIPE_NAME, Recipe, merged, parse_recipe
@@ -60,7 +62,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     estimate_ = commands.add_parser("estimate", help="what a file may cost, run in each way")
     estimate_.add_argument("--json", action="store_true", help="for programs")
     estimate_.add_argument("--output-tokens", type=int, default=None, help="tokens of an answer, if you know them")
-    estimate_.add_argument("--cached", type=float, default=0.8, help="share of the input a cache serves (default 0.8)")
+    estimate_.add_argument("--hours", type=float, default=24, help="how long a cache will be kept (default 24)")
     estimate_.set_defaults(local=_estimate)
     for command in (validate, convert, estimate_):
         command.add_argument("file", type=Path)
@@ -148,11 +150,13 @@ def _convert(parsed: argparse.Namespace) -> int:
 def _estimate(parsed: argparse.Namespace) -> int:
     """Say low, likely and high for batch, batch with a cache, flex and standard; 4 characters count as a token."""
     file = checked(parsed.file, parsed.recipe, parsed.model)
-    job = _expected(file, parsed.output_tokens)
     now, model = datetime.now(UTC), file.model or DEFAULT_MODEL
+    watch = Watch(minimum_tokens(model) * BYTES_PER_TOKEN)
+    job = _expected(file, parsed.output_tokens, watch)
+    cached, reason = _with_cache(job, model, watch, parsed.hours, now)
     ranges = {
         "batch": estimate(job, model, Processing.BATCH, now),
-        "batch + cache": estimate(job, model, Processing.BATCH, now, cached_share=parsed.cached),
+        "batch + cache": cached,
         "flex": estimate(job, model, Processing.FLEX, now),
         "standard": estimate(job, model, Processing.STANDARD, now),
     }
@@ -164,10 +168,26 @@ def _estimate(parsed: argparse.Namespace) -> int:
     print(f"{job.requests:,} requests, about {job.input[1]:,} input tokens, {model}; USD, {source()}")
     for name, found in ranges.items():
         print(f"  {name:<14} {_dollars(found)}")
+    print(f"cache: {reason}: {SENTENCES[reason]}")
     return 0
 
 
-def _expected(file: Checked, output_tokens: int | None) -> Expected:
+def _with_cache(job: Expected, model: str, watch: Watch, hours: float, now: datetime) -> tuple[Range, str]:
+    """Return what the job costs when its shared beginning is cached, and whether that pays."""
+    best = watch.best()
+    length = watch.characters(best) if best else None
+    if best is None or length is None:
+        reason = "NOTHING_SHARED" if best is None else "NOT_COUNTED"
+        return Range(None, None, None, reason), reason
+    count = length // 4
+    found = decide(model, count, best.requests, hours, now)
+    if found.cost is None:
+        return Range(None, None, None, found.reason), found.reason
+    share = min(best.requests * count / max(job.input[1], 1), 1.0)
+    return plus(estimate(job, model, Processing.BATCH, now, cached_share=share), found.cost), found.reason
+
+
+def _expected(file: Checked, output_tokens: int | None, watch: Watch) -> Expected:
     requests = total = limit_ = unlimited = embeds = 0
     for _, result in file.lines:
         if isinstance(result, Rejected):
@@ -175,6 +195,7 @@ def _expected(file: Checked, output_tokens: int | None) -> Expected:
         found = examine(result, file.model, converted=file.converted)
         if isinstance(found, Rejected):
             continue
+        watch.see(result)
         requests, total = requests + 1, total + found.tokens
         embeds += found.kind is BatchKind.EMBED
         most = output_limit(request_of(render(result, 1, longer=False)))

@@ -296,6 +296,25 @@ class FilePage:
     next_token: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A cached content at the provider: `tokens` as it counts them."""
+
+    name: str
+    display_name: str
+    tokens: int
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CachePage:
+    """One page of the project's cached contents."""
+
+    caches: tuple[Cache, ...]
+    next_token: str | None
+
+
 class Provider(Protocol):
     """The Gemini Batch API. `model` is the bare id (`gemini-2.5-flash`), `request` a JSON request body.
 
@@ -350,6 +369,22 @@ class Provider(Protocol):
 
     def knows_model(self, model: str) -> bool:
         """Tell whether the provider has the model."""
+        ...
+
+    def create_cache(self, *, model: str, body: bytes, display_name: str, ttl_seconds: int) -> Cache:
+        """Make a cached content of `body`: JSON members of it without braces. Not idempotent, billed by the hour."""
+        ...
+
+    def keep_cache(self, name: str, ttl_seconds: int) -> bool:
+        """Let a cache live so long from now; False when it is gone."""
+        ...
+
+    def list_caches(self, page_token: str | None = None) -> CachePage:
+        """Return one page of the caches that live."""
+        ...
+
+    def delete_cache(self, name: str) -> None:
+        """Delete a cache; no error when it is gone."""
         ...
 
 

@@ -234,7 +234,7 @@ def test_a_cache_must_outlive_the_batch(client: genai.Client, gemini: GeminiEmul
     gemini.faults = Faults(running_seconds=100)
     outcomes: list[str] = []
     for ttl in ("50s", "500s"):
-        cache = client.caches.create(model=MODEL, config={"contents": "x" * 40, "ttl": ttl})
+        cache = client.caches.create(model=MODEL, config={"contents": "x" * 9000, "ttl": ttl})
         job = create(client, line("a", "one", cachedContent=cache.name))
         gemini.advance(101)
         outcomes.append(kind(rows_of(client, client.batches.get(name=job.name or ""))[0]))

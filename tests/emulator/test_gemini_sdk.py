@@ -176,12 +176,12 @@ def test_tokens_are_counted_and_single_requests_answered(client: genai.Client) -
 
 
 def test_cached_contents_live_as_long_as_they_were_told(client: genai.Client, gemini: GeminiEmulator) -> None:
-    cache = client.caches.create(model=MODEL, config={"contents": "x" * 400, "ttl": "60s", "display_name": "c"})
+    cache = client.caches.create(model=MODEL, config={"contents": "x" * 9000, "ttl": "60s", "display_name": "c"})
     name = cache.name or ""
     answer = client.models.generate_content(model=MODEL, contents="1234", config={"cached_content": name})
     assert answer.usage_metadata is not None
-    assert answer.usage_metadata.cached_content_token_count == 100
-    assert answer.usage_metadata.prompt_token_count == 101
+    assert answer.usage_metadata.cached_content_token_count == 2250
+    assert answer.usage_metadata.prompt_token_count == 2251
     changed = client.caches.update(name=name, config={"ttl": "7200s"})
     assert changed.expire_time is not None
     assert cache.expire_time is not None
@@ -194,9 +194,14 @@ def test_cached_contents_live_as_long_as_they_were_told(client: genai.Client, ge
 
 
 def test_a_deleted_cache_is_gone(client: genai.Client) -> None:
-    name = client.caches.create(model=MODEL, config={"contents": "x"}).name or ""
+    name = client.caches.create(model=MODEL, config={"contents": "x" * 9000}).name or ""
     client.caches.delete(name=name)
     assert list(client.caches.list()) == []
+
+
+def test_a_cache_below_its_minimum_is_refused(client: genai.Client) -> None:
+    with pytest.raises(errors.ClientError, match="too small"):
+        client.caches.create(model=MODEL, config={"contents": "x" * 8000})
 
 
 def test_webhooks_are_kept(client: genai.Client) -> None:

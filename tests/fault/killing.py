@@ -286,6 +286,7 @@ def check(stack: KillableStack, job: Job, scenario: Scenario) -> None:
         assert len({json.dumps(data, sort_keys=True) for data, _ in stack.completions()}) == 1
         assert stack.objects.list("work").objects == ()
         assert stack.gemini.files() == [], "provider files left"
+        assert stack.provider.list_caches().caches == (), "context caches left"
 
 
 def paid_twice(gemini: GeminiEmulator) -> list[str]:

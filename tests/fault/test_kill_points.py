@@ -18,12 +18,13 @@ import pytest
 from batchdrop.ports import ObjectInfo
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import LONG_CONVERSION, KillableStack, Point, Scenario, Trap, run
-from tests.harness import lines
+from tests.harness import jsonl, lines, request
 
 FULL = os.environ.get("FAULT") == "full"
 SAMPLE = 40
 PAIRS = 60
 SEED = int(os.environ.get("SEED", "20261123"))
+SHARED = {"systemInstruction": {"parts": [{"text": "be brief " * 1000}]}}
 
 
 def cancel_when_submitted(stack: KillableStack, info: ObjectInfo) -> None:
@@ -54,6 +55,11 @@ SCENARIOS = [
     Scenario("refused", lines("one"), Faults(calls=(CallFault("create", status=429, times=1),))),
     Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),
     LONG_CONVERSION,
+    Scenario(
+        "context cache",
+        jsonl({"key": f"k{n}", "request": request(f"t{n}") | SHARED} for n in range(5)),
+        overrides={"cache_hours": 0.001},
+    ),
     Scenario("rejected", b"bad\nworse\n", ends="REJECTED"),
     Scenario(
         "cancelled by the user",

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from batchdrop.core.settings import SubmitSettings, load
 from infra.archive import source_archive
 from infra.config import FIELDS, StackConfig
 
@@ -32,6 +34,9 @@ GOOD: dict[str, Any] = {"project": "my-project", "region": "europe-west1", "api_
         ("work_days", 3),
         ("max_instances", 0),
         ("surprise", 1),
+        ("settings", {"surprise": 1}),
+        ("settings", {"project": "another"}),
+        ("settings", {"cache_seconds": 5}),
     ],
 )
 def test_a_wrong_setting_is_named(field: str, value: Any) -> None:
@@ -43,6 +48,22 @@ def test_a_wrong_setting_is_named(field: str, value: Any) -> None:
 def test_every_setting_can_be_set() -> None:
     assert set(StackConfig.model_fields) - {"project", "region", "api_key"} == set(FIELDS)
     assert StackConfig(**GOOD).prefix == "batchdrop"
+
+
+def test_budgets_and_prices_of_a_stack_arrive_at_its_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {
+        "budgets": {"stack": 500, "team:blue": "49.5"},
+        "cache_seconds": 7200,
+        "shard_requests": "2000",
+    }
+    settings["prices"] = {"gemini-x": {"batch": {"input_mtok": 0.1}}}
+    config = StackConfig.model_validate({**GOOD, "settings": settings})
+    for name, value in config.variables().items():
+        monkeypatch.setenv(name, value)
+    found = load(SubmitSettings)
+    assert found.budgets == {"stack": Decimal(500), "team:blue": Decimal("49.5")}
+    assert (found.cache_seconds, found.shard_requests) == (7200, 2000)
+    assert found.prices["gemini-x"]["batch"]["input_mtok"] == Decimal("0.1")
 
 
 def test_the_project_file_is_what_pulumi_reads() -> None:

@@ -1,8 +1,13 @@
-"""Cached contents. One serves a batch only if it lives until the batch ends."""
+"""Cached contents. One serves a batch only if it lives until the batch ends.
+
+Each holds at least 2,048 tokens (2.5 models) or 4,096 (ai.google.dev/gemini-api/docs/caching, page of 2026-06-22).
+Answers follow from a request's bytes, its cache's name among them; so the same contents get the same name again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +15,7 @@ import msgspec
 from infra.local.gemini.requests import decode_request
 from infra.local.gemini.store import Store
 from infra.local.gemini.usage import prompt_of
-from infra.local.gemini.wire import ApiError, Json, duration, letters, moment, stamp, without_empty
+from infra.local.gemini.wire import ApiError, Json, duration, moment, stamp, without_empty
 
 DEFAULT_SECONDS: Final = 3600.0
 
@@ -49,14 +54,19 @@ class Caches:
     def create(self, model: str, wanted: Wanted) -> Json:
         """Create a cached content."""
         inner = {"contents": wanted.contents, "systemInstruction": wanted.system_instruction}
+        body = msgspec.json.encode(inner)
         try:
-            tokens = prompt_of(decode_request(msgspec.json.encode(inner))).total
+            tokens = prompt_of(decode_request(body)).total
         except msgspec.MsgspecError as error:
             raise ApiError(400, str(error)) from None
         now = self._now()
-        cache = Cache(
-            f"cachedContents/{letters(40)}", model, wanted.display_name, now, now, _end(wanted, now, now), tokens
-        )
+        least = 2048 if model.startswith("gemini-2.5") else 4096
+        if tokens < least:
+            words = f"Cached content is too small. total_token_count={tokens}, min_total_token_count={least}"
+            raise ApiError(400, words)
+        count = sum(1 for _ in self._store.all(Cache))
+        name = f"cachedContents/{sha256(b'%d %b' % (count, body)).hexdigest()[:40]}"
+        cache = Cache(name, model, wanted.display_name, now, now, _end(wanted, now, now), tokens)
         self._store.put(cache)
         return resource(cache)
 

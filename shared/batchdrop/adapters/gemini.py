@@ -8,8 +8,6 @@ module, because the SDK's retries would send a create twice.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 import warnings
@@ -19,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from batchdrop.adapters import gemini_wire as wire
 from batchdrop.adapters.gemini_stream import SizedStream
 from batchdrop.core.errors import (
     CapacityError,
@@ -26,7 +25,7 @@ from batchdrop.core.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from batchdrop.ports import Batch, BatchKind, BatchPage, BatchState, FilePage, ProviderFile
+from batchdrop.ports import Batch, BatchKind, BatchPage, BatchState, Cache, CachePage, FilePage, ProviderFile
 
 if TYPE_CHECKING:
     import httpx2
@@ -79,7 +78,7 @@ class GeminiProvider:
                 },
             )
         sent = source.sha256()
-        staged = _file(file.model_dump(mode="json", by_alias=True, exclude_none=True))
+        staged = wire.file(file.model_dump(mode="json", by_alias=True, exclude_none=True))
         if staged.sha256 and staged.sha256 != sent:
             raise TransientError("the staged file has another checksum than what was sent", code="CHECKSUM")
         return staged
@@ -117,7 +116,7 @@ class GeminiProvider:
             ) from None
         if not job.name:
             raise UnknownOutcomeError("the create call was answered without a name", code="CREATE_NAMELESS")
-        state = _state(job.state.value if job.state else "")
+        state = wire.state_of(job.state.value if job.state else "")
         return Batch(
             name=job.name,
             display_name=display_name,
@@ -130,13 +129,13 @@ class GeminiProvider:
     def get(self, name: str) -> Batch | None:
         """Return the batch, or None when the provider does not know it."""
         found = self._get_json(name, {})
-        return None if found is None else _batch(found)
+        return None if found is None else wire.batch(found)
 
     def list_batches(self, page_token: str | None = None) -> BatchPage:
         """Return one page of the project's batches."""
         body = self._page("batches", page_token)
         try:
-            batches = tuple(_batch(item) for item in body.get("operations", ()))
+            batches = tuple(wire.batch(item) for item in body.get("operations", ()))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise TransientError("a page of batches could not be read", code="PROVIDER_SHAPE") from None
         return BatchPage(batches, body.get("nextPageToken") or None)
@@ -175,7 +174,7 @@ class GeminiProvider:
         """Return one page of files."""
         body = self._page("files", page_token)
         try:
-            files = tuple(_file(item) for item in body.get("files", ()))
+            files = tuple(wire.file(item) for item in body.get("files", ()))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise TransientError("a page of files could not be read", code="PROVIDER_SHAPE") from None
         return FilePage(files, body.get("nextPageToken") or None)
@@ -189,19 +188,51 @@ class GeminiProvider:
     def answer(self, *, model: str, kind: BatchKind, request: bytes, timeout_seconds: float) -> bytes:
         """Send one synchronous request; the response goes into a row as it came, so the SDK's types stay out."""
         method = "embedContent" if kind is BatchKind.EMBED else "generateContent"
-        body = self._post(f"models/{model}:{method}", request, timeout_seconds)
+        body = self._call("POST", f"models/{model}:{method}", request, timeout_seconds)
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
     def count_tokens(self, *, model: str, request: bytes) -> int:
         """Return how many tokens the provider counts in a request, instructions and tools included."""
         wanted = b'{"generateContentRequest":{"model":"models/%b",%b}' % (model.encode(), request.lstrip()[1:])
-        body = self._post(f"models/{model}:countTokens", wanted, CALL_SECONDS)
+        body = self._call("POST", f"models/{model}:countTokens", wanted, CALL_SECONDS)
         with self._translated():
             return int(body["totalTokens"])
 
     def knows_model(self, model: str) -> bool:
         """Tell whether the provider has the model."""
         return self._get_json(f"models/{model}", {}) is not None
+
+    def create_cache(self, *, model: str, body: bytes, display_name: str, ttl_seconds: int) -> Cache:
+        """Make a cached content; the body goes out as the user's requests have it, so the SDK's types stay out."""
+        name = json.dumps(display_name).encode()
+        whole = b'{"model":"models/%b","displayName":%b,"ttl":"%ds",%b}' % (model.encode(), name, ttl_seconds, body)
+        with self._translated():
+            return wire.cache(self._call("POST", "cachedContents", whole, CALL_SECONDS))
+
+    def keep_cache(self, name: str, ttl_seconds: int) -> bool:
+        """Let a cache live so long from now; one that is gone is answered 403 or 404."""
+        try:
+            self._call("PATCH", name, b'{"ttl":"%ds"}' % ttl_seconds, CALL_SECONDS)
+        except (PermanentError, TransientError) as error:
+            if error.code == "PROVIDER_NOT_FOUND" or "cachedcontent" in error.sentence.lower():
+                return False
+            raise
+        return True
+
+    def list_caches(self, page_token: str | None = None) -> CachePage:
+        """Return one page of the caches that live."""
+        body = self._page("cachedContents", page_token)
+        try:
+            caches = tuple(wire.cache(item) for item in body.get("cachedContents", ()))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise TransientError("a page of caches could not be read", code="PROVIDER_SHAPE") from None
+        return CachePage(caches, body.get("nextPageToken") or None)
+
+    def delete_cache(self, name: str) -> None:
+        """Delete a cache; no error when it is gone (answered 403 or 404)."""
+        client, _ = self._clients()
+        with self._translated(ignore=frozenset({403, 404})):
+            client.caches.delete(name=name, config={"http_options": {"timeout": int(CALL_SECONDS * 1000)}})
 
     # ------------------------------------------------------------------------------------------ transport
     def _clients(self) -> tuple[Client, httpx2.Client]:
@@ -260,13 +291,13 @@ class GeminiProvider:
             raise TransientError("the provider's answer is not a JSON object", code="PROVIDER_SHAPE")
         return cast("dict[str, Any]", body)
 
-    def _post(self, path: str, body: bytes, timeout_seconds: float) -> Any:
-        """POST one JSON object and return the answer's."""
+    def _call(self, method: str, path: str, body: bytes, timeout_seconds: float) -> Any:
+        """Send one JSON object and return the answer's."""
         _, http = self._clients()
         headers = {"content-type": "application/json"}
         with self._translated():
             url = f"{self._base_url}/{API_VERSION}/{path}"
-            response = http.post(url, content=body, headers=headers, timeout=timeout_seconds)
+            response = http.request(method, url, content=body, headers=headers, timeout=timeout_seconds)
             if response.status_code != 200:
                 raise self._refused(response)
             return json.loads(response.content)
@@ -333,62 +364,3 @@ def _retry_after(error: APIError) -> float | None:
     """Return the seconds of a RetryInfo detail (google.rpc.RetryInfo), if the answer has one."""
     match = re.search(r"'retryDelay': '(\d+(?:\.\d+)?)s'", str(cast("object", error.details)))
     return float(match[1]) if match else None
-
-
-def _batch(operation: dict[str, Any]) -> Batch:
-    """Read a long-running operation; total over every state word (P9)."""
-    metadata: dict[str, Any] = operation.get("metadata") or {}
-    output: dict[str, Any] = metadata.get("output") or operation.get("response") or {}
-    error: dict[str, Any] = operation.get("error") or metadata.get("error") or {}
-    stats: dict[str, Any] = metadata.get("batchStats") or {}
-    raw = str(metadata.get("state") or "")
-    return Batch(
-        name=str(operation["name"]),
-        display_name=str(metadata.get("displayName") or ""),
-        model=str(metadata.get("model") or "").removeprefix("models/"),
-        state=_state(raw),
-        raw_state=raw,
-        created_at=_time(metadata.get("createTime")) or datetime.fromtimestamp(0, UTC),
-        ended_at=_time(metadata.get("endTime")),
-        output_file=output.get("responsesFile") or None,
-        error_code=int(error["code"]) if "code" in error else None,
-        error_message=str(error.get("message") or "")[:500],
-        succeeded=int(stats.get("successfulRequestCount") or 0),
-        failed=int(stats.get("failedRequestCount") or 0),
-        total=int(stats.get("requestCount") or 0),
-    )
-
-
-def _state(raw: str) -> BatchState:
-    """Return what a state word means, in the spelling of the wire (BATCH_STATE_…) or of the SDK (JOB_STATE_…)."""
-    word = raw.removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
-    return BatchState(word) if word in BatchState.__members__ else BatchState.UNKNOWN
-
-
-def _file(body: dict[str, Any]) -> ProviderFile:
-    return ProviderFile(
-        name=str(body["name"]),
-        uri=str(body.get("uri") or ""),
-        size=int(body.get("sizeBytes") or 0),
-        sha256=_hex_digest(str(body.get("sha256Hash") or "")),
-        display_name=str(body.get("displayName") or ""),
-        created_at=_time(body.get("createTime")) or datetime.fromtimestamp(0, UTC),
-        expires_at=_time(body.get("expirationTime")),
-    )
-
-
-def _hex_digest(encoded: str) -> str:
-    """Return the hex digest inside; the service sends base64 of the hex digest, not of the digest."""
-    try:
-        decoded = base64.b64decode(encoded)
-    except (binascii.Error, ValueError):
-        return ""
-    return decoded.hex() if len(decoded) == 32 else decoded.decode("ascii", "replace").lower()
-
-
-def _time(text: object) -> datetime | None:
-    """Read RFC 3339 with up to nanoseconds."""
-    if not isinstance(text, str) or not text:
-        return None
-    moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

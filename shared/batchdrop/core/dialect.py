@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from batchdrop.core.beginnings import Beginning
 from batchdrop.core.converted import read
 from batchdrop.core.joining import InputLine
 from batchdrop.core.validation import Checked, check_line
@@ -93,9 +94,11 @@ def identify(raw: bytes, number: int) -> InputLine:
     return InputLine(number, bytes(envelope.key), wants_json, schema, bytes(envelope.record))
 
 
-def render(raw: bytes, number: int, *, longer: bool) -> bytes:
-    """Return the provider's line for an accepted input line, newline included."""
+def render(raw: bytes, number: int, *, longer: bool, beginning: Beginning | None = None) -> bytes:
+    """Return the provider's line for an accepted input line, newline included; what a cache holds is left out."""
     request = bytes(_decode_raw(raw).request)
+    if beginning is not None:
+        request = beginning.spared(request)
     if longer:
         request = with_longer_output(request)
     return b'{"key":"%d","request":%b}\n' % (number, request)

@@ -117,6 +117,8 @@ class PlanCursor(Value):
     bytes: int = 0
     """Of the rendered requests."""
     batch_kind: str = ""
+    agreeing: tuple[int, ...] | None = ()
+    """Lines by how far they agree with the first one (`beginnings.Watch`)."""
     parts: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     checksum: str = ""
@@ -128,6 +130,38 @@ class Finalizing(Value):
 
     next_range: int = 0
     lists: tuple[str, ...] = ()
+
+
+class CacheUse(Value):
+    """A context cache the job made; `lost_at` is set when the provider did not know it any more."""
+
+    name: str
+    tokens: int
+    created_at: datetime
+    lost_at: datetime | None = None
+
+
+class Caching(Value):
+    """What was decided about a context cache, and the caches that were made for it."""
+
+    wanted: bool
+    reason: str
+    """A key of `money.caching.SENTENCES`."""
+    pattern: str = ""
+    """Work object: a line that begins with what is shared, of which the cache holds `depth` units."""
+    depth: int = 0
+    requests: int = 0
+    tokens: int = 0
+    hours: float = 0
+    spared: Decimal | None = None
+    cost: Decimal | None = None
+    """Dollars it was expected to spare in input, and to cost to make and to keep."""
+    uses: tuple[CacheUse, ...] = ()
+
+    @property
+    def current(self) -> CacheUse | None:
+        """The cache that requests name now."""
+        return self.uses[-1] if self.wanted and self.uses and self.uses[-1].lost_at is None else None
 
 
 class Output(Value):
@@ -169,6 +203,7 @@ class Job(Record):
     max_rounds: int | None = None
     max_cost: Decimal | None = None
     cache: str = "auto"
+    caching: Caching | None = None
     output: Output = Output()
     held_at: datetime | None = None
     held_for: str = ""

@@ -14,6 +14,8 @@ from typing import Any
 
 from batchdrop.core.jobs import Job
 from batchdrop.core.messages import JOB_SCHEMA
+from batchdrop.core.money.caching import SENTENCES
+from batchdrop.core.money.usage import tokens
 from batchdrop.core.shards import Shard
 
 
@@ -72,6 +74,7 @@ def manifest(job: Job, shards: Iterable[Shard], parts: Iterable[Part]) -> dict[s
         "tokens": {"estimated_input": job.plan.tokens, **job.tokens},
         "estimate": job.estimate,
         "cost": job.cost or {"amount": "0", "currency": "USD", "reason": "NOTHING_SENT"},
+        "cache": _cache(job),
         "timings": _timings(job, members),
         "rounds": 1 + max((shard.round for shard in members), default=0),
         "batches": [entry for shard in members for entry in _batches(shard)],
@@ -121,6 +124,18 @@ def _batches(shard: Shard) -> list[dict[str, Any]]:
         own,
         *({"name": name, "state": "CANCELLED", "duplicate_of": shard.batch.name} for name in shard.batch.duplicates),
     ]
+
+
+def _cache(job: Job) -> dict[str, Any]:
+    """Whether a context cache was used and why, and what share of the input came from a cache, ours or implicit."""
+    served, whole = tokens(job.tokens, "cached"), tokens(job.tokens, "input", "cached")
+    found: dict[str, Any] = {"mode": job.cache, "used": bool(job.caching and job.caching.uses)}
+    if job.caching is not None:
+        found |= job.caching.model_dump(
+            mode="json", include={"reason", "requests", "tokens", "hours", "spared", "cost"}
+        )
+        found["sentence"] = SENTENCES.get(job.caching.reason, "")
+    return found | {"served_share": round(served / whole, 6) if whole else 0.0}
 
 
 def _files(shards: list[Shard]) -> dict[str, int]:

@@ -22,6 +22,7 @@ MAX_OUTPUT_PREFIX_BYTES = 900
 """An object name holds 1,024 bytes (cloud.google.com/storage/docs/objects); ours stand behind the user's."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_CACHE = re.compile(r"^bd\.(?P<stack>[a-z0-9]+)\.(?P<job>[a-f0-9]{32})$")
 _DISPLAY = re.compile(r"^bd\.(?P<stack>[a-z0-9]+)\.(?P<shard>[a-f0-9]{32}-[a-f0-9]+)$")
 
 
@@ -53,6 +54,17 @@ def shard_of_display_name(stack_id: str, name: str) -> str | None:
     return match["shard"] if match and match["stack"] == stack_id else None
 
 
+def cache_name(stack_id: str, job: str) -> str:
+    """Return the name a job's context caches carry at the provider."""
+    return f"bd.{stack_id}.{job}"
+
+
+def job_of_cache_name(stack_id: str, name: str) -> str | None:
+    """Return the job a cache of this stack belongs to; None for anyone else's cache."""
+    match = _CACHE.match(name)
+    return match["job"] if match and match["stack"] == stack_id else None
+
+
 def output_prefix(object_name: str, job: str) -> str:
     """Return the folder of a job's output, ending in a slash; never outside the documented scheme."""
     parts = object_name.split("/")
@@ -82,6 +94,11 @@ def conversion_state(job: str, step: int, fence: int) -> str:
 def recipe(job: str, fence: int) -> str:
     """Work object: the recipe a job runs with, metadata merged in."""
     return f"{job}/recipe.{fence}.json"
+
+
+def pattern(job: str, fence: int) -> str:
+    """Work object: a line that begins with what the job's requests share."""
+    return f"{job}/pattern.{fence}.json"
 
 
 def plan_part(job: str, step: int, fence: int) -> str:

@@ -11,6 +11,7 @@ success without candidates. Finish reasons: google-genai 3.4.0, types.FinishReas
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -72,6 +73,8 @@ GRPC_NAMES: Final = {
 }
 """google.rpc.Code."""
 _PASSING: Final = frozenset({4, 8, 10, 13, 14})
+_CACHE: Final = re.compile(r"cached ?content\b.*not found", re.IGNORECASE)
+"""The cache ended before its batch ("CachedContent not found (or permission denied)"): another round has a new one."""
 
 
 _ABSENT: Final = msgspec.Raw(b"null")
@@ -198,14 +201,9 @@ def _written(raw: msgspec.Raw) -> bytes | None:
 
 
 def _failed(status: _Status, response: msgspec.Raw) -> Answer:
-    name = GRPC_NAMES.get(status.code, "UNKNOWN")
-    return Answer(
-        Outcome.ERROR,
-        f"PROVIDER_{name}",
-        status.message,
-        response=_written(response),
-        passing=status.code in _PASSING,
-    )
+    name = "CACHE_LOST" if _CACHE.search(status.message) else f"PROVIDER_{GRPC_NAMES.get(status.code, 'UNKNOWN')}"
+    passing = status.code in _PASSING or name == "CACHE_LOST"
+    return Answer(Outcome.ERROR, name, status.message, response=_written(response), passing=passing)
 
 
 def _judge(response: _Response, wants_json: bool, schema: bytes) -> Answer:

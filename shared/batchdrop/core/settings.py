@@ -73,6 +73,8 @@ class DispatchSettings(CommonSettings):
     batch_deadline_hours_by_model: dict[str, float] = Field(default_factory=dict[str, float])
     quarantine_seconds: float = Field(1200, ge=0)
     """From the intent until a batch that the provider does not show is taken for not being there."""
+    cache_seconds: int = Field(6 * 3600, ge=1800)
+    """How long a context cache lives unless a staging or a sweep renews it; deleted when its job ends."""
     max_rounds: int = Field(2, ge=0)
     min_split_requests: int = Field(1, ge=1)
 
@@ -106,6 +108,8 @@ class SubmitSettings(DispatchSettings):
     max_gzip_ratio: int = Field(limit("gzip_ratio"), ge=2)
     duplicate_minutes: float = Field(10, ge=0)
     job_deadline_hours: float = Field(72, gt=0)
+    cache_hours: float = Field(24, gt=0)
+    """How long a job's context cache is taken to be kept, when an upload of its name never ran: the batch target."""
     create_timeout_seconds: float = Field(60, gt=0)
     reconcile_seconds: float = Field(60, gt=0)
     budgets: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from batchdrop.core.errors import ConflictError, TransientError
-from batchdrop.core.jobs import Job
+from batchdrop.core.jobs import CacheUse, Job
 from batchdrop.core.money.budget import Budget, settled
-from batchdrop.core.money.ledger import Entry, Work, entry
-from batchdrop.core.money.prices import Processing
+from batchdrop.core.money.caching import kept, made
+from batchdrop.core.money.ledger import CACHE_KEPT, CACHE_MADE, Entry, Work, entry
+from batchdrop.core.money.prices import Overrides, Processing, source
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.shards import Shard, ShardKind
 from batchdrop.ports import BatchState, Kind
@@ -70,6 +71,47 @@ def record(context: Any_, job: Job, shard: Shard) -> None:
         context.store.records.create(Kind.LEDGER, shard.shard_id, index=index, data=data)
     except ConflictError:
         return
+
+
+def record_cache(context: Any_, job: Job) -> list[Entry]:
+    """Write the entry of a job's context caches unless it is there; return it as it is kept, none without a cache."""
+    if job.caching is None or not job.caching.uses:
+        return []
+    found = cache_entry(job, context.now(), context.settings.prices)
+    records = context.store.records
+    index = {"day": found.day, "expire_at": context.now() + timedelta(days=context.settings.ledger_days)}
+    try:
+        records.create(Kind.LEDGER, found.shard_id, index=index, data=found.model_dump(mode="json", by_alias=True))
+    except ConflictError:
+        kept = records.get(Kind.LEDGER, found.shard_id)
+        return [found if kept is None else Entry.model_validate(kept.data)]
+    return [found]
+
+
+def cache_entry(job: Job, now: datetime, prices: Overrides) -> Entry:
+    """Price the making and keeping of a job's caches: from their creation until they were lost, else until now."""
+    uses = job.caching.uses if job.caching else ()
+    token_hours = sum((use.tokens * _hours(use, now) for use in uses), Decimal(0))
+    amounts = [kept(job.model, token_hours, now, prices), *(made(job.model, use.tokens, now, prices) for use in uses)]
+    known = [amount for amount in amounts if amount is not None]
+    return Entry(
+        shard_id=f"{job.job_id}-cache",
+        job_id=job.job_id,
+        day=now.date().isoformat(),
+        team=job.team,
+        labels=job.labels,
+        model=job.model,
+        processing=Processing.STANDARD.value,
+        usage={CACHE_MADE: sum(use.tokens for use in uses), CACHE_KEPT: int(token_hours)},
+        amount=sum(known, Decimal(0)) if len(known) == len(amounts) else None,
+        reason="" if len(known) == len(amounts) else "NO_STORAGE_RATE",
+        source=source(),
+    )
+
+
+def _hours(use: CacheUse, now: datetime) -> Decimal:
+    length = (use.lost_at or now) - use.created_at
+    return max(Decimal(str(length.total_seconds())) / 3600, Decimal(0))
 
 
 def settle(context: Any_, job: Job) -> None:

@@ -8,16 +8,17 @@ no price    and a gate that needs one          -> HELD, COST_UNKNOWN
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from batchdrop.core import queries
 from batchdrop.core.dialect import output_limit, render, request_of
 from batchdrop.core.errors import BatchdropError
-from batchdrop.core.jobs import Job, JobState, PlanCursor
+from batchdrop.core.jobs import Caching, Job, JobState, PlanCursor
 from batchdrop.core.logs import log
 from batchdrop.core.money.budget import held, scopes_of
-from batchdrop.core.money.estimate import Expected, Range, estimate, expected
+from batchdrop.core.money.estimate import Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing
 from batchdrop.core.money.usage import tokens
 from batchdrop.core.records import Failure
@@ -32,8 +33,8 @@ SAMPLE: Final = 3
 """Requests that are counted: one call each, before anything is paid."""
 
 
-def estimated(context: Planning, job: Job, cursor: PlanCursor) -> tuple[Expected, Range]:
-    """Return what a planned job will use and may cost in batches."""
+def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching, last: Job | None) -> Range:
+    """Return what a planned job may cost in batches, its context cache counted."""
     planned = job.with_(plan=cursor)
     sample = [request_of(render(raw, number, longer=False)) for number, raw in _sample(context, planned)]
     counted = _counted(context, job, sample, cursor)
@@ -42,11 +43,16 @@ def estimated(context: Planning, job: Job, cursor: PlanCursor) -> tuple[Expected
         cursor.requests,
         counted or cursor.tokens,
         counted=counted is not None,
-        output_likely=_history(context, job),
+        output_likely=None if last is None else _output_tokens(last),
         output_limit=max(limit for limit in limits if limit) if limits and all(limits) else None,
         embeds=cursor.batch_kind == BatchKind.EMBED.value,
     )
-    return found, estimate(found, job.model, Processing.BATCH, context.now(), context.settings.prices)
+    prices = context.settings.prices
+    if not caching.wanted:
+        return estimate(found, job.model, Processing.BATCH, context.now(), prices)
+    share = min(caching.requests * caching.tokens / max(found.input[1], 1), 1.0)
+    batches = estimate(found, job.model, Processing.BATCH, context.now(), prices, cached_share=share)
+    return plus(batches, caching.cost or Decimal(0))
 
 
 def refuse_cost(context: Planning, job: Job, cost: Range) -> Failure | None:
@@ -102,14 +108,23 @@ def _size_ratio(cursor: PlanCursor, sample_bytes: float) -> float:
     return average / sample_bytes if average and sample_bytes else 1.0
 
 
-def _history(context: Planning, job: Job) -> int | None:
-    """Return the output tokens of an answer in the last run of an upload of the same name."""
+def last_run(context: Planning, job: Job) -> Job | None:
+    """Return the last run of an upload of the same name on the same model."""
     ended = [
         stored.value
         for stored in context.store.jobs(queries.jobs_named(job.source.object))
         if stored.value.state is JobState.DONE and stored.value.model == job.model and stored.value.counts.results
     ]
-    last: Any = max(ended, key=lambda other: other.created_at, default=None)
-    if last is None:
+    return max(ended, key=lambda other: other.created_at, default=None)
+
+
+def hours_of(last: Job | None) -> float | None:
+    """Return how many hours a run took from its plan to its end."""
+    if last is None or last.planned_at is None or last.ended_at is None:
         return None
+    return (last.ended_at - last.planned_at).total_seconds() / 3600
+
+
+def _output_tokens(last: Job) -> int | None:
+    """Return the output tokens of an answer in a run."""
     return tokens(last.tokens, "output", "thoughts") // last.counts.results or None

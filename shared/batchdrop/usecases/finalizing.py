@@ -27,7 +27,7 @@ from batchdrop.core.shards import Segment, Shard, ShardState
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
-from batchdrop.usecases.accounting import entries_of, settle
+from batchdrop.usecases.accounting import entries_of, record_cache, settle
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.lines import all_ranges
 from batchdrop.usecases.parts import range_parts
@@ -141,7 +141,7 @@ def _finish(context: Writing, stored: Stored[Job], shards: list[Shard], parts: l
     if job.final_state is _S.DONE:
         verdict = "partial" if counts.errors or counts.rejections else "complete"
     name = names.output_prefix(job.source.object, job.job_id) + "manifest.json"
-    entries = entries_of(context, job, shards)
+    entries = [*entries_of(context, job, shards), *record_cache(context, job)]
     final = job.moved(
         job.final_state or _S.DONE,
         now,
@@ -266,13 +266,16 @@ def _publish(context: Writing, stored: Stored[Job]) -> None:
             stored, lambda job: None if job.published else job.with_(published=True, updated_at=now)
         )
     if not stored.value.cleaned:
+        record_cache(context, stored.value)
         settle(context, stored.value)
         clean(context, stored.value)
         context.store.change(stored, lambda job: None if job.cleaned else job.with_(cleaned=True, due_at=None))
 
 
 def clean(context: Writing, job: Job) -> None:
-    """Delete what an ended job no longer needs: provider files, batches and work objects."""
+    """Delete what an ended job no longer needs: caches, provider files, batches and work objects."""
+    for use in job.caching.uses if job.caching else ():
+        context.provider.delete_cache(use.name)
     for stored in context.store.shards(queries.shards_of(job.job_id)):
         shard = stored.value
         if shard.file:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from batchdrop.core.beginnings import Beginning, beginning
 from batchdrop.core.dialect import identify, render
 from batchdrop.core.jobs import Job
 from batchdrop.core.joining import InputLine
@@ -60,9 +61,18 @@ def rendered_lines(context: Any_, job: Job, shard: Shard) -> Iterator[tuple[int,
     """Yield number and provider line of each of the shard's lines: a pure function of the lines."""
     wanted = _wanted(context, shard)
     longer = shard.kind is ShardKind.LONGER
+    cached = _cached(context, job, shard)
     for plan in ranges_of(context, job, shard):
         for number, raw in raw_lines(context, job, plan, wanted):
-            yield number, render(raw, number, longer=longer)
+            yield number, render(raw, number, longer=longer, beginning=cached)
+
+
+def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
+    """Return what the job's cache holds; synchronous calls are few and do without."""
+    cache = None if job.caching is None or shard.kind is ShardKind.STANDARD else job.caching.current
+    if job.caching is None or cache is None:
+        return None
+    return beginning(work.get(context, job.caching.pattern), job.caching.depth, cache.name)
 
 
 def rendered(context: Any_, job: Job, shard: Shard) -> Iterator[bytes]:
@@ -80,7 +90,7 @@ def rendered(context: Any_, job: Job, shard: Shard) -> Iterator[bytes]:
 
 def rendered_size(context: Any_, job: Job, shard: Shard) -> int:
     """Return how many bytes `rendered` yields: known from the plan, else counted."""
-    if shard.measured:
+    if shard.measured and (job.caching is None or job.caching.current is None):
         return shard.bytes
     return sum(map(len, rendered(context, job, shard)))
 

@@ -38,10 +38,11 @@ from batchdrop.core.validation.codes import FIXES, Code
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
+from batchdrop.usecases.caching import decided, refuse_cache, watch
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.continuing import continue_later
 from batchdrop.usecases.converting import as_records
-from batchdrop.usecases.costing import estimated, refuse_cost
+from batchdrop.usecases.costing import estimated, hours_of, last_run, refuse_cost
 from batchdrop.usecases.gates import refuse_file, refuse_plan, with_duplicates
 from batchdrop.usecases.holding import hold, holds
 from batchdrop.usecases.lines import records
@@ -67,6 +68,7 @@ class Pass:
         self.batch_kind = cursor.batch_kind
         self.blank = self.rejected = self.requests = self.tokens = self.bytes = self.missing_keys = 0
         self.draws = draws(job.model)
+        self.watch = watch(context, job)
         self.keys = array("Q")
         self.keys_counted = cursor.counts.duplicate_keys is not None
         self.plans: list[RangePlan | ShardPlan] = []
@@ -126,6 +128,8 @@ class Pass:
         self.requests += 1
         self.tokens += found.tokens
         self.bytes += size
+        if self.watch.counts is not None:
+            self.watch.see(raw)
         self._key(found.key)
 
     def _key(self, key: bytes) -> None:
@@ -193,6 +197,7 @@ class Pass:
             tokens=old.tokens + self.tokens,
             bytes=old.bytes + self.bytes,
             batch_kind=self.batch_kind,
+            agreeing=None if self.watch.counts is None else tuple(self.watch.counts),
             parts=(*old.parts, name),
             keys=keys,
             checksum=chained(old.checksum, part),
@@ -220,13 +225,20 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     if failure is not None:
         _refuse(context, stored, cursor, failure)
         return
-    _, cost = estimated(context, job, cursor)
+    last = last_run(context, job)
+    caching = decided(context, job, cursor, hours_of(last) or context.settings.cache_hours)
+    failure = refuse_cache(job, caching)
+    if failure is not None:
+        _refuse(context, stored, cursor, failure)
+        return
+    cost = estimated(context, job, cursor, caching, last)
     failure = refuse_cost(context, job, cost)
     if failure is not None:
         _refuse(context, stored, cursor, failure)
         return
     now = context.now()
     running: dict[str, Any] = {"plan": cursor, "counts": cursor.counts, "planned_at": now, "estimate": cost.as_json()}
+    running["caching"] = caching
     running["budget_month"] = now.strftime("%Y-%m") if cost.likely is not None else ""
     stored = _save(context, stored, JobState.RUNNING, **running)
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)

@@ -33,6 +33,7 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.shards import BatchRef, Intent, Shard, ShardState
 from batchdrop.ports import Batch, BatchKind, Topic
 from batchdrop.store import Stored
+from batchdrop.usecases.caching import with_cache
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, hold_off, release
 from batchdrop.usecases.lines import rendered, rendered_size
@@ -114,9 +115,9 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     shard, now = stored.value, context.now()
     if shard.file and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
         return _save(context, stored, _S.STAGED)
-    job = _job(context, shard)
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
+        job = with_cache(context, _job(context, shard))
         size = rendered_size(context, job, shard)
         file = context.provider.stage(rendered(context, job, shard), size=size, display_name=name)
     except CapacityError as error:

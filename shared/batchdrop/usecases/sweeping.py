@@ -3,6 +3,7 @@
     uploads        an object without a job: its event was lost, so it is announced again
     batches        one of ours whose shard recorded another one: paid for twice, so it is cancelled and reported
     files          one of ours that no shard uses: deleted
+    caches         of running jobs: renewed; of ended and unknown jobs, and those no record names: deleted
     work           an object of an ended job, written late by a worker that was paused: deleted
     reservations   of shards that have ended: let go
 
@@ -24,7 +25,7 @@ from batchdrop.core.errors import ConflictError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.shards import Shard, ShardState
-from batchdrop.ports import Batch, Document, Kind, ObjectInfo, ProviderFile, Topic
+from batchdrop.ports import Batch, Cache, Document, Kind, ObjectInfo, ProviderFile, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import change_ledger
@@ -167,6 +168,30 @@ def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
     return shard.state is ShardState.STAGING or shard.file == file.name
 
 
+# ---------------------------------------------------------------------------------------------- caches
+def keep_or_delete_caches(context: Sweeping, token: str | None) -> str | None:
+    """Renew the caches of one page that running jobs use, delete what no job uses; return the next page's token."""
+    page = context.provider.list_caches(token)
+    stack = stack_id(context)
+    for cache in page.caches:
+        job_id = names.job_of_cache_name(stack, cache.display_name)
+        if job_id is not None:
+            _keep_or_delete(context, cache, job_id)
+    return page.next_token
+
+
+def _keep_or_delete(context: Sweeping, cache: Cache, job_id: str) -> None:
+    stored, now = context.store.job(job_id), context.now()
+    job = None if stored is None else stored.value
+    caching = job.caching if job and not job.state.terminal else None
+    if caching and cache.name in (use.name for use in caching.uses):
+        if cache.expires_at < now + timedelta(seconds=context.settings.cache_seconds / 2):
+            context.provider.keep_cache(cache.name, context.settings.cache_seconds)
+    elif cache.created_at < now - timedelta(seconds=context.settings.lease_seconds):
+        context.provider.delete_cache(cache.name)
+        log("unused cache deleted", severity="WARNING", job_id=job_id, cache=cache.name)
+
+
 # ------------------------------------------------------------------------------------------------ work
 def delete_unused_work(context: Sweeping, token: str | None) -> str | None:
     """Delete work objects of one page whose job has ended and was cleaned; return the next page's token."""
@@ -208,5 +233,6 @@ _PAGES: Final[dict[str, Page]] = {
     "uploads": find_lost_uploads,
     "batches": find_orphan_batches,
     "files": delete_unused_files,
+    "caches": keep_or_delete_caches,
     "work": delete_unused_work,
 }

@@ -8,7 +8,7 @@ requests allow.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -95,6 +95,12 @@ def estimate(
     reason = next((cost.reason for cost in costs if cost.reason), "")
     low, likely, high = (cost.amount for cost in costs)
     return Range(low, likely, high, reason, costs[1].flags)
+
+
+def plus(found: Range, amount: Decimal) -> Range:
+    """Return a range with an amount that is certain added."""
+    low, likely, high = (None if one is None else one + amount for one in (found.low, found.likely, found.high))
+    return replace(found, low=low, likely=likely, high=high)
 
 
 def _cost(

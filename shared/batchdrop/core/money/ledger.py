@@ -26,9 +26,13 @@ ENTRY_SCHEMA: Final = "batchdrop.ledger/1"
 UNSEEN: Final = "WORK_UNSEEN"
 """A batch was cancelled, expired or its results are lost: what it did without a row we cannot know."""
 
+CACHE_MADE: Final = "cache_made"
+CACHE_KEPT: Final = "cache_token_hours"
+"""In the entry of a job's context caches: tokens written once, and tokens times hours kept."""
+
 
 class Entry(Value):
-    """What one shard used and cost; amounts are digits or null with a reason."""
+    """What one shard (or a job's context caches) used and cost; amounts are digits or null with a reason."""
 
     schema_: str = Field(default=ENTRY_SCHEMA, alias="schema")
     shard_id: str
@@ -158,7 +162,7 @@ def job_cost(entries: Iterable[Entry]) -> dict[str, Any]:
 
 
 def job_tokens(entries: Iterable[Entry]) -> dict[str, int]:
-    """Return a job's tokens by class."""
+    """Return a job's tokens by class, those of its context caches too."""
     total: Counter[str] = Counter()
     for found in entries:
         total.update(found.usage)

@@ -1,0 +1,83 @@
+"""The wire's JSON as the port's values: total over every state word, and over what is left out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from batchdrop.ports import Batch, BatchState, Cache, ProviderFile
+
+
+def batch(operation: dict[str, Any]) -> Batch:
+    """Read a long-running operation; total over every state word (P9)."""
+    metadata: dict[str, Any] = operation.get("metadata") or {}
+    output: dict[str, Any] = metadata.get("output") or operation.get("response") or {}
+    error: dict[str, Any] = operation.get("error") or metadata.get("error") or {}
+    stats: dict[str, Any] = metadata.get("batchStats") or {}
+    raw = str(metadata.get("state") or "")
+    return Batch(
+        name=str(operation["name"]),
+        display_name=str(metadata.get("displayName") or ""),
+        model=str(metadata.get("model") or "").removeprefix("models/"),
+        state=state_of(raw),
+        raw_state=raw,
+        created_at=moment(metadata.get("createTime")) or datetime.fromtimestamp(0, UTC),
+        ended_at=moment(metadata.get("endTime")),
+        output_file=output.get("responsesFile") or None,
+        error_code=int(error["code"]) if "code" in error else None,
+        error_message=str(error.get("message") or "")[:500],
+        succeeded=int(stats.get("successfulRequestCount") or 0),
+        failed=int(stats.get("failedRequestCount") or 0),
+        total=int(stats.get("requestCount") or 0),
+    )
+
+
+def state_of(raw: str) -> BatchState:
+    """Return what a state word means, in the spelling of the wire (BATCH_STATE_…) or of the SDK (JOB_STATE_…)."""
+    word = raw.removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
+    return BatchState(word) if word in BatchState.__members__ else BatchState.UNKNOWN
+
+
+def file(body: dict[str, Any]) -> ProviderFile:
+    """Read a file."""
+    return ProviderFile(
+        name=str(body["name"]),
+        uri=str(body.get("uri") or ""),
+        size=int(body.get("sizeBytes") or 0),
+        sha256=_hex_digest(str(body.get("sha256Hash") or "")),
+        display_name=str(body.get("displayName") or ""),
+        created_at=moment(body.get("createTime")) or datetime.fromtimestamp(0, UTC),
+        expires_at=moment(body.get("expirationTime")),
+    )
+
+
+def _hex_digest(encoded: str) -> str:
+    """Return the hex digest inside; the service sends base64 of the hex digest, not of the digest."""
+    try:
+        decoded = base64.b64decode(encoded)
+    except (binascii.Error, ValueError):
+        return ""
+    return decoded.hex() if len(decoded) == 32 else decoded.decode("ascii", "replace").lower()
+
+
+def moment(text: object) -> datetime | None:
+    """Read RFC 3339 with up to nanoseconds."""
+    if not isinstance(text, str) or not text:
+        return None
+    moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def cache(body: dict[str, Any]) -> Cache:
+    """Read a cached content."""
+    usage: dict[str, Any] = body.get("usageMetadata") or {}
+    return Cache(
+        name=str(body["name"]),
+        display_name=str(body.get("displayName") or ""),
+        tokens=int(usage.get("totalTokenCount") or 0),
+        created_at=moment(body.get("createTime")) or datetime.fromtimestamp(0, UTC),
+        expires_at=moment(body.get("expireTime")) or datetime.fromtimestamp(0, UTC),
+    )
