@@ -27,6 +27,7 @@ from batchdrop.core.lines import split_lines
 from batchdrop.core.money.caching import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
 from batchdrop.core.money.estimate import Expected, Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing, source
+from batchdrop.core.reading import Place
 from batchdrop.core.recipes import RECIPE_NAME, Recipe, merged, parse_recipe
 from batchdrop.core.rendering import compile_recipe
 from batchdrop.core.validation import Code
@@ -84,13 +85,13 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
     if file.dialect is Dialect.GEMINI:
         lines: Iterator[bytes] = file.chunks
     elif file.dialect is not Dialect.RECORDS:
-        lines = conversion.translated(file, model, found, max_line_bytes=MAX_LINE)
+        lines = conversion.translated(file, model, found, Place(), max_line_bytes=MAX_LINE)
     else:
         if not recipe.renders:
             message = "The file holds records; give a recipe with a prompt (--recipe)."
             raise PermanentError(message, code="RECIPE_MISSING")
         seekable: BinaryIO | None = path.open("rb") if file.suffix == PARQUET and not file.zipped else None
-        entries = conversion.entries(file, found, seekable=seekable, max_line_bytes=MAX_LINE)
+        entries = conversion.entries(file, found, Place(), seekable=seekable, max_line_bytes=MAX_LINE)
         lines = conversion.rendered(compile_recipe(recipe), entries, found)
     converted = file.dialect is not Dialect.GEMINI
     return Checked(file.kind, _examined(lines, model, converted=converted), found, model, converted)

@@ -164,6 +164,53 @@ def test_embeddings_of_records_come_as_vectors(stack: Stack, tmp_path: Path) -> 
     assert str(table.schema.field("embedding").type) == "fixed_size_list<element: float>[8]"
 
 
+# ------------------------------------------------------------------------------------------- long files
+def parquet_of(rows: list[Row]) -> bytes:
+    file = io.BytesIO()
+    table = importlib.import_module("pyarrow").Table.from_pylist(rows)
+    importlib.import_module("pyarrow.parquet").write_table(table, file, row_group_size=3)
+    return file.getvalue()
+
+
+def members(data: bytes, size: int = 400) -> bytes:
+    """Compress a file in members: each comes out by itself, as each MiB of a large file does."""
+    return b"".join(gzip.compress(data[at : at + size]) for at in range(0, len(data), size))
+
+
+def foreign(number: int) -> Row:
+    return {"custom_id": str(number), "url": "/v1/responses", "body": {"model": "gpt-5", "input": f"t{number}"}}
+
+
+TABLE = parquet_of([{"id": str(n), "text": f"t{n}"} for n in range(11)])
+LONG_FILES = {
+    "a.jsonl.gz": members(lines(*(f"t{n}" for n in range(20))) + b"bad\n"),
+    "a.csv": CSV + b"4\r\n\n" + b'5,"x"\r\n6,"y"\r\n' * 4,
+    "a.csv.gz": members(CSV + b'5,"x"\r\n' * 8, 20),
+    "a.parquet": TABLE,
+    "a.parquet.gz": members(TABLE),
+    "openai.jsonl": jsonl(foreign(n) for n in range(11)) + b"\n{}\n",
+}
+
+
+@pytest.mark.parametrize("name", LONG_FILES)
+def test_a_conversion_longer_than_its_time_makes_the_same_rows(name: str, stack_with: Make, tmp_path: Path) -> None:
+    limits = {"range_lines": 2, "shard_requests": 4}
+    outputs: list[list[Row]] = []
+    for budget in (480, 1e-9):
+        stack = stack_with(**limits, budget_seconds=budget)
+        put(stack, f"{budget}/recipe.yaml", RECIPE + b"output: {join: true}\n")
+        info = stack.upload(f"{budget}/{name}", LONG_FILES[name])
+        job = stack.run(info, until=lambda job: job.state not in ("RECEIVED", "PLANNING"))
+        assert (len(job.records) > 2) == (budget < 1)
+        stack.overrides = limits
+        job = stack.run(info)
+        assert_accounted(stack, job)
+        assert stack.objects.list("work").objects == ()
+        outputs.append(sorted(stack.rows(job), key=lambda row: row["line"]))
+        assert len(outputs[0]) == job.counts.lines - job.counts.blank > 8
+    assert outputs[0] == outputs[1]
+
+
 # ------------------------------------------------------------------------------------------- structured
 def test_an_answer_that_breaks_its_schema_is_redone_then_reported(stack: Stack, gemini: GeminiEmulator) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0}}, "required": ["n"]}

@@ -20,11 +20,13 @@ from batchdrop.adapters.sqlite_records import SqliteRecords
 from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
 from batchdrop.core import queries
 from batchdrop.core.capacity import Ledger
+from batchdrop.core.clock import Budget
 from batchdrop.core.jobs import Job
+from batchdrop.core.settings import SubmitSettings
 from batchdrop.ports import Kind, ObjectInfo
 from batchdrop.usecases.context import Context
 from infra.local.gemini import Faults, GeminiEmulator
-from tests.harness import Stack, TestClock, assert_accounted
+from tests.harness import Stack, TestClock, assert_accounted, jsonl
 
 NO_FAULTS = Faults()
 K = TypeVar("K", bound="KillableStack")
@@ -119,12 +121,15 @@ class KillableStack(Stack):
     """A stack whose functions work through watched ports; the driver itself is never killed."""
 
     trap: Gate
+    hurried: bool = False
 
     def context(self, settings: type[Any]) -> Context[Any]:
         """Return a context on watched ports."""
         import dataclasses
 
         found = super().context(settings)
+        if self.hurried and settings is SubmitSettings and not self._planned():
+            found = dataclasses.replace(found, budget=Budget(self.clock, 0, 0))
         self.trap.begin()
         store = dataclasses.replace(found.store, records=Watched(found.store.records, self.trap))
         return dataclasses.replace(
@@ -134,6 +139,10 @@ class KillableStack(Stack):
             topics=Watched(found.topics, self.trap),
             provider=Watched(found.provider, self.trap),
         )
+
+    def _planned(self) -> bool:
+        found = self.records.query(queries.newest_jobs(1))
+        return any(document.data["state"] not in ("RECEIVED", "PLANNING") for document in found)
 
     def handle(self, message: Leased) -> tuple[str, int]:
         """Handle a message; a crash is a missing answer."""
@@ -178,6 +187,8 @@ class Scenario:
     faults: Faults = NO_FAULTS
     overrides: dict[str, Any] = field(default_factory=dict[str, Any])
     lose_event: bool = False
+    hurried: bool = False
+    """Until a job is planned, the time is over with each piece of work."""
     act: Callable[[KillableStack, ObjectInfo], None] | None = None
     """Something a user does while it runs."""
     ends: str = "DONE"
@@ -187,12 +198,24 @@ class Scenario:
     """Answers follow from what is sent, and nothing in it is made anew in every run."""
 
 
+LONG_CONVERSION = Scenario(
+    "long conversion",
+    jsonl(
+        {"custom_id": str(number), "url": "/v1/responses", "body": {"model": "gpt-5", "input": "x"}}
+        for number in range(5)
+    ),
+    overrides={"range_lines": 2},
+    hurried=True,
+)
+
+
 def run(
     scenario: Scenario, gemini: GeminiEmulator, folder: Path, points: frozenset[Point]
 ) -> tuple[Trap, dict[str, bytes]]:
     """Run a scenario with crashes at the points; return the trap and the output, all checks passed."""
     trap = Trap(points)
     stack = killable(gemini, folder, trap, scenario.faults, scenario.overrides)
+    stack.hurried = scenario.hurried
     info = begin(stack, scenario)
     if scenario.act is not None:
         scenario.act(stack, info)

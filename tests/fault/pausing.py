@@ -98,6 +98,7 @@ def run_paused(
     """Run a scenario with a worker paused before the chosen calls; return the calls and the output, all checked."""
     gate = Pauses(plan, lambda pause: stack.go_on(pause))  # noqa: PLW0108 - the stack is made next
     stack = killable(gemini, folder, gate, scenario.faults, scenario.overrides, PausableStack)
+    stack.hurried = scenario.hurried
     info = begin(stack, scenario)
     output = finish(stack, scenario, info)
     twice = paid_twice(gemini)

@@ -18,7 +18,7 @@ import pytest
 
 from batchdrop.ports import ObjectInfo
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
-from tests.fault.killing import KillableStack, Point, Scenario, Trap, run
+from tests.fault.killing import LONG_CONVERSION, KillableStack, Point, Scenario, Trap, run
 from tests.harness import jsonl, lines, request
 
 FULL = os.environ.get("FAULT") == "full"
@@ -65,6 +65,7 @@ SCENARIOS = [
     Scenario("lost event", lines("one"), lose_event=True),
     Scenario("refused", lines("one"), Faults(calls=(CallFault("create", status=429, times=1),))),
     Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),
+    LONG_CONVERSION,
     Scenario(
         "context cache",
         jsonl({"key": f"k{n}", "request": request(f"t{n}") | SHARED} for n in range(5)),

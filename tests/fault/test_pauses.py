@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
-from tests.fault.killing import Scenario
+from tests.fault.killing import LONG_CONVERSION, Scenario
 from tests.fault.pausing import CREATE, Pause, run_paused
 from tests.harness import lines
 
@@ -25,6 +25,7 @@ SCENARIOS = [
     Scenario("single shard", lines("one", "two")),
     Scenario("redo round", lines("one", "two [[emulate:error-once=13]]", "three [[emulate:missing-once]]")),
     Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),
+    LONG_CONVERSION,
 ]
 
 

@@ -205,7 +205,7 @@ def test_a_broken_json_record_is_told_and_the_others_are_read() -> None:
     entries = list(read_jsonl([b'{"a":1}\n[]\n\n{"a":\n{"a":2}\n']))
     told = [(entry.number, entry.problem.code.value) for entry in entries if isinstance(entry, Unreadable)]
     assert told == [(2, "NOT_OBJECT"), (4, "NOT_JSON")]
-    assert len(entries) == 4
+    assert len(entries) == 5
 
 
 RECIPES: dict[str, tuple[bytes, int, str]] = {

@@ -15,7 +15,9 @@ import pytest
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.reading import (
+    Blank,
     Entry,
+    Place,
     Row,
     Unreadable,
     parquet_kinds,
@@ -24,6 +26,7 @@ from batchdrop.core.reading import (
     read_parquet,
     read_separated,
 )
+from batchdrop.core.reading.separated import MAX_REREAD_BYTES
 from batchdrop.core.recipes import Recipe, parse_recipe
 from batchdrop.core.rendering import CompiledRecipe, compile_recipe, media_type, render_record
 from batchdrop.core.tables import Kind
@@ -88,6 +91,18 @@ def test_a_record_over_the_limit_is_refused_and_reading_goes_on() -> None:
     assert fields(entries)[-1] == {"a": "2"}
 
 
+def test_a_line_over_the_limit_behind_an_open_quote_is_refused_by_itself_too() -> None:
+    entries = separated(b'a\n"open\n' + b"x" * 100 + b"\n1\n", max_record_bytes=50)
+    assert codes(entries) == [Code.LINE_TOO_LONG, Code.LINE_TOO_LONG, ""]
+
+
+def test_what_was_reread_before_an_interruption_counts() -> None:
+    place = Place(offset=2, header=("a",), reread=MAX_REREAD_BYTES)
+    with pytest.raises(PermanentError) as refused:
+        list(read_separated([b'"open\n1\n'], place=place))
+    assert refused.value.code == "TABLE_INVALID"
+
+
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"a,a\n1,2\n", b"a, a\n", b"\xff\n1\n", b'"a\n1\n', b"a\r1\r2\r"])
 def test_a_table_without_a_usable_header_is_refused(data: bytes) -> None:
     with pytest.raises(PermanentError) as error:
@@ -117,9 +132,10 @@ def test_a_csv_is_read_in_constant_memory() -> None:
 def test_json_lines_keep_their_numbers_and_hazards_are_refused() -> None:
     data = b'{"a":1}\n\n[1]\n{"a":1,"a":2}\n{"a":NaN}\n{"a":"\xff"}\n' + b"x" * 100 + b'\n{"a":"\\u2028"}'
     entries = list(read_jsonl([data], max_record_bytes=50))
-    assert [entry.number for entry in entries] == [1, 3, 4, 5, 6, 7, 8]
+    assert [entry.number for entry in entries] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert entries[1] == Blank(2)
     wrong = [Code.NOT_OBJECT, Code.DUPLICATE_NAME, Code.BAD_NUMBER, Code.NOT_UTF8, Code.LINE_TOO_LONG]
-    assert codes(entries) == ["", *wrong, ""]
+    assert codes(entries) == ["", "", *wrong, ""]
 
 
 # ---------------------------------------------------------------------------------------------------- Parquet

@@ -6,12 +6,13 @@
     JSONL records
 
 What cannot become a request is a line `{"rejected":…}` (see `converted`), so numbers stay those of the input.
+A conversion can stop after any line: `Place` and `Findings` are all that the rest of it depends on besides the bytes
+from the place on. gzip cannot be entered in its middle: it is undone from its start again, and the bytes are dropped.
 Memory: a chunk and a line, or a record.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,7 +24,16 @@ from batchdrop.core.converted import accepted, rejected
 from batchdrop.core.dialects import Dialect, Translated, detect, key_of, translate
 from batchdrop.core.limits import KIB, MIB, limit
 from batchdrop.core.lines import split_lines
-from batchdrop.core.reading import Entry, Row, parquet_kinds, read_jsonl, read_parquet, read_separated
+from batchdrop.core.reading import (
+    Blank,
+    Entry,
+    Place,
+    Unreadable,
+    parquet_kinds,
+    read_jsonl,
+    read_parquet,
+    read_separated,
+)
 from batchdrop.core.records import Failure
 from batchdrop.core.rendering import CompiledRecipe, render_record
 from batchdrop.core.sniffing import GZIP, gunzip, not_jsonl
@@ -49,14 +59,20 @@ class Findings:
 
     url: str = ""
     """The first of OpenAI's addresses that a line names: answers are written as that one writes them."""
-    warnings: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
+    warnings: dict[str, int] = field(default_factory=dict[str, int])
+    """How many lines each is about."""
     columns: dict[str, str] = field(default_factory=dict[str, str])
     """The fields of records and what they hold."""
 
     def sentences(self) -> tuple[str, ...]:
         """The warnings, the most frequent first."""
-        found = self.warnings.most_common(MAX_WARNINGS)
-        return tuple(f"{code} {pointer}: {message} ({count:,} lines)" for (code, pointer, message), count in found)
+        found = sorted(self.warnings.items(), key=lambda item: -item[1])[:MAX_WARNINGS]
+        return tuple(f"{warning} ({count:,} lines)" for warning, count in found)
+
+    def warn(self, code: str, pointer: str, message: str) -> None:
+        """Count a line that a warning is about."""
+        warning = f"{code} {pointer}: {message}"
+        self.warnings[warning] = self.warnings.get(warning, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +130,27 @@ def _whole_lines(head: bytes) -> list[bytes]:
     return lines[:-1] or lines
 
 
+def plain(file: Opened, place: Place) -> Iterator[bytes]:
+    """Yield the file's bytes with gzip undone."""
+    for chunk in file.chunks:
+        place.offset += len(chunk)
+        yield chunk
+
+
+def dropped(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """Yield all but the first so many bytes."""
+    for chunk in chunks:
+        if len(chunk) > count:
+            yield chunk[count:]
+        count = max(count - len(chunk), 0)
+
+
 # ------------------------------------------------------------------------------------------- other dialects
-def translated(file: Opened, model: str, found: Findings, *, max_line_bytes: int) -> Iterator[bytes]:
+def translated(file: Opened, model: str, found: Findings, place: Place, *, max_line_bytes: int) -> Iterator[bytes]:
     """Yield a Gemini line, a rejection or a blank line for each line."""
-    for raw, _ in split_lines(file.chunks, max_line_bytes=max_line_bytes):
+    for raw, size in split_lines(file.chunks, max_line_bytes=max_line_bytes, number=place.number):
+        place.number += 1
+        place.offset += size
         if raw is None:
             message = f"The line is longer than {max_line_bytes} bytes."
             yield rejected(b"null", Problem(Code.LINE_TOO_LONG, "", message))
@@ -143,32 +176,33 @@ def _url(raw: bytes) -> str:
 
 def _count(model: str, line: Translated, found: Findings) -> None:
     for caveat in line.warnings:
-        found.warnings[caveat.code.value, caveat.pointer, caveat.message] += 1
+        found.warn(caveat.code.value, caveat.pointer, caveat.message)
     if line.wants and line.wants.removeprefix("models/") != model:
-        found.warnings["MODEL", "/model", f"The lines ask for another model; all run on {model}."] += 1
+        found.warn("MODEL", "/model", f"The lines ask for another model; all run on {model}.")
 
 
 # -------------------------------------------------------------------------------------------------- records
-def entries(file: Opened, found: Findings, *, seekable: BinaryIO | None, max_line_bytes: int) -> Iterator[Entry]:
+def entries(
+    file: Opened, found: Findings, place: Place, *, seekable: BinaryIO | None, max_line_bytes: int
+) -> Iterator[Entry]:
     """Yield the records of a table or of JSON lines; a Parquet file must be seekable."""
     if seekable is not None:
-        found.columns.update({name: kind.value for name, kind in parquet_kinds(seekable).items()})
-        return read_parquet(seekable)
+        if place.number == 1:
+            found.columns.update({name: kind.value for name, kind in parquet_kinds(seekable).items()})
+        return read_parquet(seekable, place)
     if file.suffix in SEPARATORS:
-        return read_separated(file.chunks, SEPARATORS[file.suffix], max_record_bytes=max_line_bytes)
-    return read_jsonl(file.chunks, max_record_bytes=max_line_bytes)
+        return read_separated(file.chunks, SEPARATORS[file.suffix], place, max_record_bytes=max_line_bytes)
+    return read_jsonl(file.chunks, place, max_record_bytes=max_line_bytes)
 
 
 def rendered(compiled: CompiledRecipe, records: Iterator[Entry], found: Findings) -> Iterator[bytes]:
     """Yield a Gemini line or a rejection for each record; blank lines of the input stay blank."""
     join = compiled.recipe.output.join
-    number = 1
     for entry in records:
-        while number < entry.number:
+        if isinstance(entry, Blank):
             yield b"\n"
-            number += 1
-        number += 1
-        if not isinstance(entry, Row):
+            continue
+        if isinstance(entry, Unreadable):
             yield rejected(b"null", entry.problem)
             continue
         line = render_record(compiled, entry.fields)
@@ -189,14 +223,15 @@ def _learn(columns: dict[str, str], fields: Mapping[str, Any]) -> None:
             columns[name] = kind
 
 
-def gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Put lines together into pieces of about 1 MiB."""
+def gathered(lines: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Put lines together, `most` or about 1 MiB of them; no line is taken before what came before it is given."""
     held: list[bytes] = []
     size = 0
     for line in lines:
         held.append(line)
         size += len(line)
-        if size >= MIB:
+        if size >= MIB or len(held) >= most:
             yield b"".join(held)
             held, size = [], 0
-    yield b"".join(held)
+    if held:
+        yield b"".join(held)

@@ -70,6 +70,25 @@ class Source(Value):
     uploaded_at: datetime
 
 
+class Piece(Value):
+    """One of the work objects that together are one stream of bytes."""
+
+    name: str
+    bytes: int
+    generation: int | None = None
+
+
+class Conversion(Value):
+    """Where converting continues: everything before the place in `state` is in the pieces already written."""
+
+    step: int = 0
+    pieces: tuple[Piece, ...] = ()
+    unpacked: tuple[Piece, ...] = ()
+    """A Parquet file that came as gzip, undone whole."""
+    state: str = ""
+    """Work object: the place in the source, and what was found before it."""
+
+
 class Counts(Value):
     """Lines of the upload and what became of them. results + errors + rejections = lines - blank."""
 
@@ -162,7 +181,9 @@ class Job(Record):
     source: Source
     metadata: dict[str, str] = Field(default_factory=dict[str, str])
     snapshot_generation: int | None = None
-    records_object: str | None = None
+    conversion: Conversion = Conversion()
+    records: tuple[Piece, ...] = ()
+    """The upload's lines, all of them, when it was not plain Gemini JSONL."""
     converted: bool = False
     """The records were written by a conversion: translated or rendered lines, and rejections among them."""
     team: str = ""

@@ -6,7 +6,7 @@ carries user text, and no id is monotonic (hotspots: firebase.google.com/docs/fi
     job_id    sha256(bucket/name#generation)[:32]
     shard_id  <job_id>-<index>            a shard of the plan
               sha256(parent, kind, index) a child: <job_id>-<10 hex digits>
-    work      <job_id>/source  plan/  rejections/  lines/  rows/  runs/  parts/
+    work      <job_id>/source  records/  plan/  rejections/  lines/  rows/  runs/  parts/
     output    <object name>/<job_id>/…   (or _/<job_id>/… when the name cannot be part of another)
 
 A work object that a leased worker writes carries the worker's fence, and the record that pins it is changed under
@@ -81,14 +81,14 @@ def source(job: str) -> str:
     return f"{job}/source"
 
 
-def records(job: str, fence: int) -> str:
-    """Work object: the upload as JSON lines, when it was not plain JSONL."""
-    return f"{job}/records.{fence}.jsonl"
+def records(job: str, step: int, fence: int) -> str:
+    """Work object: the lines, or the unpacked bytes, that one converting step made."""
+    return f"{job}/records/{step:05d}.{fence}"
 
 
-def unpacked(job: str, fence: int) -> str:
-    """Work object: a table that came as gzip, undone."""
-    return f"{job}/unpacked.{fence}"
+def conversion_state(job: str, step: int, fence: int) -> str:
+    """Work object: where one converting step stopped."""
+    return f"{job}/records/{step:05d}.{fence}.json"
 
 
 def recipe(job: str, fence: int) -> str:

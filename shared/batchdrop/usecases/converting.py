@@ -1,41 +1,52 @@
-"""Converting: what is not plain Gemini JSONL becomes a work object of Gemini lines, see `core.conversion`.
+"""Converting: what is not plain Gemini JSONL becomes work objects of Gemini lines, see `core.conversion`.
 
-Later steps know only lines and byte ranges.
+    PLANNING --lines converted into a piece--> time over? state written, cursor saved, goes on in a new message
+             --the file ends-----------------> the job's `records`: all the pieces
+
+A later step begins behind the last line a kept step wrote, and what it makes does not depend on where that was. Names
+carry step and fence: what a step that lost its lease wrote is never read. Later uses know only lines and byte ranges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO, cast
+
+import msgspec
 
 from batchdrop.core import conversion, names
 from batchdrop.core.conversion import PARQUET, Findings, Opened
 from batchdrop.core.dialects import Dialect
-from batchdrop.core.errors import PermanentError
-from batchdrop.core.jobs import Job
+from batchdrop.core.jobs import Conversion, Job
+from batchdrop.core.logs import log
+from batchdrop.core.reading import Place
 from batchdrop.core.records import Failure
 from batchdrop.core.rendering import compile_recipe
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.ports import ObjectInfo
 from batchdrop.store import Stored
-from batchdrop.usecases import work
+from batchdrop.usecases import pieces, work
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.continuing import continue_later
 from batchdrop.usecases.holding import MISSING
-from batchdrop.usecases.lines import records
 from batchdrop.usecases.ranged import RangedFile
 from batchdrop.usecases.recipes import frozen
 
 Planning = Context[SubmitSettings]
+_decode_state = msgspec.json.Decoder(tuple[Place, Findings]).decode
 
 
-def as_records(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
-    """Convert the upload unless it is plain Gemini JSONL; say what is wrong if it cannot be."""
+def as_records(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure | None:
+    """Convert the upload unless it is plain Gemini JSONL; say what is wrong if it cannot be.
+
+    None: the time is over, and it goes on in a new message.
+    """
     job, settings = stored.value, context.settings
-    if job.records_object:
+    if job.records:
         return stored
     file = conversion.opened(
         job.source.object,
-        records(context, job, 0),
+        pieces.read(context, pieces.snapshot(job)),
         max_bytes=settings.max_upload_bytes,
         max_ratio=settings.max_gzip_ratio,
     )
@@ -43,30 +54,68 @@ def as_records(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
         return file.failure
     if file.dialect is Dialect.GEMINI and not file.zipped:
         return stored
-    found = Findings()
-    lines = _lines(context, job, file, found)
+    return _step(context, stored, file)
+
+
+def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] | Failure | None:
+    """Write one piece of the lines; save how far they go."""
+    job = stored.value
+    cursor = job.conversion
+    place, found = _decode_state(work.get(context, cursor.state)) if cursor.state else (Place(), Findings())
+    lines = _lines(context, job, replace(file, chunks=_rest(context, job, file, place)), place, found)
     if isinstance(lines, Failure):
         return lines
-    name = names.records(job.job_id, job.fence)
-    work.put(context, name, conversion.gathered(lines))
-    changes = {
-        "records_object": name,
-        "converted": file.dialect is not Dialect.GEMINI,
-        "dialect": file.kind,
-        "dialect_url": found.url,
-        "columns": found.columns,
-        "warnings": found.sentences(),
-        "updated_at": context.now(),
-    }
-    return context.store.change(stored, lambda job: job.with_(**changes), fence=job.fence)
+    gathered = conversion.gathered(lines, context.settings.range_lines)
+    piece, ended = pieces.write(context, names.records(job.job_id, cursor.step, job.fence), gathered)
+    written = (*cursor.pieces, piece)
+    if not ended:
+        state = names.conversion_state(job.job_id, cursor.step, job.fence)
+        work.put(context, state, [msgspec.json.encode((place, found))])
+        after = cursor.with_(step=cursor.step + 1, pieces=written, state=state)
+        continue_later(context, stored, conversion=after)
+        log("converting continues", job_id=job.job_id, step=after.step)
+        return None
+    if _packed(file, cursor):
+        after = Conversion(step=cursor.step + 1, unpacked=written)
+        return as_records(context, _saved(context, stored, conversion=after))
+    return _saved(
+        context,
+        stored,
+        conversion=Conversion(),
+        records=written,
+        converted=file.dialect is not Dialect.GEMINI,
+        dialect=file.kind,
+        dialect_url=found.url,
+        columns=found.columns,
+        warnings=found.sentences(),
+    )
 
 
-def _lines(context: Planning, job: Job, file: Opened, found: Findings) -> Iterator[bytes] | Failure:
+def _saved(context: Planning, stored: Stored[Job], **changes: object) -> Stored[Job]:
+    now = context.now()
+    return context.store.change(stored, lambda job: job.with_(**changes, updated_at=now), fence=stored.value.fence)
+
+
+def _rest(context: Planning, job: Job, file: Opened, place: Place) -> Iterator[bytes]:
+    """Return the file's bytes from the place on, gzip undone."""
+    if place.offset == 0:
+        return file.chunks
+    if file.zipped:
+        return conversion.dropped(file.chunks, place.offset)
+    return pieces.read(context, pieces.snapshot(job), place.offset)
+
+
+def _packed(file: Opened, cursor: Conversion) -> bool:
+    """Tell whether a Parquet file's gzip must be undone first: it is read from its end."""
+    return file.zipped and file.suffix == PARQUET and not cursor.unpacked
+
+
+def _lines(context: Planning, job: Job, file: Opened, place: Place, found: Findings) -> Iterator[bytes] | Failure:
     most = context.settings.max_line_bytes
     if file.dialect is Dialect.GEMINI:
-        return file.chunks
+        return conversion.plain(file, place)
     if file.dialect is not Dialect.RECORDS:
-        return conversion.translated(file, job.model, found, max_line_bytes=most)
+        return conversion.translated(file, job.model, found, place, max_line_bytes=most)
     recipe = frozen(context, job)
     if not recipe.renders:
         return Failure(
@@ -74,18 +123,10 @@ def _lines(context: Planning, job: Job, file: Opened, found: Findings) -> Iterat
             message="The upload holds records, and no recipe above it says what to ask about them.",
             fix="Upload a recipe.yaml with a prompt to its folder or one above.",
         )
-    seekable = _seekable(context, job, file) if file.suffix == PARQUET else None
-    entries = conversion.entries(file, found, seekable=seekable, max_line_bytes=most)
+    if _packed(file, job.conversion):
+        return conversion.plain(file, place)
+    seekable: BinaryIO | None = None
+    if file.suffix == PARQUET:
+        seekable = cast("BinaryIO", RangedFile(context, job.conversion.unpacked or pieces.snapshot(job)))
+    entries = conversion.entries(file, found, place, seekable=seekable, max_line_bytes=most)
     return conversion.rendered(compile_recipe(recipe), entries, found)
-
-
-def _seekable(context: Planning, job: Job, file: Opened) -> BinaryIO:
-    """Return the snapshot as a file; what gzip held goes to a work object first."""
-    if file.zipped:
-        info: ObjectInfo | None = work.put(context, names.unpacked(job.job_id, job.fence), file.chunks)
-    else:
-        bucket = context.settings.work_bucket
-        info = context.objects.stat(bucket, names.source(job.job_id), generation=job.snapshot_generation)
-    if info is None:
-        raise PermanentError("the snapshot of the upload is gone", code="GONE")
-    return cast("BinaryIO", RangedFile(context, info))

@@ -13,11 +13,10 @@ from batchdrop.core.dialect import identify, render
 from batchdrop.core.jobs import Job
 from batchdrop.core.joining import InputLine
 from batchdrop.core.limits import MIB
-from batchdrop.core.names import source
 from batchdrop.core.planning import RangePlan, decode_plan
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.shards import Shard, ShardKind
-from batchdrop.usecases import work
+from batchdrop.usecases import pieces, work
 from batchdrop.usecases.context import Context
 
 Any_ = Context[CommonSettings]
@@ -128,11 +127,7 @@ def _rejected(context: Any_, plan: RangePlan) -> frozenset[int]:
 
 def records(context: Any_, job: Job, start: int, end: int | None = None) -> Iterator[bytes]:
     """Stream bytes of the job's lines: of what was converted, else of the snapshot, pinned to its generation."""
-    bucket = context.settings.work_bucket
-    if job.records_object:
-        return context.objects.read(bucket, job.records_object, start=start, end=end)
-    generation = job.snapshot_generation
-    return context.objects.read(bucket, source(job.job_id), generation=generation, start=start, end=end)
+    return pieces.read(context, job.records or pieces.snapshot(job), start, end)
 
 
 def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -42,6 +42,7 @@ from batchdrop.usecases import work
 from batchdrop.usecases.attaching import Looked
 from batchdrop.usecases.caching import decided, refuse_cache, watch
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.continuing import continue_later
 from batchdrop.usecases.converting import as_records
 from batchdrop.usecases.costing import estimated, hours_of, last_run, refuse_cost
 from batchdrop.usecases.gates import refuse_file, refuse_plan, with_duplicates
@@ -222,6 +223,8 @@ class Pass:
 def plan(context: Planning, stored: Stored[Job]) -> None:
     """Plan the job as far as the time allows; its change to RUNNING is the commit point."""
     prepared = _prepared(context, stored) if stored.value.plan.step == 0 else stored
+    if prepared is None:
+        return
     if isinstance(prepared, Failure):
         _refuse(context, stored, stored.value.plan, prepared)
         return
@@ -258,8 +261,8 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     spawn(context, stored)
 
 
-def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
-    """Find the job's recipe, look at the file as a whole, make lines of it."""
+def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure | None:
+    """Find the job's recipe, look at the file as a whole, make lines of it; None: that goes on in a new message."""
     found = resolved(context, stored)
     if isinstance(found, Failure):
         return found
@@ -316,14 +319,8 @@ def _reject_job(context: Planning, stored: Stored[Job], cursor: PlanCursor, fail
 
 
 def _continue(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
-    now = context.now()
-    job = context.store.change(
-        stored,
-        lambda job: job.released(now, now).with_(plan=cursor),
-        fence=stored.value.fence,
-    ).value
-    log("planning continues", job_id=job.job_id, line=cursor.line)
-    context.wake(Topic.SHARDS, job.job_id)
+    continue_later(context, stored, plan=cursor)
+    log("planning continues", job_id=stored.value.job_id, line=cursor.line)
 
 
 def _save(context: Planning, stored: Stored[Job], state: JobState, **changes: Any) -> Stored[Job]:

@@ -1,13 +1,14 @@
-"""A work object as a seekable file, read by ranges: what a Parquet reader needs, without a copy on the disk."""
+"""Pieces as one seekable file, read by ranges: what a Parquet reader needs, without a copy on the disk."""
 
 from __future__ import annotations
 
 import io
 from typing import Final
 
+from batchdrop.core.jobs import Piece
 from batchdrop.core.limits import MIB
 from batchdrop.core.settings import CommonSettings
-from batchdrop.ports import ObjectInfo
+from batchdrop.usecases import pieces
 from batchdrop.usecases.context import Context
 
 AHEAD: Final = MIB
@@ -17,11 +18,12 @@ AHEAD: Final = MIB
 class RangedFile(io.RawIOBase):
     """Read-only; holds one piece."""
 
-    def __init__(self, context: Context[CommonSettings], info: ObjectInfo) -> None:
+    def __init__(self, context: Context[CommonSettings], whole: tuple[Piece, ...]) -> None:
         """Read nothing yet."""
         super().__init__()
         self._context = context
-        self._info = info
+        self._pieces = whole
+        self._size = sum(piece.bytes for piece in whole)
         self._place = 0
         self._piece = (0, b"")
 
@@ -39,13 +41,13 @@ class RangedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a place."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._info.size}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
         self._place = max(start + offset, 0)
         return self._place
 
     def read(self, size: int | None = -1) -> bytes:
         """Return so many bytes, fewer only at the end."""
-        left = max(self._info.size - self._place, 0)
+        left = max(self._size - self._place, 0)
         wanted = left if size is None or size < 0 else min(size, left)
         data = self._at(self._place, wanted)
         self._place += len(data)
@@ -66,9 +68,4 @@ class RangedFile(io.RawIOBase):
         return piece[start - first : start - first + size]
 
     def _fetch(self, start: int, size: int) -> bytes:
-        info = self._info
-        end = min(start + size, info.size)
-        if end <= start:
-            return b""
-        chunks = self._context.objects.read(info.bucket, info.name, generation=info.generation, start=start, end=end)
-        return b"".join(chunks)
+        return b"".join(pieces.read(self._context, self._pieces, start, start + size))

@@ -1,4 +1,4 @@
-"""Records as JSON lines: each line one object. A record's number is its line's; blank lines are none."""
+"""Records as JSON lines: each line one object. A record's number is its line's; blank lines are no records."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ from typing import Any, cast
 
 from batchdrop.core.limits import limit
 from batchdrop.core.lines import split_lines
-from batchdrop.core.reading.entry import Entry, Row, Unreadable
+from batchdrop.core.reading.entry import Blank, Entry, Place, Row, Unreadable
 from batchdrop.core.validation import Code, Problem, strict
 
 
-def read_jsonl(chunks: Iterable[bytes], *, max_record_bytes: int = limit("input_line")) -> Iterator[Entry]:
-    """Yield every non-blank line as a record; never raises, whatever the bytes."""
-    for number, (line, _) in enumerate(split_lines(chunks, max_line_bytes=max_record_bytes), 1):
+def read_jsonl(
+    chunks: Iterable[bytes], place: Place | None = None, *, max_record_bytes: int = limit("input_line")
+) -> Iterator[Entry]:
+    """Yield every line as an entry, blank ones too; never raises, whatever the bytes."""
+    place = place or Place()
+    for line, size in split_lines(chunks, max_line_bytes=max_record_bytes, number=place.number):
+        number = place.number
+        place.number += 1
+        place.offset += size
         if line is None:
             message = f"The record has more than {max_record_bytes} bytes."
             yield Unreadable(number, Problem(Code.LINE_TOO_LONG, "", message))
         elif line.strip():
             yield _read(number, line)
+        else:
+            yield Blank(number)
 
 
 def _read(number: int, line: bytes) -> Entry:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import MIB
-from batchdrop.core.reading.entry import Entry, Row, Unreadable
+from batchdrop.core.reading.entry import Entry, Place, Row, Unreadable
 from batchdrop.core.tables.plan import Kind
 from batchdrop.core.validation import Code, Problem
 
@@ -30,8 +30,8 @@ _UNHOLDABLE: Final = (ValueError, OverflowError, ArithmeticError, TypeError, Key
 """What pyarrow raises for a value Python has no room for; ArrowInvalid is a ValueError, UnicodeDecodeError too."""
 
 
-def read_parquet(file: BinaryIO) -> Iterator[Entry]:
-    """Yield every row of a seekable file.
+def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
+    """Yield every row of a seekable file, or every row from the place on.
 
     Raises:
         PermanentError: TABLE_INVALID: it is no Parquet file, it is damaged, or a column has a type without JSON.
@@ -41,12 +41,26 @@ def read_parquet(file: BinaryIO) -> Iterator[Entry]:
     rows = source.metadata.num_rows
     bytes_each = sum(source.metadata.row_group(i).total_byte_size for i in range(source.num_row_groups)) // (rows or 1)
     size = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, bytes_each)))
-    batches = source.iter_batches(batch_size=size)
-    number = 1
+    place = place or Place()
+    groups, skipped = _groups(source.metadata, place.number - 1)
+    batches = source.iter_batches(batch_size=size, row_groups=groups)
     while (batch := _arrow(partial(next, batches, None))) is not None:
-        for fields in _rows(batch, convert):
+        rest = batch.slice(skipped)
+        skipped -= batch.num_rows - rest.num_rows
+        for fields in _rows(rest, convert):
+            number = place.number
+            place.number += 1
             yield Unreadable(number, fields) if isinstance(fields, Problem) else Row(number, fields)
-            number += 1
+
+
+def _groups(metadata: Any, done: int) -> tuple[list[int], int]:
+    """Return the row groups that hold rows behind the first `done`, and how many done rows the first of them has."""
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if done < rows:
+            return list(range(group, metadata.num_row_groups)), done
+        done -= rows
+    return [], 0
 
 
 def parquet_kinds(file: BinaryIO) -> dict[str, Kind]:

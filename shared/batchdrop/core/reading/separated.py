@@ -15,13 +15,12 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import count
 from typing import Final
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import limit
 from batchdrop.core.lines import split_lines
-from batchdrop.core.reading.entry import Entry, Row, Unreadable
+from batchdrop.core.reading.entry import Entry, Place, Row, Unreadable
 from batchdrop.core.validation import Code, Problem
 
 MAX_COLUMNS: Final = 10_000
@@ -40,24 +39,25 @@ class _BadLineError(Exception):
 class _Lines:
     """Feeds csv.reader: text lines in, and a memory of those of the record that is being read."""
 
-    def __init__(self, chunks: Iterable[bytes], most: int) -> None:
-        self._fresh = split_lines(chunks, max_line_bytes=most)
-        self._again: deque[bytes] = deque()
+    def __init__(self, chunks: Iterable[bytes], most: int, place: Place) -> None:
+        self._fresh = split_lines(chunks, max_line_bytes=most, number=2 if place.offset else 1)
+        self._again: deque[tuple[bytes | None, int]] = deque()
         self._most = most
-        self._reread = 0
+        self._place = place
         self._size = 0
-        self.taken: list[bytes] = []
+        self.taken: list[tuple[bytes | None, int]] = []
         self.is_utf8 = True
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._fresh)[0]
+        taken = self._again.popleft() if self._again else next(self._fresh)
+        self.taken.append(taken)
+        line, size = taken
+        self._place.offset += size
         if line is None:
-            self.taken.append(b"")
             raise _BadLineError(Code.LINE_TOO_LONG, f"The record has more than {self._most} bytes.")
-        self.taken.append(line)
         self._size += len(line) + 1
         if self._size > self._most + 1:
             message = f"A quote opens in this line and does not close within {self._most} bytes."
@@ -77,8 +77,9 @@ class _Lines:
     def give_back(self) -> None:
         """Put all lines of this record but the first before the stream again."""
         rest = self.taken[1:]
-        self._reread += sum(map(len, rest))
-        if self._reread > MAX_REREAD_BYTES:
+        self._place.offset -= sum(size for _, size in rest)
+        self._place.reread += sum(len(line or b"") for line, _ in rest)
+        if self._place.reread > MAX_REREAD_BYTES:
             message = "Too many quotes in the table open and do not close."
             raise PermanentError(message, code="TABLE_INVALID")
         self._again.extendleft(reversed(rest))
@@ -86,20 +87,23 @@ class _Lines:
 
 
 def read_separated(
-    chunks: Iterable[bytes], delimiter: str = ",", *, max_record_bytes: int = limit("input_line")
+    chunks: Iterable[bytes],
+    delimiter: str = ",",
+    place: Place | None = None,
+    *,
+    max_record_bytes: int = limit("input_line"),
 ) -> Iterator[Entry]:
     """Yield every record after the header, holding one record and one chunk at most.
 
     Raises:
         PermanentError: TABLE_INVALID: there is no usable header, or the quotes are broken throughout.
     """
-    lines = _Lines(chunks, max_record_bytes)
-    names = _header(lines, delimiter)
-    cells = _cells(lines, delimiter)
-    for number in count(1):
-        found = next(cells, None)
-        if found is None:
-            return
+    place = place or Place()
+    lines = _Lines(chunks, max_record_bytes, place)
+    names = place.header = place.header or _header(lines, delimiter)
+    for found in _cells(lines, delimiter):
+        number = place.number
+        place.number += 1
         if isinstance(found, Problem):
             yield Unreadable(number, found)
         elif len(found) != len(names):
@@ -115,7 +119,7 @@ def read_header(chunks: Iterable[bytes], delimiter: str = ",") -> tuple[str, ...
     Raises:
         PermanentError: TABLE_INVALID: there is no usable header.
     """
-    return _header(_Lines(chunks, limit("input_line")), delimiter)
+    return _header(_Lines(chunks, limit("input_line"), Place()), delimiter)
 
 
 def _cells(lines: _Lines, delimiter: str) -> Iterator[list[str] | Problem]:
@@ -128,11 +132,11 @@ def _cells(lines: _Lines, delimiter: str) -> Iterator[list[str] | Problem]:
         except StopIteration:
             return
         except _BadLineError as error:
+            lines.give_back()
             yield error.problem
-            lines.give_back()
         except csv.Error:
-            yield Problem(Code.BAD_QUOTES, "", "A quote is never closed or ends inside a cell, or a CR stands alone.")
             lines.give_back()
+            yield Problem(Code.BAD_QUOTES, "", "A quote is never closed or ends inside a cell, or a CR stands alone.")
         else:
             if not lines.is_utf8:
                 yield Problem(Code.NOT_UTF8, "", "The record is not UTF-8.")
