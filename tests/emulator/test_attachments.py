@@ -57,7 +57,7 @@ def test_records_with_pictures_are_answered_and_keep_the_pictures_names(stack: S
     assert [row["record"]["picture"] for row in rows] == pictures
     assert all("IMAGE" in modalities(row) for row in rows)
     assert uploads(gemini) == 5 + 1
-    assert left(stack) == []
+    assert gemini.files() == [], "deleted with their shard, not by a sweep"
 
 
 def test_an_object_of_many_lines_is_uploaded_once_for_a_shard(stack_with: Make, gemini: GeminiEmulator) -> None:

@@ -306,6 +306,18 @@ def test_no_round_is_made_when_none_is_allowed(stack_with: Make) -> None:
     assert len(stack.shards(job.job_id)) == 1
 
 
+@pytest.mark.parametrize(
+    ("limits", "code"), [({"max_upload_bytes": 10}, "UPLOAD_TOO_LARGE"), ({"max_lines": 2}, "TOO_MANY_LINES")]
+)
+def test_an_upload_over_a_limit_is_rejected_whole(
+    stack_with: Callable[..., Stack], limits: dict[str, int], code: str
+) -> None:
+    stack = stack_with(**limits, range_lines=1)
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two", "three")))
+    assert (job.state, job.failure and job.failure.code) == ("REJECTED", code)
+    assert stack.gemini.calls["create"] == 0
+
+
 @pytest.mark.parametrize("window", [1, 2_000, 1 << 25])
 def test_results_in_any_order_come_back_in_input_order(stack_with: Make, gemini: GeminiEmulator, window: int) -> None:
     gemini.faults = Faults(rows=RowFaults(shuffle=True, duplicate_rate=0.3, missing_rate=0.1, unknown_rows=3))

@@ -58,6 +58,17 @@ def refuse_plan(context: Planning, job: Job, cursor: PlanCursor) -> Failure | No
     return None
 
 
+def refuse_length(context: Planning, cursor: PlanCursor) -> Failure | None:
+    """Say why an upload has too many lines, as soon as a planning step has seen them."""
+    if cursor.counts.lines <= context.settings.max_lines:
+        return None
+    return Failure(
+        code="TOO_MANY_LINES",
+        message=f"The upload has more than {context.settings.max_lines} lines.",
+        fix="Cut it into several files.",
+    )
+
+
 def with_duplicates(context: Planning, cursor: PlanCursor) -> Counts:
     """Count the lines whose key an earlier line has, exactly, unless there are too many keys."""
     if cursor.counts.duplicate_keys is None:

@@ -45,7 +45,7 @@ from batchdrop.usecases.context import Context
 from batchdrop.usecases.continuing import continue_later
 from batchdrop.usecases.converting import as_records
 from batchdrop.usecases.costing import estimated, hours_of, last_run, refuse_cost
-from batchdrop.usecases.gates import refuse_file, refuse_plan, with_duplicates
+from batchdrop.usecases.gates import refuse_file, refuse_length, refuse_plan, with_duplicates
 from batchdrop.usecases.holding import hold, holds
 from batchdrop.usecases.lines import records
 from batchdrop.usecases.recipes import resolved
@@ -233,32 +233,35 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     step = Pass(context, job, job.fence)
     finished = step.run(records(context, job, job.plan.offset))
     cursor = step.cursor()
-    if not finished:
-        _continue(context, stored, cursor)
+    failure = refuse_length(context, cursor)
+    if failure is None and not finished:
+        continue_later(context, stored, plan=cursor)
+        log("planning continues", job_id=job.job_id, line=cursor.line)
         return
-    cursor = cursor.with_(counts=with_duplicates(context, cursor))
-    failure = refuse_plan(context, job, cursor)
-    if failure is not None:
-        _refuse(context, stored, cursor, failure)
+    if finished:
+        cursor = cursor.with_(counts=with_duplicates(context, cursor))
+    passed = failure or _gates(context, job, cursor)
+    if isinstance(passed, Failure):
+        _refuse(context, stored, cursor, passed)
         return
-    last = last_run(context, job)
-    caching = decided(context, job, cursor, hours_of(last) or context.settings.cache_hours)
-    failure = refuse_cache(job, caching)
-    if failure is not None:
-        _refuse(context, stored, cursor, failure)
-        return
-    cost = estimated(context, job, cursor, caching, last)
-    failure = refuse_cost(context, job, cost)
-    if failure is not None:
-        _refuse(context, stored, cursor, failure)
-        return
-    now = context.now()
-    running: dict[str, Any] = {"plan": cursor, "counts": cursor.counts, "planned_at": now, "estimate": cost.as_json()}
-    running["caching"] = caching
-    running["budget_month"] = now.strftime("%Y-%m") if cost.likely is not None else ""
-    stored = _save(context, stored, JobState.RUNNING, **running)
+    stored = _save(context, stored, JobState.RUNNING, plan=cursor, counts=cursor.counts, **passed)
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
     spawn(context, stored)
+
+
+def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | dict[str, Any]:
+    """Let a planned job pass its gates; return what they found out, for its record."""
+    failure = refuse_plan(context, job, cursor)
+    if failure is not None:
+        return failure
+    last, now = last_run(context, job), context.now()
+    caching = decided(context, job, cursor, hours_of(last) or context.settings.cache_hours)
+    cost = estimated(context, job, cursor, caching, last)
+    failure = refuse_cache(job, caching) or refuse_cost(context, job, cost)
+    if failure is not None:
+        return failure
+    month = now.strftime("%Y-%m") if cost.likely is not None else ""
+    return {"planned_at": now, "caching": caching, "estimate": cost.as_json(), "budget_month": month}
 
 
 def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure | None:
@@ -316,11 +319,6 @@ def _reject_job(context: Planning, stored: Stored[Job], cursor: PlanCursor, fail
     job = _save(context, stored, JobState.FINALIZING, **changes).value
     log("job rejected", job_id=job.job_id, code=failure.code)
     context.wake(Topic.BATCHES_FINISHED, job.job_id)
-
-
-def _continue(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
-    continue_later(context, stored, plan=cursor)
-    log("planning continues", job_id=stored.value.job_id, line=cursor.line)
 
 
 def _save(context: Planning, stored: Stored[Job], state: JobState, **changes: Any) -> Stored[Job]:
