@@ -130,12 +130,15 @@ class Pass:
         self.batch_kind = found.kind.value
         size = rendered_bytes(raw, self.line)
         output_bytes = expected_bytes(raw) if self.draws else 0
-        if self.cutter.shard_full(size, found.tokens, output_bytes, self._new_bytes(objects)):
+        attached = self._new_bytes(objects) if objects else 0
+        if self.cutter.shard_full(size, found.tokens, output_bytes, attached):
             if self.line > self.cutter.first_line:
                 self._close_range()
             self._close_shard()
-        self.cutter.add(size, found.tokens, output_bytes, self._new_bytes(objects))
-        self.attached.update(objects)
+            attached = sum(objects.values())
+        self.cutter.add(size, found.tokens, output_bytes, attached)
+        if objects:
+            self.attached.update(objects)
         self.requests += 1
         self.tokens += found.tokens
         self.bytes += size

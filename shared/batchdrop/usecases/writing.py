@@ -16,7 +16,6 @@ from datetime import timedelta
 from typing import Any
 
 from batchdrop.core import names
-from batchdrop.core.ahead import ahead
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.jobs import Job
 from batchdrop.core.joining import Joined
@@ -178,7 +177,7 @@ def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
         return
     rest: list[bytes] = []
     held = 0
-    for chunk in ahead(context.provider.read_results(_batch(shard))):
+    for chunk in context.provider.read_results(_batch(shard)):
         first, *others = chunk.split(b"\n")
         rest.append(first)
         held += len(first)
