@@ -86,9 +86,20 @@ class Messaging(pulumi.ComponentResource):
             ),
             opts=own,
         )
+        gcp.pubsub.SubscriptionIAMMember(
+            f"pubsub-forwards-{topic}",
+            subscription=subscription.name,
+            role="roles/pubsub.subscriber",
+            member=self._agent,
+            opts=own,
+        )
+        self._dead_letters(topic, f"{name}-dead", own)
+
+    def _dead_letters(self, topic: Topic, name: str, own: pulumi.ResourceOptions) -> None:
+        """Keep what is given up on where it can be listed and replayed."""
         gcp.pubsub.Subscription(
-            f"{name}-dead",
-            name=f"{name}-dead",
+            name,
+            name=name,
             topic=self.dead[topic].id,
             ack_deadline_seconds=60,
             message_retention_duration=RETENTION,
@@ -99,13 +110,6 @@ class Messaging(pulumi.ComponentResource):
             f"pubsub-publishes-{topic}-dead",
             topic=self.dead[topic].name,
             role="roles/pubsub.publisher",
-            member=self._agent,
-            opts=own,
-        )
-        gcp.pubsub.SubscriptionIAMMember(
-            f"pubsub-forwards-{topic}",
-            subscription=subscription.name,
-            role="roles/pubsub.subscriber",
             member=self._agent,
             opts=own,
         )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import httpx2
     from google.genai import Client
     from google.genai.errors import APIError
+    from google.genai.types import BatchJob
 
 API_VERSION: Final = "v1beta"
 """Pinned: the Python SDK's default is v1, the documented batch endpoints are v1beta."""
@@ -96,14 +97,8 @@ class GeminiProvider:
         from google.genai import errors
 
         config: Any = {"display_name": display_name, "http_options": {"timeout": int(timeout_seconds * 1000)}}
-        client, _ = self._clients()
         try:
-            if kind is BatchKind.EMBED:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    job = client.batches.create_embeddings(model=model, src={"file_name": file}, config=config)
-            else:
-                job = client.batches.create(model=model, src=file, config=config)
+            job = self._create(model, kind, file, config)
         except errors.ClientError as error:
             if error.code == 408:
                 raise UnknownOutcomeError("the create call timed out", code="CREATE_408") from None
@@ -125,6 +120,14 @@ class GeminiProvider:
             raw_state="" if state is BatchState.UNKNOWN else f"BATCH_STATE_{state}",
             created_at=job.create_time or datetime.now(UTC),
         )
+
+    def _create(self, model: str, kind: BatchKind, file: str, config: Any) -> BatchJob:
+        client, _ = self._clients()
+        if kind is BatchKind.GENERATE:
+            return client.batches.create(model=model, src=file, config=config)
+        with warnings.catch_warnings():  # the SDK calls its embedding batches experimental
+            warnings.simplefilter("ignore")
+            return client.batches.create_embeddings(model=model, src={"file_name": file}, config=config)
 
     def get(self, name: str) -> Batch | None:
         """Return the batch, or None when the provider does not know it."""

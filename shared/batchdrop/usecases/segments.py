@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -65,6 +66,40 @@ class RowFile:
         return self._writer
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What the rows of a segment add up to."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter[Outcome])
+    open_lines: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    files: int = 0
+    file_bytes: int = 0
+    usage: Usage = field(default_factory=Usage)
+    failed: Usage = field(default_factory=Usage)
+
+    def add(self, answer: Answer) -> None:
+        """Count one row."""
+        self.outcomes[answer.outcome] += 1
+        self.files += answer.file_count
+        self.file_bytes += answer.file_bytes
+        add_row(self.usage if answer.outcome.is_result else self.failed, answer.usage)
+
+    def segment(self, range_index: int, results: SegmentFile, errors: SegmentFile, open_list: str) -> Segment:
+        """Return the segment of these rows."""
+        return Segment(
+            range=range_index,
+            results=results,
+            errors=errors,
+            by_outcome={outcome.value: count for outcome, count in self.outcomes.items()},
+            files=self.files,
+            file_bytes=self.file_bytes,
+            usage=compact(self.usage + self.failed),
+            failed=compact(self.failed),
+            open_list=open_list,
+            open={kind: len(lines) for kind, lines in self.open_lines.items()},
+        )
+
+
 def write_segment(
     context: Context[WriteSettings],
     job: Job,
@@ -75,49 +110,31 @@ def write_segment(
 ) -> Segment:
     """Write one row for each pair and name the lines another round can help."""
     model = msgspec.json.encode(job.model)
-    results, errors = (
-        RowFile(
-            context,
-            context.settings.work_bucket,
-            names.segment(shard.shard_id, shard.fence, range_index, f"{tag}.{what}"),
-        )
-        for what in ("results", "errors")
-    )
-    outcomes: Counter[Outcome] = Counter()
-    open_lines: dict[str, list[int]] = {}
-    files = file_bytes = 0
-    usage, failed = Usage(), Usage()
+    results, errors = (_rows(context, shard, range_index, f"{tag}.{what}") for what in ("results", "errors"))
+    tally = _Tally()
     try:
         for line, found in pairs:
             answer = put_away(context, job, found, line.number, shard.round) if found.has_files else found
-            outcomes[answer.outcome] += 1
-            files, file_bytes = files + answer.file_count, file_bytes + answer.file_bytes
+            tally.add(answer)
             if answer.outcome.is_result:
-                add_row(usage, answer.usage)
                 results.add(result_row(answer, line, shard.round, model))
             else:
-                add_row(failed, answer.usage)
                 errors.add(error_row(answer, line, shard.round))
             if answer.outcome is Outcome.ANSWERED:
                 continue
             again = _again(context, job, shard, answer)
             if again is not None:
-                open_lines.setdefault(again.value, []).append(line.number)
-        return Segment(
-            range=range_index,
-            results=_file(results),
-            errors=_file(errors),
-            by_outcome={outcome.value: count for outcome, count in outcomes.items()},
-            files=files,
-            file_bytes=file_bytes,
-            usage=compact(usage + failed),
-            failed=compact(failed),
-            open_list=_keep_open(context, shard, range_index, tag, open_lines),
-            open={kind: len(lines) for kind, lines in open_lines.items()},
-        )
+                tally.open_lines.setdefault(again.value, []).append(line.number)
+        open_list = _keep_open(context, shard, range_index, tag, tally.open_lines)
+        return tally.segment(range_index, _file(results), _file(errors), open_list)
     finally:
         results.abort()
         errors.abort()
+
+
+def _rows(context: Context[WriteSettings], shard: Shard, range_index: int, what: str) -> RowFile:
+    name = names.segment(shard.shard_id, shard.fence, range_index, what)
+    return RowFile(context, context.settings.work_bucket, name)
 
 
 def _again(context: Context[WriteSettings], job: Job, shard: Shard, answer: Answer) -> ShardKind | None:
