@@ -122,9 +122,18 @@ def summarize(context: Context[CommonSettings], view: View, source: Path, start_
     print(f"rows       {rows} = {total:,}")
     print(f"outcomes   {', '.join(f'{name} {count:,}' for name, count in counts.by_outcome.items())}")
     print(f"batches    {sum(1 for shard in view.shards if shard.batch.name)} in {1 + _rounds(view)} rounds")
+    print(f"cost       {_cost(job)}")
     print(f"time       {_times(view, start_seconds)}")
     _print_failures(context, job.manifest)
     return ok
+
+
+def _cost(job: Job) -> str:
+    """Say what the rows would have cost at the provider, and what became of a context cache."""
+    cost = job.cost or {}
+    amount = f"{cost['amount']} USD, sent at once {cost['standard']}" if cost.get("amount") else cost.get("reason", "")
+    cache = f"; cache: {job.caching.reason}, {job.caching.requests:,} requests share a beginning" if job.caching else ""
+    return f"{amount or 'nothing'}{cache}"
 
 
 def _rounds(view: View) -> int:
