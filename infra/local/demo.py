@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from batchdrop.core import logs, names
+from batchdrop.core.jobs import Job
 from batchdrop.core.recipes import RECIPE_NAME
 from batchdrop.core.settings import CommonSettings
 from batchdrop.usecases.context import Context
@@ -130,10 +131,11 @@ def summarize(context: Context[CommonSettings], view: View, source: Path, start_
 
 def _cost(job: Job) -> str:
     """Say what the rows would have cost at the provider, and what became of a context cache."""
-    cost = job.cost or {}
-    amount = f"{cost['amount']} USD, sent at once {cost['standard']}" if cost.get("amount") else cost.get("reason", "")
-    cache = f"; cache: {job.caching.reason}, {job.caching.requests:,} requests share a beginning" if job.caching else ""
-    return f"{amount or 'nothing'}{cache}"
+    if job.cost is None:
+        return "nothing was sent"
+    amount, standard = job.cost["amount"], job.cost["standard"]
+    words = f"unknown: {job.cost['reason']}" if amount is None else f"{amount} USD; sent at once {standard}"
+    return f"{words}; cache: {job.caching.reason}" if job.caching else words
 
 
 def _rounds(view: View) -> int:
