@@ -10,6 +10,7 @@ clock and the sending of a create call.
 
 from __future__ import annotations
 
+import queue
 import random
 import threading
 from collections.abc import Callable
@@ -25,9 +26,16 @@ from tests.fault.killing import Crash, Scenario, check, killable, paid_twice
 from tests.harness import PUSHED, lines
 
 MAX_WORKERS = 3
-STEPS = 500
+STEPS = 300
 MAX_CRASHES = 5
 MAX_DROPS = 3
+BURSTS = (1, 1, 2, 3, 5, 8, 13, 40)
+"""Calls a worker does before somebody else has the turn: short for races, long to get somewhere."""
+TIMES = (1, 20, 60, 60, 60, 300, 700, 1300)
+"""Seconds: within a lease, over a lease, over the quarantine."""
+MARKS = ("", "", "", "", " [[emulate:error-once=13]]", " [[emulate:missing-once]]", " [[emulate:poison]]")
+LOOK = 10
+"""Steps between two looks at whether all is over."""
 CREATE = "GeminiProvider.create"
 
 
@@ -36,7 +44,7 @@ class Worker:
     """A function call under way in a thread that moves only when it is told to."""
 
     number: int
-    go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    go: queue.SimpleQueue[None] = field(default_factory=queue.SimpleQueue[None])
     at: str = ""
     finished: bool = False
     killed: bool = False
@@ -48,7 +56,9 @@ class Turnstile:
 
     def __init__(self) -> None:
         self.current = threading.local()
-        self.back = threading.Semaphore(0)
+        self.back: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.calls: list[str] = []
+        """Who did what, in order."""
         self.armed = True
 
     def begin(self) -> None:
@@ -60,10 +70,11 @@ class Turnstile:
         if worker is None:
             return call(*args, **options)
         worker.at = name
-        self.back.release()
-        worker.go.acquire()
+        self.back.put(None)
+        worker.go.get()
         if worker.killed:
             raise Crash(name)
+        self.calls.append(f"{worker.number} {name}")
         return call(*args, **options)
 
 
@@ -76,23 +87,24 @@ class Simulation:
         self.turnstile = Turnstile()
         self.workers: list[Worker] = []
         self.crashes = self.drops = self.started = 0
-        overrides = {"range_lines": 3, "shard_requests": 4, "max_claims": 50, **overrides}
+        overrides = {"range_lines": 2, "shard_requests": 3, "max_claims": 50, **overrides}
         self.stack = killable(gemini, folder, self.turnstile, Faults(), overrides)
 
     def run(self) -> None:
         """Hurt, heal, check."""
-        count = self.random.randint(1, 9)
-        marks = ["", "", " [[emulate:error-once=13]]", " [[emulate:missing-once]]", " [[emulate:poison]]"]
-        texts = [f"t{n}{self.random.choice(marks)}" for n in range(count)]
+        texts = [f"t{n}{self.random.choice(MARKS)}" for n in range(self.random.randint(1, 6))]
         self.stack.tick()
         self.gemini.faults = self._faults()
         info = self.stack.upload("team/a.jsonl", lines(*texts))
         for step in range(STEPS):
             self._step(step)
-            job = self.stack.find_or_none(info)
-            if job is not None and job.state.terminal and job.cleaned and not self.workers:
+            if step % LOOK == 0 and not self.workers and self._over(info):
                 break
         self.heal(info)
+
+    def _over(self, info: ObjectInfo) -> bool:
+        job = self.stack.find_or_none(info)
+        return job is not None and job.state.terminal and job.cleaned
 
     def _faults(self) -> Faults:
         """Draw what the provider does wrong."""
@@ -121,21 +133,30 @@ class Simulation:
     def _step(self, number: int) -> None:
         pick = self.random.random()
         movable = [worker for worker in self.workers if worker.paused_until_step <= number]
-        if pick < 0.72 and movable:
-            self.move(self.random.choice(movable))
-        elif pick < 0.86 and len(self.workers) < MAX_WORKERS:
-            self.deliver()
-        elif pick < 0.90 and len(self.workers) < MAX_WORKERS:
+        room = len(self.workers) < MAX_WORKERS
+        if pick < 0.64 and movable:
+            self.go_on(self.random.choice(movable), self.random.choice(BURSTS))
+        elif pick < 0.82 and room:
+            if not self.deliver() and not self.workers:
+                self.idle()
+        elif pick < 0.87 and room:
             self.start(self.stack.tick)
-        elif pick < 0.93 and self.workers:
-            self.random.choice(self.workers).paused_until_step = number + self.random.randint(5, 80)
-        elif pick < 0.945 and self.workers and self.crashes < MAX_CRASHES:
+        elif pick < 0.91 and self.workers:
+            self.random.choice(self.workers).paused_until_step = number + self.random.randint(3, 30)
+        elif pick < 0.93 and self.workers and self.crashes < MAX_CRASHES:
             self.kill(self.random.choice(self.workers))
         else:
-            self.pass_time(self.random.choice([1, 20, 60, 60, 700]))
+            self.pass_time(self.random.choice(TIMES))
 
-    def deliver(self) -> None:
-        """Let a worker take a message, or two the same one; sometimes it is lost."""
+    def idle(self) -> None:
+        """Nobody works and no message waits: only time and the scheduler bring the stack on."""
+        if self.random.random() < 0.5:
+            self.start(self.stack.tick)
+        else:
+            self.pass_time(self.random.choice(TIMES))
+
+    def deliver(self) -> bool:
+        """Let a worker take a message, or two the same one; sometimes it is lost. Return whether there was one."""
         topics = list(PUSHED)
         self.random.shuffle(topics)
         for topic in topics:
@@ -145,12 +166,13 @@ class Simulation:
             if self.drops < MAX_DROPS and self.random.random() < 0.03:
                 self.drops += 1
                 self.stack.topics.ack(message)
-                return
+                return True
             handle = partial(self._handle, message)
             self.start(handle)
             if self.random.random() < 0.15 and len(self.workers) < MAX_WORKERS:
                 self.start(handle)
-            return
+            return True
+        return False
 
     def _handle(self, message: Leased) -> None:
         status = self.stack.handle(message)[1]
@@ -164,14 +186,14 @@ class Simulation:
 
         def body() -> None:
             self.turnstile.current.worker = worker
-            worker.go.acquire()
+            worker.go.get()
             try:
                 work()
             except Crash:
                 pass
             finally:
                 worker.finished = True
-                self.turnstile.back.release()
+                self.turnstile.back.put(None)
 
         threading.Thread(target=body, daemon=True).start()
         self.workers.append(worker)
@@ -179,10 +201,16 @@ class Simulation:
 
     def move(self, worker: Worker) -> None:
         """Let a worker do one call and come to the next."""
-        worker.go.release()
-        self.turnstile.back.acquire()
+        worker.go.put(None)
+        self.turnstile.back.get()
         if worker.finished:
             self.workers.remove(worker)
+
+    def go_on(self, worker: Worker, calls: int) -> None:
+        """Let a worker do so many calls, or what it has left."""
+        for _ in range(calls):
+            if not worker.finished:
+                self.move(worker)
 
     def kill(self, worker: Worker) -> None:
         """Let a worker die where it is."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,15 +67,6 @@ SCENARIOS = [
         ends="CANCELLED",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Generator[GeminiEmulator]:
-    """One emulator for all runs."""
-    folder = Path(tempfile.mkdtemp())
-    with GeminiEmulator(data_dir=folder) as gemini:
-        yield gemini
-    shutil.rmtree(folder)
 
 
 def positions(calls: int) -> list[Point]:

@@ -8,12 +8,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from batchdrop.ports import ObjectInfo
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
@@ -35,12 +43,11 @@ FAULTS = (
 class Machine(RuleBasedStateMachine):
     """One stack, one upload, workers that move one port call at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, gemini: GeminiEmulator) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.gemini = GeminiEmulator(data_dir=self.folder / "gemini")
-        self.gemini.__enter__()
-        self.simulation = Simulation(1, self.gemini, self.folder / "buckets")
+        self.gemini = gemini
+        self.simulation = Simulation(1, gemini, self.folder)
         self.info: ObjectInfo | None = None
 
     @initialize(marks=st.lists(st.sampled_from(MARKS), min_size=1, max_size=6), faults=st.sampled_from(FAULTS))
@@ -94,15 +101,19 @@ class Machine(RuleBasedStateMachine):
             if self.info is not None:
                 self.simulation.heal(self.info)
         finally:
-            self.gemini.__exit__(None, None, None)
             shutil.rmtree(self.folder)
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(
+SETTINGS = settings(
     max_examples=1000 if FULL else 40,
     stateful_step_count=60 if FULL else 30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     print_blob=True,
 )
+
+
+@pytest.mark.timeout(3600)
+def test_no_choice_of_steps_breaks_a_promise(emulator: GeminiEmulator) -> None:
+    made = cast("type[Machine]", partial(Machine, emulator))
+    run_state_machine_as_test(made, settings=SETTINGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -26,13 +26,6 @@ SCENARIOS = [
     Scenario("redo round", lines("one", "two [[emulate:error-once=13]]", "three [[emulate:missing-once]]")),
     Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),
 ]
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Generator[GeminiEmulator]:
-    """One emulator for all runs."""
-    with tempfile.TemporaryDirectory() as folder, GeminiEmulator(data_dir=Path(folder)) as gemini:
-        yield gemini
 
 
 def attempt(
