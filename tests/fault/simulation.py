@@ -33,6 +33,8 @@ BURSTS = (1, 1, 2, 3, 5, 8, 13, 40)
 """Calls a worker does before somebody else has the turn: short for races, long to get somewhere."""
 TIMES = (1, 20, 60, 60, 60, 300, 700, 1300)
 """Seconds: within a lease, over a lease, over the quarantine."""
+ALL = 10_000
+"""More calls than a function makes."""
 MARKS = ("", "", "", "", " [[emulate:error-once=13]]", " [[emulate:missing-once]]", " [[emulate:poison]]")
 LOOK = 10
 """Steps between two looks at whether all is over."""
@@ -155,6 +157,16 @@ class Simulation:
         else:
             self.pass_time(self.random.choice(TIMES))
 
+    def others(self) -> None:
+        """Let somebody else than those under way handle a message to its end, or tick, or let a minute pass."""
+        paused = list(self.workers)
+        if not self.deliver():
+            self.pass_time(60)
+            self.start(self.stack.tick)
+        for worker in list(self.workers):
+            if worker not in paused:
+                self.go_on(worker, ALL)
+
     def deliver(self) -> bool:
         """Let a worker take a message, or two the same one; sometimes it is lost. Return whether there was one."""
         topics = list(PUSHED)
@@ -216,8 +228,7 @@ class Simulation:
         """Let a worker die where it is."""
         self.crashes += 1
         worker.killed = True
-        while worker in self.workers:
-            self.move(worker)
+        self.go_on(worker, ALL)
 
     def pass_time(self, seconds: float) -> None:
         """Let the clocks go on, but for a call on its way to the provider no longer than such a call takes."""

@@ -49,7 +49,7 @@ SCENARIOS = [
     ),
     Scenario("redo round", lines("one", "two [[emulate:error-once=13]]", "three [[emulate:missing-once]]")),
     Scenario("poison line", lines("one", "two", "three [[emulate:poison]]", "four")),
-    Scenario("stuck and cancelled", lines("one", "two"), Faults(hold_state="RUNNING"), {"job_deadline_hours": 3}),
+    Scenario("stuck and cancelled", lines("one", "two"), Faults(hold_state="RUNNING"), {"job_deadline_hours": 0.75}),
     Scenario("lost event", lines("one"), lose_event=True),
     Scenario("refused", lines("one"), Faults(calls=(CallFault("create", status=429, times=1),))),
     Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -79,6 +79,13 @@ class Machine(RuleBasedStateMachine):
             if worker in self.simulation.workers:
                 self.simulation.move(worker)
 
+    @precondition(lambda self: len(self.simulation.workers) < MAX_WORKERS)
+    @rule(turns=st.integers(1, 12))
+    def others(self, turns: int) -> None:
+        """Others handle messages, each to its end, and tick when there is none; who is under way is paused."""
+        for _ in range(turns):
+            self.simulation.others()
+
     @precondition(lambda self: self.simulation.workers)
     @rule(data=st.data())
     def kill(self, data: Any) -> None:
@@ -104,8 +111,11 @@ class Machine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
+EXAMPLES = os.environ.get("EXAMPLES")
+"""Set by the mutation check, which needs to know whether a run fails, not the shortest that does."""
 SETTINGS = settings(
-    max_examples=1000 if FULL else 40,
+    max_examples=int(EXAMPLES or (1000 if FULL else 40)),
+    phases=[Phase.generate] if EXAMPLES else list(Phase),
     stateful_step_count=60 if FULL else 30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
