@@ -1,4 +1,4 @@
-"""Seeds of the simulation: `SEEDS=2000 make fault`, and the seeds that once failed.
+"""Seeds of the simulation: `make fault SEEDS=2000`, and the seeds that once failed.
 
 A failing seed is printed with the command that runs it again.
 """
@@ -31,7 +31,7 @@ def simulate(seed: int, emulator: GeminiEmulator) -> Simulation:
         try:
             simulation.run()
         except Exception as error:
-            again = f"SEED={seed} SEEDS=1 make fault"
+            again = f"make fault SEED={seed}"
             raise AssertionError(f"seed {seed} failed ({error}); run it again: {again}") from error
     return simulation
 
