@@ -50,12 +50,13 @@ test: $(VENV)/.dev ## All tests that need no account; Google's emulators are use
 test-fast: $(VENV)/.dev ## Unit and property tests only
 	@$(BIN)/python -m pytest tests/unit tests/property
 
-fault: $(VENV)/.dev ## Crashes at every point, SEEDS=2000 simulated runs, killed processes, guards switched off
-	@FAULT=full SEEDS=$(or $(SEEDS),2000) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest tests/fault -s
+fault: $(VENV)/.dev ## Crashes at every point, SEEDS=2000 simulated runs, killed processes, guards switched off; or one SEED=7
+	@FAULT=full SEEDS=$(or $(SEEDS),$(if $(SEED),1,2000)) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest \
+	  $(if $(SEED),tests/fault/test_simulation.py -k seed_breaks,tests/fault) $(PARALLEL) -rP
 
 check: lint types imports ## What CI runs: lint, types, import rules, all tests with Google's emulators required, 2,000 seeds
 	@BATCHDROP_REQUIRE_EMULATORS=1 $(BIN)/python -m pytest tests --ignore tests/fault $(PARALLEL) --cov
-	@BATCHDROP_REQUIRE_EMULATORS=1 SEEDS=2000 $(BIN)/python -m pytest tests/fault $(PARALLEL)
+	@BATCHDROP_REQUIRE_EMULATORS=1 SEEDS=$(or $(SEEDS),2000) $(BIN)/python -m pytest tests/fault $(PARALLEL)
 
 lint: $(VENV)/.dev ## Style and formatting
 	@$(BIN)/ruff check .

@@ -1,4 +1,7 @@
-"""The Provider port: the Gemini adapter over real HTTP against the emulator, and what it makes of every failure."""
+"""The Provider port: the Gemini adapter against the emulator, and what it makes of every failure.
+
+Over real HTTP, and without sockets as the simulation has it.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,15 @@ from batchdrop.adapters.gemini import GeminiProvider, key_reader
 from batchdrop.core.errors import CapacityError, PermanentError, TransientError, UnknownOutcomeError
 from batchdrop.ports import Batch, BatchKind, BatchState
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
-from tests.harness import lines
+from tests.harness import direct_provider, lines
 
 MODEL = "gemini-2.5-flash"
 
 
-@pytest.fixture
-def provider(gemini: GeminiEmulator) -> GeminiProvider:
+@pytest.fixture(params=["http", "direct"])
+def provider(request: pytest.FixtureRequest, gemini: GeminiEmulator) -> GeminiProvider:
     """The adapter on the emulator."""
-    return GeminiProvider(lambda: "a key", gemini.url)
+    return direct_provider(gemini) if request.param == "direct" else GeminiProvider(lambda: "a key", gemini.url)
 
 
 def stage(provider: GeminiProvider, data: bytes = lines("one", "two")) -> str:

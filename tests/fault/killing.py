@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -26,7 +27,7 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.ports import Kind, ObjectInfo
 from batchdrop.usecases.context import Context
 from infra.local.gemini import Faults, GeminiEmulator
-from tests.harness import Stack, TestClock, assert_accounted, jsonl
+from tests.harness import Stack, TestClock, assert_accounted, direct_provider, jsonl
 
 NO_FAULTS = Faults()
 K = TypeVar("K", bound="KillableStack")
@@ -158,6 +159,10 @@ class KillableStack(Stack):
         except Crash:
             return
 
+    def advance(self, seconds: float) -> None:
+        """Move the one clock."""
+        self.clock.ahead += timedelta(seconds=seconds)
+
     @contextmanager
     def at_peace(self) -> Generator[None]:
         """Look without counting."""
@@ -231,16 +236,19 @@ def killable(
     kind: type[K] = KillableStack,
 ) -> K:
     """Return an empty stack whose functions go through the trap."""
+    CLOCK.ahead = timedelta()
     gemini.reset()
     gemini.faults = faults
+    overrides, settings = SETTINGS.setdefault(repr(overrides), (overrides, {}))
     stack = kind(
         objects=DirectoryObjects(folder, CLOCK.now),
         records=SqliteRecords(":memory:"),
         topics=SqliteTopics(":memory:", min_backoff_seconds=0),
-        provider=shared_provider(gemini.url),
+        provider=shared_provider(gemini),
         gemini=gemini,
         clock=CLOCK,
         overrides=overrides,
+        settings=settings,
     )
     stack.trap = trap
     return stack
@@ -303,15 +311,14 @@ def paid_twice(gemini: GeminiEmulator) -> list[str]:
     return found
 
 
-CLOCK = TestClock()
-"""One for all runs, as the emulator's clock goes on, too."""
+CLOCK = TestClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
+"""One for all runs and for the emulator; every run starts at the same time."""
+
+SETTINGS: dict[str, tuple[dict[str, Any], dict[tuple[type[Any], int], Any]]] = {}
+"""The settings of all runs, by what they override: reading them takes a while."""
 
 
 @cache
-def shared_provider(url: str) -> GeminiProvider:
+def shared_provider(gemini: GeminiEmulator) -> GeminiProvider:
     """One client for all runs on an emulator: making one takes longer than a run."""
-    import httpx2
-
-    return GeminiProvider(
-        lambda: "k", url, http=httpx2.Client(timeout=60, follow_redirects=True, headers={"x-goog-api-key": "k"})
-    )
+    return direct_provider(gemini)

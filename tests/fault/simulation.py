@@ -26,9 +26,18 @@ from tests.fault.killing import Crash, Scenario, check, killable, paid_twice
 from tests.harness import PUSHED, lines
 
 MAX_WORKERS = 3
-STEPS = 500
+STEPS = 300
 MAX_CRASHES = 5
 MAX_DROPS = 3
+BURSTS = (1, 1, 2, 3, 5, 8, 13, 40)
+"""Calls a worker does before somebody else has the turn: short for races, long to get somewhere."""
+TIMES = (1, 20, 60, 60, 60, 300, 700, 1300)
+"""Seconds: within a lease, over a lease, over the quarantine."""
+ALL = 10_000
+"""More calls than a function makes."""
+MARKS = ("", "", "", "", " [[emulate:error-once=13]]", " [[emulate:missing-once]]", " [[emulate:poison]]")
+LOOK = 10
+"""Steps between two looks at whether all is over."""
 CREATE = "GeminiProvider.create"
 
 
@@ -50,6 +59,8 @@ class Turnstile:
     def __init__(self) -> None:
         self.current = threading.local()
         self.back: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.calls: list[str] = []
+        """Who did what, in order."""
         self.armed = True
 
     def begin(self) -> None:
@@ -65,6 +76,7 @@ class Turnstile:
         worker.go.get()
         if worker.killed:
             raise Crash(name)
+        self.calls.append(f"{worker.number} {name}")
         return call(*args, **options)
 
 
@@ -77,20 +89,18 @@ class Simulation:
         self.turnstile = Turnstile()
         self.workers: list[Worker] = []
         self.crashes = self.drops = self.started = 0
-        overrides = {"range_lines": 3, "shard_requests": 4, "max_claims": 50, **overrides}
+        overrides = {"range_lines": 2, "shard_requests": 3, "max_claims": 50, **overrides}
         self.stack = killable(gemini, folder, self.turnstile, Faults(), overrides)
 
     def run(self) -> None:
         """Hurt, heal, check."""
-        count = self.random.randint(1, 9)
-        marks = ["", "", " [[emulate:error-once=13]]", " [[emulate:missing-once]]", " [[emulate:poison]]"]
-        texts = [f"t{n}{self.random.choice(marks)}" for n in range(count)]
+        texts = [f"t{n}{self.random.choice(MARKS)}" for n in range(self.random.randint(1, 6))]
         self.stack.tick()
         self.gemini.faults = self._faults()
         info = self.stack.upload("team/a.jsonl", lines(*texts))
         for step in range(STEPS):
             self._step(step)
-            if not self.workers and self._over(info):
+            if step % LOOK == 0 and not self.workers and self._over(info):
                 break
         self.heal(info)
 
@@ -125,21 +135,40 @@ class Simulation:
     def _step(self, number: int) -> None:
         pick = self.random.random()
         movable = [worker for worker in self.workers if worker.paused_until_step <= number]
-        if pick < 0.72 and movable:
-            self.move(self.random.choice(movable))
-        elif pick < 0.86 and len(self.workers) < MAX_WORKERS:
-            self.deliver()
-        elif pick < 0.90 and len(self.workers) < MAX_WORKERS:
+        room = len(self.workers) < MAX_WORKERS
+        if pick < 0.64 and movable:
+            self.go_on(self.random.choice(movable), self.random.choice(BURSTS))
+        elif pick < 0.82 and room:
+            if not self.deliver() and not self.workers:
+                self.idle()
+        elif pick < 0.87 and room:
             self.start(self.stack.tick)
-        elif pick < 0.93 and self.workers:
-            self.random.choice(self.workers).paused_until_step = number + self.random.randint(5, 80)
-        elif pick < 0.945 and self.workers and self.crashes < MAX_CRASHES:
+        elif pick < 0.91 and self.workers:
+            self.random.choice(self.workers).paused_until_step = number + self.random.randint(3, 30)
+        elif pick < 0.93 and self.workers and self.crashes < MAX_CRASHES:
             self.kill(self.random.choice(self.workers))
         else:
-            self.pass_time(self.random.choice([1, 20, 60, 60, 700]))
+            self.pass_time(self.random.choice(TIMES))
 
-    def deliver(self) -> None:
-        """Let a worker take a message, or two the same one; sometimes it is lost."""
+    def idle(self) -> None:
+        """Nobody works and no message waits: only time and the scheduler bring the stack on."""
+        if self.random.random() < 0.5:
+            self.start(self.stack.tick)
+        else:
+            self.pass_time(self.random.choice(TIMES))
+
+    def others(self) -> None:
+        """Let somebody else than those under way handle a message to its end, or tick, or let a minute pass."""
+        paused = list(self.workers)
+        if not self.deliver():
+            self.pass_time(60)
+            self.start(self.stack.tick)
+        for worker in list(self.workers):
+            if worker not in paused:
+                self.go_on(worker, ALL)
+
+    def deliver(self) -> bool:
+        """Let a worker take a message, or two the same one; sometimes it is lost. Return whether there was one."""
         topics = list(PUSHED)
         self.random.shuffle(topics)
         for topic in topics:
@@ -149,12 +178,13 @@ class Simulation:
             if self.drops < MAX_DROPS and self.random.random() < 0.03:
                 self.drops += 1
                 self.stack.topics.ack(message)
-                return
+                return True
             handle = partial(self._handle, message)
             self.start(handle)
             if self.random.random() < 0.15 and len(self.workers) < MAX_WORKERS:
                 self.start(handle)
-            return
+            return True
+        return False
 
     def _handle(self, message: Leased) -> None:
         status = self.stack.handle(message)[1]
@@ -188,12 +218,17 @@ class Simulation:
         if worker.finished:
             self.workers.remove(worker)
 
+    def go_on(self, worker: Worker, calls: int) -> None:
+        """Let a worker do so many calls, or what it has left."""
+        for _ in range(calls):
+            if not worker.finished:
+                self.move(worker)
+
     def kill(self, worker: Worker) -> None:
         """Let a worker die where it is."""
         self.crashes += 1
         worker.killed = True
-        while worker in self.workers:
-            self.move(worker)
+        self.go_on(worker, ALL)
 
     def pass_time(self, seconds: float) -> None:
         """Let the clocks go on, but for a call on its way to the provider no longer than such a call takes."""

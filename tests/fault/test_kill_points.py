@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ SCENARIOS = [
     ),
     Scenario("redo round", lines("one", "two [[emulate:error-once=13]]", "three [[emulate:missing-once]]")),
     Scenario("poison line", lines("one", "two", "three [[emulate:poison]]", "four")),
-    Scenario("stuck and cancelled", lines("one", "two"), Faults(hold_state="RUNNING"), {"job_deadline_hours": 3}),
+    Scenario("stuck and cancelled", lines("one", "two"), Faults(hold_state="RUNNING"), {"job_deadline_hours": 0.75}),
     Scenario("lost event", lines("one"), lose_event=True),
     Scenario("refused", lines("one"), Faults(calls=(CallFault("create", status=429, times=1),))),
     Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),
@@ -86,15 +85,6 @@ SCENARIOS = [
         ends="CANCELLED",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Generator[GeminiEmulator]:
-    """One emulator for all runs."""
-    folder = Path(tempfile.mkdtemp())
-    with GeminiEmulator(data_dir=folder) as gemini:
-        yield gemini
-    shutil.rmtree(folder)
 
 
 def positions(calls: int) -> list[Point]:

@@ -36,9 +36,9 @@ SCENARIOS = [
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_batch_whose_create_was_not_answered_is_found_and_not_paid_again(
-    scenario: Scenario, gemini: GeminiEmulator, tmp_path: Path
+    scenario: Scenario, emulator: GeminiEmulator, tmp_path: Path
 ) -> None:
-    stack = killable(gemini, tmp_path / "buckets", Trap(), scenario.faults, scenario.overrides)
+    stack = killable(emulator, tmp_path / "buckets", Trap(), scenario.faults, scenario.overrides)
     info = begin(stack, scenario)
     finish(stack, scenario, info)
-    assert paid_twice(gemini) == []
+    assert paid_twice(emulator) == []

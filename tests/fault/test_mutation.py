@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = "shared/batchdrop"
 SIMULATION = ("tests/fault/test_simulation.py",)
 GUARDS = ("tests/fault/test_guards.py",)
+MACHINE = ("tests/fault/test_machine.py",)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Mutant:
     instead: str
     tests: tuple[str, ...]
     seeds: int = 0
+    examples: int = 0
 
 
 MUTANTS = (
@@ -66,6 +68,14 @@ MUTANTS = (
         SIMULATION,
         seeds=400,
     ),
+    Mutant(
+        "quarantine, by the state machine",
+        f"{SHARED}/usecases/submission.py",
+        "if context.now() < quiet_until:",
+        "if False:",
+        MACHINE,
+        examples=400,
+    ),
     Mutant("deadline re-check", f"{SHARED}/usecases/submission.py", "    if late:\n", "    if False:\n", GUARDS),
     Mutant(
         "precondition of records",
@@ -81,6 +91,14 @@ MUTANTS = (
         '        done["woken"] += 1\n',
         (*GUARDS, *SIMULATION),
         seeds=60,
+    ),
+    Mutant(
+        "outbox re-publish, by the state machine",
+        f"{SHARED}/usecases/polling.py",
+        '        context.wake(topic, shard.value.job_id, shard.value.shard_id)\n        done["woken"] += 1\n',
+        '        done["woken"] += 1\n',
+        MACHINE,
+        examples=400,
     ),
     Mutant(
         "list all pages",
@@ -126,9 +144,20 @@ def run(folder: Path, mutant: Mutant) -> tuple[int, str]:
         "FAULT": "",
         "SEED": "1",
         "SEEDS": str(mutant.seeds or 1),
+        "EXAMPLES": str(mutant.examples or 1),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-seed=1",
+        *mutant.tests,
+    ]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

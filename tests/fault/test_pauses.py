@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -27,13 +27,6 @@ SCENARIOS = [
     Scenario("lost create", lines("one"), Faults(calls=(CallFault("create", lose=True, times=1),))),
     LONG_CONVERSION,
 ]
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Generator[GeminiEmulator]:
-    """One emulator for all runs."""
-    with tempfile.TemporaryDirectory() as folder, GeminiEmulator(data_dir=Path(folder)) as gemini:
-        yield gemini
 
 
 def attempt(

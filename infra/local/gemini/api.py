@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,18 @@ NO_FAULT: Final = CallFault(call="")
 class Api:
     """Everything the routes need. Thread-safe."""
 
-    def __init__(self, folder: Path, faults: Faults, more_models: tuple[str, ...] = ()) -> None:
-        """Open or make the folder."""
+    def __init__(
+        self,
+        folder: Path,
+        faults: Faults,
+        more_models: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open or make the folder; `clock` tells the seconds that `advance` adds to."""
         self.faults = faults
         self.models = models.KNOWN | frozenset(more_models)
         self.calls: Counter[str] = Counter()
+        self._clock = clock
         self._ahead = 0.0
         self._lock = threading.Lock()
         self._hits: Counter[int] = Counter()
@@ -41,7 +49,7 @@ class Api:
 
     def now(self) -> float:
         """Return the emulator's clock, which `advance` moves."""
-        return time.time() + self._ahead
+        return self._clock() + self._ahead
 
     def advance(self, seconds: float) -> None:
         """Move the clock: batches go on and end, files, caches and batches expire."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -34,19 +34,35 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict[str, str])
 
 
+class Headers(Protocol):
+    """Header values by names in any case."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return a header's value, if it was sent."""
+        ...
+
+
+class Body(Protocol):
+    """Bytes on their way in."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
+        ...
+
+
 class Call:
     """One request: its parts, and its body when it is wanted."""
 
-    def __init__(self, handler: Handler) -> None:
-        """Take the request line and the headers."""
-        url = urlsplit(handler.path)
-        self.method = handler.command
+    def __init__(self, method: str, target: str, headers: Headers, body: Body) -> None:
+        """Take the request line and the headers; the body is not read yet."""
+        url = urlsplit(target)
+        self.method = method
         self.path = unquote(url.path)
         self.query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        self.headers = handler.headers
-        self.length = int(handler.headers.get("Content-Length") or 0)
-        self.base = f"http://{handler.headers.get('Host')}"
-        self._input = handler.rfile
+        self.headers = headers
+        self.length = int(headers.get("Content-Length") or 0)
+        self.base = f"http://{headers.get('Host')}"
+        self._input = body
         self._left = self.length
 
     def read(self, size: int) -> bytes:
@@ -67,6 +83,44 @@ class Call:
             pass
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: a reply, and after how many bytes of its body the connection breaks (negative: never)."""
+
+    status: int
+    reply: Reply
+    cut: int = -1
+
+
+def answer(call: Call, fault: CallFault, action: Callable[[], Reply], stopped: threading.Event) -> Answer:
+    """Do what a call asks for, unless the fault forbids it.
+
+    Raises:
+        ConnectionAbortedError: The caller gets no answer.
+    """
+    try:
+        _before(fault, stopped)
+        reply = action()
+    except ApiError as error:
+        call.drain()
+        return Answer(error.status, Reply(error.body()))
+    call.drain()
+    if fault.lose or fault.hang_seconds:
+        stopped.wait(fault.hang_seconds)
+        raise ConnectionAbortedError
+    return Answer(200, reply, fault.cut_after_bytes)
+
+
+def _before(fault: CallFault, stopped: threading.Event) -> None:
+    if fault.delay_seconds:
+        stopped.wait(fault.delay_seconds)
+    if fault.drop:
+        raise ConnectionAbortedError
+    if fault.status:
+        retry = fault.retry_seconds if fault.status == 429 else None
+        raise ApiError(fault.status, "The emulator was told to refuse this call.", retry)
+
+
 class Handler(BaseHTTPRequestHandler):
     """Reads calls, lets the server answer them, writes the answers."""
 
@@ -79,42 +133,24 @@ class Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         try:
-            call = Call(self)
+            call = Call(self.command, self.path, self.headers, self.rfile)
             kind, action = self.server.route(call)
-            self._serve(call, self.server.fault(kind), action)
+            self._send(answer(call, self.server.fault(kind), action, self.server.stopped))
         except ConnectionError:
             self.close_connection = True
             self._hang_up()
 
     do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _handle  # noqa: N815 - the names http.server looks for
 
-    def _serve(self, call: Call, fault: CallFault, action: Callable[[], Reply]) -> None:
-        try:
-            self._before(fault)
-            reply = action()
-        except ApiError as error:
-            call.drain()
-            return self._ready(error.status, msgspec.json.encode(error.body()), {}, -1)
-        call.drain()
-        if fault.lose or fault.hang_seconds:
-            self.server.stopped.wait(fault.hang_seconds)
-            raise ConnectionAbortedError
-        if isinstance(reply.body, dict):
-            return self._ready(200, msgspec.json.encode(reply.body), reply.headers, fault.cut_after_bytes)
-        if isinstance(reply.body, bytes):
-            return self._ready(200, reply.body, reply.headers, fault.cut_after_bytes)
-        if isinstance(reply.body, Path):
-            return self._file(reply.body, fault.cut_after_bytes)
-        return self._pieces(reply.body, fault.cut_after_bytes)
-
-    def _before(self, fault: CallFault) -> None:
-        if fault.delay_seconds:
-            self.server.stopped.wait(fault.delay_seconds)
-        if fault.drop:
-            raise ConnectionAbortedError
-        if fault.status:
-            retry = fault.retry_seconds if fault.status == 429 else None
-            raise ApiError(fault.status, "The emulator was told to refuse this call.", retry)
+    def _send(self, answer: Answer) -> None:
+        body, headers = answer.reply.body, answer.reply.headers
+        if isinstance(body, dict):
+            return self._ready(answer.status, msgspec.json.encode(body), headers, answer.cut)
+        if isinstance(body, bytes):
+            return self._ready(answer.status, body, headers, answer.cut)
+        if isinstance(body, Path):
+            return self._file(body, answer.cut)
+        return self._pieces(body, answer.cut)
 
     def _ready(self, status: int, body: bytes, headers: dict[str, str], cut: int) -> None:
         self._head(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from infra.local.gemini.api import Api
 from infra.local.gemini.faults import Faults
@@ -14,6 +16,9 @@ from infra.local.gemini.http import Server
 from infra.local.gemini.operations import operation
 from infra.local.gemini.routes import route
 from infra.local.gemini.wire import Json
+
+if TYPE_CHECKING:
+    from infra.local.gemini.direct import DirectTransport
 
 
 class GeminiEmulator:
@@ -23,10 +28,16 @@ class GeminiEmulator:
     """
 
     def __init__(
-        self, *, data_dir: Path, faults: Faults | None = None, port: int = 0, models: tuple[str, ...] = ()
+        self,
+        *,
+        data_dir: Path,
+        faults: Faults | None = None,
+        port: int = 0,
+        models: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Bind the port; serve from `start` on."""
-        self._api = Api(data_dir, faults or Faults(), models)
+        """Bind the port; serve from `start` on. `clock` tells the seconds that `advance` adds to."""
+        self._api = Api(data_dir, faults or Faults(), models, clock)
         self._server = Server(port, lambda call: route(self._api, call), self._api.fault)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="gemini", daemon=True)
 
@@ -34,6 +45,12 @@ class GeminiEmulator:
     def url(self) -> str:
         """The address to give the SDK as base_url."""
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    def direct(self) -> DirectTransport:
+        """Return a transport that answers without sockets, as the server does."""
+        from infra.local.gemini.direct import DirectTransport
+
+        return DirectTransport(lambda call: route(self._api, call), self._api.fault)
 
     @property
     def faults(self) -> Faults:

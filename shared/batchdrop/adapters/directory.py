@@ -225,7 +225,7 @@ class DirectoryObjects:
     def _next_generation(self, index: sqlite3.Connection) -> int:
         """Return a number that no object ever had: microseconds, or one more than the last."""
         row = index.execute("SELECT last FROM counter").fetchone()
-        generation = max(int(datetime.now(UTC).timestamp() * 1_000_000), (row[0] if row else 0) + 1)
+        generation = max(int(self.now().timestamp() * 1_000_000), (row[0] if row else 0) + 1)
         index.execute("UPDATE counter SET last = ?" if row else "INSERT INTO counter VALUES (?)", (generation,))
         return generation
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from batchdrop.core.money.usage import LONG, LONG_PROMPT, REQUESTS, TokenClass
@@ -138,6 +138,7 @@ def price(
     return Cost(sum((line.amount for line in lines), Decimal(0)), tuple(lines), flags=tuple(flags))
 
 
+@cache
 def source() -> str:
     """Return where the prices come from."""
     from importlib.metadata import version
