@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from batchdrop.core import logs
 from infra.local.gemini import Faults, GeminiEmulator
 from tests.harness import Stack, make_stack
+
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")
+"""How long an example takes says how busy the machine is; a test that hangs is ended by its timeout."""
 
 Gemini = Callable[..., GeminiEmulator]
 

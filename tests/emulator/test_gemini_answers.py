@@ -165,13 +165,28 @@ def nested(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
     )
 
 
+KINDS: dict[str, type[Any] | tuple[type[Any], ...]] = {
+    "object": dict,
+    "array": list,
+    "integer": int,
+    "number": (int, float),
+    "string": str,
+    "boolean": bool,
+    "null": type(None),
+}
+
+
 def conforms(value: Any, schema: Json) -> bool:
     """Check a value against the part of JSON Schema that `nested` and SCALARS build."""
     if "anyOf" in schema:
         return any(conforms(value, option) for option in schema["anyOf"])
     if "const" in schema or "enum" in schema:
         return value in schema.get("enum", [schema.get("const")])
-    kind = schema["type"]
+    kind: Any = schema["type"]
+    if kind == ["string", "null"]:
+        return value is None or isinstance(value, str)
+    if not of_kind(value, kind):
+        return False
     if kind == "object":
         properties: dict[str, Json] = schema["properties"]
         named = set(schema["required"]) <= set(value) <= set(properties)
@@ -185,10 +200,21 @@ def conforms(value: Any, schema: Json) -> bool:
         return below and schema["minimum"] <= value and (kind == "number" or type(value) is int)
     if kind == "string":
         fits = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
-        return fits and (schema.get("format") not in ("date", "date-time") or bool(datetime.fromisoformat(value)))
-    if kind == "boolean":
-        return isinstance(value, bool)
-    return value is None or (kind != "null" and isinstance(value, str))
+        return fits and (schema.get("format") not in ("date", "date-time") or is_moment(value))
+    return True
+
+
+def of_kind(value: object, kind: str) -> bool:
+    """Tell whether a value has a type of JSON Schema; Python takes a bool for an int."""
+    return isinstance(value, KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def is_moment(text: str) -> bool:
+    """Tell whether a text is a date or a time."""
+    try:
+        return bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @given(st.recursive(SCALARS, nested, max_leaves=8), st.text(max_size=40), st.integers(0, 2**60))

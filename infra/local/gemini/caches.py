@@ -1,13 +1,15 @@
 """Cached contents. One serves a batch only if it lives until the batch ends.
 
 Each holds at least 2,048 tokens (2.5 models) or 4,096 (ai.google.dev/gemini-api/docs/caching, page of 2026-06-22).
-Answers follow from a request's bytes, its cache's name among them; so the same contents get the same name again.
+Answers follow from a request's bytes, its cache's name among them; so a name is the contents' digest and a number that
+the answers do not depend on: which of two caches of the same contents a request names makes no difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +20,9 @@ from infra.local.gemini.usage import prompt_of
 from infra.local.gemini.wire import ApiError, Json, duration, moment, stamp, without_empty
 
 DEFAULT_SECONDS: Final = 3600.0
+
+NUMBER_DIGITS: Final = 4
+"""At the end of a name; before them stands the digest of the contents."""
 
 
 class Wanted(msgspec.Struct, rename="camel"):
@@ -64,8 +69,9 @@ class Caches:
         if tokens < least:
             words = f"Cached content is too small. total_token_count={tokens}, min_total_token_count={least}"
             raise ApiError(400, words)
-        count = sum(1 for _ in self._store.all(Cache))
-        name = f"cachedContents/{sha256(b'%d %b' % (count, body)).hexdigest()[:40]}"
+        stem, taken = sha256(body).hexdigest()[:36], {cache.name for cache in self._store.all(Cache)}
+        names = (f"cachedContents/{stem}{number:0{NUMBER_DIGITS}}" for number in count())
+        name = next(name for name in names if name not in taken)
         cache = Cache(name, model, wanted.display_name, now, now, _end(wanted, now, now), tokens)
         self._store.put(cache)
         return resource(cache)

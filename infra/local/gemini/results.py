@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from infra.local.gemini import answers
+from infra.local.gemini.caches import NUMBER_DIGITS
 from infra.local.gemini.faults import MARKER, Faults
 from infra.local.gemini.lines import lines, shuffled
 from infra.local.gemini.requests import ABSENT, Request, decode_line, decode_request
@@ -100,7 +101,7 @@ class Rows:
             request = decode_request(line.request)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return (self._error(key_of(raw), 3),)
-        body, key = line.request, line.key
+        body, key = _without_number(request, line.request), line.key
         point = _mixed(zlib.crc32(key, zlib.crc32(body, self._seed)))
         if share < 1.0 and point % 9973 >= share * 9973:
             return ()
@@ -124,8 +125,9 @@ class Rows:
             return None
         if self._fateless and MARKER not in raw:
             return True
-        point = _mixed(zlib.crc32(line.key, zlib.crc32(line.request, self._seed)))
-        return self._fate(line.request, request, point)[0] not in ("error", "missing")
+        body = _without_number(request, line.request)
+        point = _mixed(zlib.crc32(line.key, zlib.crc32(body, self._seed)))
+        return self._fate(body, request, point)[0] not in ("error", "missing")
 
     def response(self, raw: bytes) -> tuple[bytes, int]:
         """Answer one bare request at once; return the response, and 0 or a google.rpc code."""
@@ -133,8 +135,8 @@ class Rows:
             request = decode_request(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return b"", 3
-        body = msgspec.Raw(raw)
-        name, argument = self._fate(body, request, _mixed(zlib.crc32(raw, self._seed)))
+        body = _without_number(request, msgspec.Raw(raw))
+        name, argument = self._fate(body, request, _mixed(zlib.crc32(body, self._seed)))
         if name in ("error", "missing"):
             return b"", argument or 13
         return self._respond(request, self._value(body), (name, argument)), 0
@@ -227,6 +229,14 @@ def key_of(raw: bytes) -> bytes:
         return bytes(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("key", ABSENT))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return b"null"
+
+
+def _without_number(request: Request, body: msgspec.Raw) -> msgspec.Raw:
+    """Return a request's bytes as if its cache was the first of its contents."""
+    if not request.cache:
+        return body
+    name = request.cache.encode()
+    return msgspec.Raw(bytes(body).replace(name, name[:-NUMBER_DIGITS]))
 
 
 def _digest(request: Request, raw: bytes) -> bytes:
