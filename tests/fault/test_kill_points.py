@@ -69,7 +69,6 @@ SCENARIOS = [
         "context cache",
         jsonl({"key": f"k{n}", "request": request(f"t{n}") | SHARED} for n in range(5)),
         overrides={"cache_hours": 0.001},
-        same_bytes=False,
     ),
     Scenario(
         "attached objects",
