@@ -31,7 +31,7 @@ def run(size: Size) -> Iterator[Figure]:
     """Measure ticks with few and many batches in flight, then with many finished jobs beside them."""
     for count in IN_FLIGHT:
         with stand(faults=HELD, shard_requests=1, sweep_seconds=1e6) as it:
-            it.announce(it.put([b"{}\n"], "bench/finished.jsonl"))
+            it.announce(it.put([b'{"request":{}}\n'], "bench/finished.jsonl"))
             it.announce(it.put(lines(count, 200)))
             it.deliver()
             for _ in range(SETTLING):
