@@ -1,6 +1,9 @@
-"""Joining results to lines: both come in line order, every line gets exactly one answer.
+"""Joining results to lines: lines are asked for in order, every line gets exactly one answer.
 
-Several results for one line: the best outcome wins, then the first. Results for no line of the shard are counted.
+    Windowed    results come about in the order of the lines, one for each: in order, none of them waits
+    Joined      results are sorted; several results for one line: the best outcome wins, then the first
+
+Results for no line of the shard are counted.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from batchdrop.core.ordering import Item
+from batchdrop.core.ordering import Item, OutOfWindowError
 from batchdrop.core.outcomes import RANK, Answer, ResultLine, classify
 
 
@@ -26,10 +29,71 @@ class InputLine(msgspec.Struct, frozen=True, gc=False):
     record: bytes = b"null"
 
 
+class Windowed:
+    """Answers lines in order from results in any order, as long as each result is within a window of its line.
+
+    A line without a result in the window has none. Whether that was right is seen later: a result that comes after its
+    line, a second one too, raises OutOfWindowError.
+    """
+
+    def __init__(
+        self, results: Iterator[Item[ResultLine]], nothing: Answer, window_bytes: int, first_line: int
+    ) -> None:
+        """Take the results, the answer of a line that has none, and the bytes of results that may wait."""
+        self._results = results
+        self._nothing = nothing
+        self._window_bytes = window_bytes
+        self._first_line = first_line
+        self._line = first_line - 1
+        self._waiting: dict[int, Item[ResultLine]] = {}
+        self._held = 0
+        self._unknown = 0
+
+    def answer(self, line: InputLine) -> Answer:
+        """Return the answer to a line; lines must be asked for in order."""
+        found = self._take(line.number)
+        return self._nothing if found is None else classify(found, wants_json=line.wants_json, schema=line.schema)
+
+    def finish(self) -> int:
+        """Read what is left and return how many results belong to no line."""
+        for item in self._results:
+            if self._belongs_later(item[0]):
+                self._unknown += 1
+        return self._unknown + len(self._waiting)
+
+    def _take(self, number: int) -> ResultLine | None:
+        self._line = number
+        item = self._waiting.pop(number, None)
+        if item is not None:
+            self._held -= item[1]
+            return item[2]
+        while self._held <= self._window_bytes and (item := next(self._results, None)) is not None:
+            if item[0] == number:
+                return item[2]
+            if self._belongs_later(item[0]):
+                self._hold(item)
+        return None
+
+    def _belongs_later(self, number: int) -> bool:
+        """True for a result of a line not asked for yet; what cannot be told apart is counted, what is done is not."""
+        if number == 0:
+            self._unknown += 1
+        elif number > self._line:
+            return True
+        elif number >= self._first_line:
+            raise OutOfWindowError
+        return False
+
+    def _hold(self, item: Item[ResultLine]) -> None:
+        if self._waiting.setdefault(item[0], item) is not item:
+            raise OutOfWindowError
+        self._held += item[1]
+
+
 class Joined:
     """Answers lines in order from results in order; lines below `first_line` were answered before."""
 
-    def __init__(self, results: Iterator[Item[ResultLine]], first_line: int, nothing: Answer) -> None:
+    def __init__(self, results: Iterator[Item[ResultLine]], nothing: Answer, first_line: int) -> None:
         """Take the sorted results and the answer of a line that has none."""
         self._results = results
         self._nothing = nothing

@@ -196,6 +196,8 @@ def redo_kind(answer: Answer, kind: ShardKind, round: int, max_rounds: int) -> S
 
 def _written(raw: msgspec.Raw) -> bytes | None:
     """Return a field as the provider wrote it, None when it is absent or null."""
+    if raw is _ABSENT:
+        return None
     data = bytes(raw)
     return None if data == b"null" else data
 
@@ -218,24 +220,24 @@ def _judge(response: _Response, wants_json: bool, schema: bytes) -> Answer:
     reason = candidate.finish_reason
     parts = (candidate.content.parts if candidate.content else None) or []
     text = _text(parts)
-    has_files = any(_written(part.inline_data) is not None for part in parts)
+    has_files = any([_written(part.inline_data) is not None for part in parts])
     if reason in BLOCKED:
         return Answer(Outcome.BLOCKED, f"ANSWER_{reason}", "The provider's filter stopped the answer.", reason)
     if reason == "MAX_TOKENS":
         return Answer(Outcome.TRUNCATED, finish_reason=reason, text=text, has_files=has_files)
     if reason in _MALFORMED:
         return Answer(Outcome.INVALID, f"ANSWER_{reason}", "The model's call was malformed.", reason, text)
-    if not any(_holds_something(part) for part in parts):
+    if text in (None, b'""') and not any(map(_holds_something, parts)):
         return Answer(Outcome.EMPTY, "EMPTY_ANSWER", "The candidate holds no answer.", reason, passing=True)
-    wrong = _not_as_asked(text, wants_json, schema)
+    wrong = _not_as_asked(text, schema) if wants_json else None
     if wrong is not None:
         return Answer(Outcome.INVALID, *wrong, reason, text)
     return Answer(Outcome.ANSWERED, finish_reason=reason, text=text, has_files=has_files)
 
 
-def _not_as_asked(text: bytes | None, wants_json: bool, schema: bytes) -> tuple[str, str] | None:
+def _not_as_asked(text: bytes | None, schema: bytes) -> tuple[str, str] | None:
     """Return code and sentence when an answer is not the JSON that was asked for."""
-    if text is None or not wants_json:
+    if text is None:
         return None
     if not _is_json(text):
         return "NOT_JSON", "JSON was asked for; the answer is not JSON."

@@ -11,16 +11,17 @@ another round can help also go to a child; of all rows of a line, finalizing kee
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from batchdrop.core import names
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.jobs import Job
-from batchdrop.core.joining import Joined
+from batchdrop.core.joining import Joined, Windowed
 from batchdrop.core.logs import log
-from batchdrop.core.ordering import Item, OutOfWindowError, merged, runs, windowed
+from batchdrop.core.ordering import Item, OutOfWindowError, merged, runs
 from batchdrop.core.outcomes import GRPC_NAMES, Answer, ResultLine, missing, read_result
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.shards import Segment, Shard, ShardKind, ShardState
@@ -87,21 +88,24 @@ def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Sha
         if answered is None:
             return None
         stored = answered
+    shard, nothing = stored.value, _nothing(stored.value)
     try:
-        return _write_ranges(context, stored, job, _windowed_results(context, stored.value), "a")
+        answers = partial(Windowed, _results(context, shard), nothing, context.settings.window_bytes)
+        return _write_ranges(context, stored, job, answers, "a")
     except OutOfWindowError:
-        log("results are out of order", shard_id=stored.value.shard_id)
-        return _write_ranges(context, stored, job, _sorted_results(context, stored.value), "b")
+        log("results are out of order", shard_id=shard.shard_id)
+        answers = partial(Joined, _sorted_results(context, shard), nothing)
+        return _write_ranges(context, stored, job, answers, "b")
 
 
 def _write_ranges(
-    context: Writing, stored: Stored[Shard], job: Job, results: Iterator[Result], tag: str
+    context: Writing, stored: Stored[Shard], job: Job, answers: Callable[[int], Windowed | Joined], tag: str
 ) -> Stored[Shard] | None:
     shard = stored.value
     done = frozenset(segment.range for segment in shard.segments)
     segments = list(shard.segments)
     ranges = [plan for plan in ranges_of(context, job, shard) if plan.index not in done]
-    joined = Joined(results, ranges[0].first_line if ranges else 0, _nothing(shard))
+    joined = answers(ranges[0].first_line if ranges else 0)
     for plan in ranges:
         lines = input_lines(context, job, shard, plan)
         pairs = ((line, joined.answer(line)) for line in lines)
@@ -132,10 +136,6 @@ def _nothing(shard: Shard) -> Answer:
     if shard.batch.state == BatchState.SUCCEEDED:
         return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
     return missing(f"BATCH_{shard.batch.state}", "The batch ended before this line was answered.")
-
-
-def _windowed_results(context: Writing, shard: Shard) -> Iterator[Result]:
-    return windowed(_results(context, shard), context.settings.window_bytes)
 
 
 def _sorted_results(context: Writing, shard: Shard) -> Iterator[Result]:

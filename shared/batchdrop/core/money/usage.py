@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 
@@ -44,17 +44,22 @@ Usage = Counter[str]
 REQUESTS: Final = "requests"
 
 
+_INPUT: Final = _C.INPUT_TEXT.value
+_OUTPUT: Final = _C.OUTPUT_TEXT.value
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _Detail(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     modality: str = "TEXT"
-    token_count: int | str = 0
+    token_count: _Count = 0
 
 
 class _Metadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    prompt_token_count: int | str | None = None
-    candidates_token_count: int | str | None = None
-    thoughts_token_count: int | str | None = None
-    cached_content_token_count: int | str | None = None
-    tool_use_prompt_token_count: int | str | None = None
+    prompt_token_count: _Count = 0
+    candidates_token_count: _Count = 0
+    thoughts_token_count: _Count = 0
+    cached_content_token_count: _Count = 0
+    tool_use_prompt_token_count: _Count = 0
     prompt_tokens_details: list[_Detail] | None = None
     cache_tokens_details: list[_Detail] | None = None
     candidates_tokens_details: list[_Detail] | None = None
@@ -69,34 +74,50 @@ def add_row(total: Usage, metadata: bytes | None) -> None:
         return
     total[REQUESTS] += 1
     try:
-        found = _decode(metadata)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = _read(metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
-    prompt = _whole(found.prompt_token_count)
+    prompt, output = found.prompt_token_count, found.candidates_token_count
     prefix = LONG if prompt > LONG_PROMPT else ""
-    output = _whole(found.candidates_token_count)
     plain = _is_text(found.prompt_tokens_details, prompt) and _is_text(found.candidates_tokens_details, output)
     if plain and not found.cached_content_token_count:
-        total[prefix + _C.INPUT_TEXT] += prompt
-        total[prefix + _C.OUTPUT_TEXT] += output
+        total[prefix + _INPUT] += prompt
+        total[prefix + _OUTPUT] += output
     else:
         _add_details(total, prefix, found, prompt, output)
     if found.tool_use_prompt_token_count:
-        total[prefix + _C.INPUT_TEXT] += _whole(found.tool_use_prompt_token_count)
+        total[prefix + _INPUT] += found.tool_use_prompt_token_count
     if found.thoughts_token_count:
-        total[prefix + _C.THOUGHTS] += _whole(found.thoughts_token_count)
+        total[prefix + _C.THOUGHTS] += found.thoughts_token_count
+
+
+def _read(metadata: bytes) -> _Metadata:
+    """Read the usual spelling, numbers, in one typed decode; any other is mended first."""
+    try:
+        return _decode(metadata)
+    except msgspec.ValidationError:
+        return msgspec.convert(_mended(msgspec.json.decode(metadata)), _Metadata)
+
+
+def _mended(value: Any, name: str = "") -> Any:
+    """Return the metadata with every counter a number, 0 where it is none."""
+    if isinstance(value, dict):
+        return {name: _mended(entry, name) for name, entry in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_mended(entry) for entry in cast("list[Any]", value)]
+    return _whole(value) if name.endswith("Count") else value
 
 
 def _is_text(details: list[_Detail] | None, total: int) -> bool:
     """True when all of it is text, as in most rows: nothing to split."""
     if not details:
         return True
-    return len(details) == 1 and details[0].modality == "TEXT" and _whole(details[0].token_count) <= total
+    return len(details) == 1 and details[0].modality == "TEXT" and details[0].token_count <= total
 
 
 def _add_details(total: Usage, prefix: str, found: _Metadata, prompt: int, output: int) -> None:
     """Add what is split by modality; what the details leave open is text."""
-    cached = _by_modality(found.cache_tokens_details, _whole(found.cached_content_token_count))
+    cached = _by_modality(found.cache_tokens_details, found.cached_content_token_count)
     whole = _by_modality(found.prompt_tokens_details, prompt)
     for modality, tokens in whole.items():
         total[f"{prefix}input_{modality}"] += max(tokens - cached.get(modality, 0), 0)
@@ -111,17 +132,17 @@ def _by_modality(details: list[_Detail] | None, total: int) -> dict[str, int]:
     found: dict[str, int] = {}
     for detail in details or ():
         modality = _MODALITIES.get(detail.modality, "text")
-        found[modality] = found.get(modality, 0) + _whole(detail.token_count)
+        found[modality] = found.get(modality, 0) + detail.token_count
     rest = total - sum(found.values())
     if rest > 0:
         found["text"] = found.get("text", 0) + rest
     return found
 
 
-def _whole(value: int | str | None) -> int:
+def _whole(value: object) -> int:
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
-    return max(value or 0, 0)
+    return max(value, 0) if isinstance(value, int) else 0
 
 
 def compact(usage: Mapping[str, int]) -> dict[str, int]:
