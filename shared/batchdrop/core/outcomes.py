@@ -220,7 +220,7 @@ def _judge(response: _Response, wants_json: bool, schema: bytes) -> Answer:
     reason = candidate.finish_reason
     parts = (candidate.content.parts if candidate.content else None) or []
     text = _text(parts)
-    has_files = any([_written(part.inline_data) is not None for part in parts])
+    has_files = any(_written(part.inline_data) is not None for part in parts)
     if reason in BLOCKED:
         return Answer(Outcome.BLOCKED, f"ANSWER_{reason}", "The provider's filter stopped the answer.", reason)
     if reason == "MAX_TOKENS":
