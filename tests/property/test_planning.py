@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.dialect import render, rendered_bytes
+from batchdrop.core.dialect import Accepted, examine, render, rendered_bytes
 from batchdrop.core.planning import CutLimits, Cutter, RangePlan, ShardPlan, chained, decode_plan, encode_plan
 
 Line = tuple[int, int, bool]
@@ -95,7 +95,18 @@ def test_the_shard_knows_the_size_of_its_file() -> None:
     assert shard.bytes == 7
 
 
-@given(st.text(max_size=40), st.integers(1, 10**9))
-def test_the_size_of_a_rendered_line_is_known_without_rendering(text: str, number: int) -> None:
-    raw = json.dumps({"key": text, "request": {"contents": [{"parts": [{"text": text}]}]}}).encode()
-    assert rendered_bytes(raw, number) == len(render(raw, number, longer=False))
+SPELLINGS = st.sampled_from([(", ", ": ", True), (",", ":", False), (",", ":", True), (" , ", ":", False)])
+KEYS = st.none() | st.text(max_size=9) | st.integers(-(10**20), 10**20)
+
+
+@given(st.text(max_size=40), KEYS, st.booleans(), SPELLINGS, st.integers(1, 10**9))
+def test_the_size_of_a_rendered_line_is_known_without_rendering(
+    text: str, key: str | int | None, keyless: bool, spelling: tuple[str, str, bool], number: int
+) -> None:
+    comma, colon, escaped = spelling
+    request = {"contents": [{"parts": [{"text": text}]}], "generationConfig": {"temperature": 0.50}}
+    line = {"request": request} if keyless else {"key": key, "request": request}
+    raw = json.dumps(line, separators=(comma, colon), ensure_ascii=escaped).encode(errors="replace")
+    accepted = examine(raw, "", converted=False)
+    assert isinstance(accepted, Accepted)
+    assert rendered_bytes(raw, number, accepted) == len(render(raw, number, longer=False))

@@ -124,9 +124,12 @@ def render(
     return b'{"key":"%d","request":%b}\n' % (number, request)
 
 
-def rendered_bytes(raw: bytes, number: int) -> int:
+def rendered_bytes(raw: bytes, number: int, found: Accepted) -> int:
     """Return how long `render` makes an accepted input line, without making it."""
-    return _AROUND + len(str(number)) + memoryview(_decode_raw(raw).request).nbytes
+    request_bytes = found.request_bytes
+    if request_bytes is None:
+        request_bytes = memoryview(_decode_raw(raw).request).nbytes
+    return _AROUND + len(str(number)) + request_bytes
 
 
 def request_of(rendered: bytes) -> bytes:

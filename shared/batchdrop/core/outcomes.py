@@ -220,7 +220,7 @@ def _judge(response: _Response, wants_json: bool, schema: bytes) -> Answer:
     reason = candidate.finish_reason
     parts = (candidate.content.parts if candidate.content else None) or []
     text = _text(parts)
-    has_files = any(_written(part.inline_data) is not None for part in parts)
+    has_files = any(map(_is_file, parts))
     if reason in BLOCKED:
         return Answer(Outcome.BLOCKED, f"ANSWER_{reason}", "The provider's filter stopped the answer.", reason)
     if reason == "MAX_TOKENS":
@@ -243,6 +243,10 @@ def _not_as_asked(text: bytes | None, schema: bytes) -> tuple[str, str] | None:
         return "NOT_JSON", "JSON was asked for; the answer is not JSON."
     wrong = breaks(schema, _decode_text(text)) if schema else None
     return None if wrong is None else ("NOT_AS_SCHEMA", wrong)
+
+
+def _is_file(part: _Part) -> bool:
+    return _written(part.inline_data) is not None
 
 
 def _holds_something(part: _Part) -> bool:

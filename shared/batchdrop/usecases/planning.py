@@ -10,9 +10,9 @@ carry its fence: what a step that lost its lease wrote is never read.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from typing import Any
 
 from batchdrop.core import names
@@ -69,12 +69,13 @@ class Pass:
         self.line = cursor.line
         self.offset = cursor.offset
         self.batch_kind = cursor.batch_kind
-        self.blank = self.rejected = self.requests = self.tokens = self.bytes = self.missing_keys = 0
+        self.blank = self.rejected = self.missing_keys = 0
         self.draws = draws(job.model)
         self.watch = watch(context, job)
         self.looked = Looked(context)
         self.attached: set[str] = set()
         self.keys = array("Q")
+        self.most_keys = limit("counted_keys")
         self.keys_counted = cursor.counts.duplicate_keys is not None
         self.plans: list[RangePlan | ShardPlan] = []
         self.rejections: list[bytes] = []
@@ -119,16 +120,16 @@ class Pass:
         if isinstance(found, Rejected):
             self._reject(found)
             return
-        if found.kind.value != (self.batch_kind or found.kind.value):
+        if found.kind != (self.batch_kind or found.kind):
             message = "The upload mixes embedding requests with generation requests."
             self._reject(_rejected(found.key, Code.MIXED_KINDS, "/request", message))
             return
-        objects = self.looked.at(raw, found.key) if MARK in raw else _NONE
+        objects = self.looked.at(raw, found.key) if found.media and MARK in raw else _NONE
         if isinstance(objects, Rejected):
             self._reject(objects)
             return
-        self.batch_kind = found.kind.value
-        size = rendered_bytes(raw, self.line)
+        self.batch_kind = found.kind
+        size = rendered_bytes(raw, self.line, found)
         output_bytes = expected_bytes(raw) if self.draws else 0
         attached = self._new_bytes(objects) if objects else 0
         if self.cutter.shard_full(size, found.tokens, output_bytes, attached):
@@ -139,9 +140,6 @@ class Pass:
         self.cutter.add(size, found.tokens, output_bytes, attached)
         if objects:
             self.attached.update(objects)
-        self.requests += 1
-        self.tokens += found.tokens
-        self.bytes += size
         if self.watch.counts is not None:
             self.watch.see(raw)
         self._key(found.key)
@@ -154,8 +152,8 @@ class Pass:
         if key == b"null":
             self.missing_keys += 1
         elif self.keys_counted:
-            self.keys.append(int.from_bytes(hashlib.blake2b(key, digest_size=_KEY_BYTES).digest()))
-            if len(self.keys) > limit("counted_keys"):
+            self.keys.frombytes(blake2b(key, digest_size=_KEY_BYTES).digest())
+            if len(self.keys) > self.most_keys:
                 self.keys_counted = False
                 self.keys = array("Q")
 
@@ -198,6 +196,7 @@ class Pass:
             keys_name = names.key_hashes(self.job.job_id, old.step, self.fence)
             work.put(self.context, keys_name, [self.keys.tobytes()])
             keys = (*keys, keys_name)
+        shards = [plan for plan in self.plans if isinstance(plan, ShardPlan)]
         counts = old.counts.with_(
             lines=self.line - 1,
             blank=old.counts.blank + self.blank,
@@ -212,9 +211,9 @@ class Pass:
             ranges=self.cutter.ranges,
             shards=self.cutter.shards,
             counts=counts,
-            requests=old.requests + self.requests,
-            tokens=old.tokens + self.tokens,
-            bytes=old.bytes + self.bytes,
+            requests=old.requests + sum(shard.requests for shard in shards),
+            tokens=old.tokens + sum(shard.tokens for shard in shards),
+            bytes=old.bytes + sum(shard.bytes for shard in shards),
             batch_kind=self.batch_kind,
             agreeing=None if self.watch.counts is None else tuple(self.watch.counts),
             parts=(*old.parts, name),

@@ -76,6 +76,10 @@ class Checked(msgspec.Struct, frozen=True, gc=False):
     kind: BatchKind
     key: bytes
     tokens: int
+    media: bool = True
+    """False when all parts are known to be text."""
+    request_bytes: int | None = None
+    """How long its request is, when checking found out by the way."""
 
 
 _decode_generate: Final = msgspec.json.Decoder(_GenerateLine).decode
@@ -96,20 +100,16 @@ def check(raw: bytes, field_is_valid: Callable[[str, bytes], bool]) -> Checked |
         line = _decode_generate(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _check_embed(raw)
-    if not _written_once(raw, line):
-        return None
     request = line.request
+    config, safety = request.generationConfig, request.safetySettings
+    if config is not _ABSENT and not _valid_field("generationConfig", config, field_is_valid):
+        return None
+    if safety is not _ABSENT and not _valid_field("safetySettings", safety, field_is_valid):
+        return None
     contents = request.contents
     if request.systemInstruction is not None:
         contents = [request.systemInstruction, *contents]
-    tokens = _contents(contents)
-    if (
-        tokens < 0
-        or not _valid_field("generationConfig", request.generationConfig, field_is_valid)
-        or not _valid_field("safetySettings", request.safetySettings, field_is_valid)
-    ):
-        return None
-    return Checked(_GENERATE, _encode(line.key), tokens)
+    return _checked(_GENERATE, raw, line, contents)
 
 
 def _check_embed(raw: bytes) -> Checked | None:
@@ -117,35 +117,48 @@ def _check_embed(raw: bytes) -> Checked | None:
         line = _decode_embed(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    tokens = _contents([line.request.content])
-    if tokens < 0 or not _written_once(raw, line):
-        return None
-    return Checked(_EMBED, _encode(line.key), tokens)
+    return _checked(_EMBED, raw, line, [line.request.content])
 
 
-def _written_once(raw: bytes, line: object) -> bool:
-    """True when no name was swallowed; false also for some lines that are fine."""
+def _checked(kind: BatchKind, raw: bytes, line: _GenerateLine | _EmbedLine, contents: list[_Content]) -> Checked | None:
     written = _encode(line)
-    if len(written) == len(raw):
-        return True
+    shortest = len(written) == len(raw)
+    if not shortest and not _as_many_names(raw, written):
+        return None
+    characters, media = _counted(contents)
+    if characters < 0:
+        return None
+    key = _encode(line.key)
+    tokens = characters // CHARS_PER_TOKEN + media * MEDIA_TOKENS + 1
+    return Checked(kind, key, tokens, media > 0, _request_bytes(raw, key) if shortest else None)
+
+
+def _as_many_names(raw: bytes, written: bytes) -> bool:
+    """True when no name was swallowed; false also for some lines that are fine."""
     return written.count(b'"') == raw.count(b'"') and not (b"0022" in raw and b"u0022" in raw)
 
 
-def _contents(contents: list[_Content]) -> int:
-    """Return an estimate of the tokens, negative when a part is not one thing or its bytes are not base64."""
+def _request_bytes(raw: bytes, key: bytes) -> int:
+    """Return how much of a line is its request, given that no shorter spelling of the line exists."""
+    around = len(b'{"request":}') if key == b"null" else len(b'{"request":,"key":}') + len(key)
+    return len(raw) - around
+
+
+def _counted(contents: list[_Content]) -> tuple[int, int]:
+    """Return characters and other things; characters < 0: a part is not one thing, or its bytes are not base64."""
     characters = media = 0
     for content in contents:
         for part in content.parts:
             blob, file = part.inlineData, part.fileData
             if part.text is not None:
                 if blob is not None or file is not None:
-                    return -1
+                    return -1, 0
                 characters += len(part.text)
             elif (blob is None) == (file is None) or (blob is not None and not is_base64(blob.data)):
-                return -1
+                return -1, 0
             else:
-                media += MEDIA_TOKENS
-    return characters // CHARS_PER_TOKEN + media + 1
+                media += 1
+    return characters, media
 
 
 def is_base64(text: str) -> bool:
@@ -159,8 +172,6 @@ def is_base64(text: str) -> bool:
 
 
 def _valid_field(name: str, raw: msgspec.Raw, field_is_valid: Callable[[str, bytes], bool]) -> bool:
-    if raw is _ABSENT:
-        return True
     data = bytes(raw)
     if len(data) > CACHEABLE_BYTES:
         return field_is_valid(name, data)
