@@ -134,6 +134,12 @@ class Stack:
         self.clock.ahead += timedelta(seconds=seconds)
         self.gemini.advance(seconds)
 
+    def to_noon(self) -> None:
+        """Go on to the next noon (UTC): what is said of one day must not begin at the end of it."""
+        now = self.clock.now()
+        noon = now.replace(hour=12, minute=0, second=0, microsecond=0)
+        self.advance(((noon - now) % timedelta(days=1)).total_seconds())
+
     def run(self, info: ObjectInfo, *, until: Callable[[Job], bool] | None = None, rounds: int = 400) -> Job:
         """Drive the stack until the upload's job has ended and said so; return the job."""
         done = until or _finished

@@ -185,6 +185,7 @@ def test_budgets_count_what_running_jobs_hold(stack_with: Make, gemini: GeminiEm
 
 # --------------------------------------------------------------------------------------------- the report
 def test_the_poller_writes_the_report_once_a_day(stack: Stack) -> None:
+    stack.to_noon()
     stack.run(stack.upload("blue/a.jsonl", lines("one")))
     stack.advance(86_400)
     stack.tick()
