@@ -7,7 +7,15 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.dialect import Accepted, examine, render, rendered_bytes
+from batchdrop.core.dialect import (
+    Accepted,
+    examine,
+    identify,
+    identify_all,
+    render,
+    render_all,
+    rendered_bytes,
+)
 from batchdrop.core.planning import CutLimits, Cutter, RangePlan, ShardPlan, chained, decode_plan, encode_plan
 
 Line = tuple[int, int, bool]
@@ -110,3 +118,29 @@ def test_the_size_of_a_rendered_line_is_known_without_rendering(
     accepted = examine(raw, "", converted=False)
     assert isinstance(accepted, Accepted)
     assert rendered_bytes(raw, number, accepted) == len(render(raw, number, longer=False))
+
+
+CONFIGS = st.sampled_from([None, {}, {"responseMimeType": "application/json", "responseSchema": {"type": "OBJECT"}}])
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=9), KEYS, CONFIGS, SPELLINGS), min_size=1), st.sampled_from([b"\n", b"\r\n"])
+)
+def test_lines_taken_many_at_a_time_become_what_they_become_one_by_one(
+    entries: list[tuple[str, str | int | None, object, tuple[str, str, bool]]], end: bytes
+) -> None:
+    raws: list[bytes] = []
+    for text, key, config, (comma, colon, escaped) in entries:
+        request = {"contents": [{"parts": [{"text": text}]}]} | ({} if config is None else {"generationConfig": config})
+        line = json.dumps({"key": key, "request": request}, separators=(comma, colon), ensure_ascii=escaped)
+        raws.append(line.encode(errors="replace") + end)
+    numbered = list(enumerate(raws, 7))
+    assert render_all(b"".join(raws), 7) == [(n, render(raw, n, longer=False)) for n, raw in numbered]
+    assert identify_all(b"".join(raws), 7) == [identify(raw, n) for n, raw in numbered]
+
+
+def test_a_range_is_unbroken_when_no_line_is_blank_or_rejected() -> None:
+    unbroken = RangePlan(0, 1, 3, 0, 9, requests=3, rejected=0)
+    assert unbroken.unbroken
+    assert not RangePlan(0, 1, 3, 0, 9, requests=2, rejected=1).unbroken
+    assert not RangePlan(0, 1, 3, 0, 9, requests=2, rejected=0).unbroken

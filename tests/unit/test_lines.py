@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.lines import split_blocks, split_lines
+from batchdrop.core.lines import split_blocks, split_lines, whole_lines
 
 MOST = 1 << 20
 streams = st.binary(max_size=200) | st.lists(st.sampled_from([b"\n", b"ab", b"\r\n", b"\xef\xbb\xbf"])).map(b"".join)
@@ -87,3 +87,11 @@ def test_a_line_without_end_takes_no_memory() -> None:
     tracemalloc.stop()
     assert found == [(None, (200 << 20) + 1), (b"short", 5)]
     assert peak < 16 << 20
+
+
+@given(streams, st.integers(1, 30))
+def test_many_lines_at_a_time_end_where_a_line_ends(stream: bytes, size: int) -> None:
+    found = list(whole_lines(cut(stream, size)))
+    assert b"".join(found) == stream
+    assert all(lines.endswith(b"\n") for lines in found[:-1])
+    assert all(found)

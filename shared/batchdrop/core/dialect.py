@@ -57,8 +57,10 @@ class _RawEnvelope(msgspec.Struct, frozen=True):
     request: msgspec.Raw
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_raw = msgspec.json.Decoder(_RawEnvelope).decode
+_envelopes = msgspec.json.Decoder(_Envelope)
+_raw_envelopes = msgspec.json.Decoder(_RawEnvelope)
+_decode_envelope = _envelopes.decode
+_decode_raw = _raw_envelopes.decode
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
@@ -85,7 +87,15 @@ def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
 
 def identify(raw: bytes, number: int) -> InputLine:
     """Return what rows need of an accepted line."""
-    envelope = _decode_envelope(raw)
+    return _identified(_decode_envelope(raw), number)
+
+
+def identify_all(lines: bytes, number: int) -> list[InputLine]:
+    """Return what rows need of accepted lines, the first of which has that number."""
+    return [_identified(envelope, number) for number, envelope in enumerate(_envelopes.decode_lines(lines), number)]
+
+
+def _identified(envelope: _Envelope, number: int) -> InputLine:
     config = envelope.request.camel or envelope.request.snake
     if config is None:
         return InputLine(number, bytes(envelope.key), False, b"", bytes(envelope.record))
@@ -122,6 +132,12 @@ def render(
     if longer:
         request = with_longer_output(request)
     return b'{"key":"%d","request":%b}\n' % (number, request)
+
+
+def render_all(lines: bytes, number: int) -> list[tuple[int, bytes]]:
+    """Return number and provider's line of accepted input lines as they are, the first of which has that number."""
+    envelopes = enumerate(_raw_envelopes.decode_lines(lines), number)
+    return [(number, b'{"key":"%d","request":%b}\n' % (number, found.request)) for number, found in envelopes]
 
 
 def rendered_bytes(raw: bytes, number: int, found: Accepted) -> int:

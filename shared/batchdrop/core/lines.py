@@ -75,6 +75,20 @@ def split_lines(
             yield line, len(line or b"") + 1
 
 
+def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes, cut after newlines only: many lines at a time, for a decoder that tells them apart."""
+    held: list[bytes] = []
+    for chunk in chunks:
+        lines, newline, rest = chunk.rpartition(b"\n")
+        if newline:
+            yield b"".join((*held, lines, newline))
+            held = []
+        held.append(rest)
+    last = b"".join(held)
+    if last:
+        yield last
+
+
 def _hold(pieces: list[bytes], size: int, piece: bytes, most: int) -> int:
     """Keep a piece of a line unless the line is too long by now; return the line's size so far."""
     size += len(piece)

@@ -43,6 +43,11 @@ class RangePlan(msgspec.Struct, frozen=True, tag="range"):
     rejected: int
     rejections: str = ""
 
+    @property
+    def unbroken(self) -> bool:
+        """True when each of its lines is an accepted request: none is blank, none rejected."""
+        return self.requests == self.last_line - self.first_line + 1
+
 
 class ShardPlan(msgspec.Struct, frozen=True, tag="shard"):
     """A run of ranges; `bytes` are those of the rendered file."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from batchdrop.core.beginnings import Beginning, beginning
-from batchdrop.core.dialect import identify, render
+from batchdrop.core.dialect import identify, identify_all, render, render_all
 from batchdrop.core.jobs import Job
 from batchdrop.core.joining import InputLine
 from batchdrop.core.limits import MIB
+from batchdrop.core.lines import BOM, whole_lines
 from batchdrop.core.planning import RangePlan, decode_plan
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.shards import Shard, ShardKind
@@ -20,7 +21,7 @@ from batchdrop.usecases import pieces, work
 from batchdrop.usecases.context import Context
 
 Any_ = Context[CommonSettings]
-BOM = b"\xef\xbb\xbf"
+Made = TypeVar("Made")
 NO_FILES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -45,7 +46,12 @@ def ranges_of(context: Any_, job: Job, shard: Shard) -> list[RangePlan]:
 
 def input_lines(context: Any_, job: Job, shard: Shard, plan: RangePlan) -> Iterator[InputLine]:
     """Yield what rows need of the shard's lines in one range."""
-    for number, raw in raw_lines(context, job, plan, _wanted(context, shard)):
+    wanted = _wanted(context, shard)
+    if wanted is None and plan.unbroken:
+        for some in _at_once(context, job, plan, identify_all):
+            yield from some
+        return
+    for number, raw in raw_lines(context, job, plan, wanted):
         yield identify(raw, number)
 
 
@@ -67,7 +73,12 @@ def rendered_lines(
     wanted = _wanted(context, shard)
     longer = shard.kind is ShardKind.LONGER
     cached = _cached(context, job, shard)
+    as_they_are = wanted is None and not longer and cached is None and not files
     for plan in ranges_of(context, job, shard):
+        if as_they_are and plan.unbroken:
+            for some in _at_once(context, job, plan, render_all):
+                yield from some
+            continue
         for number, raw in raw_lines(context, job, plan, wanted):
             yield number, render(raw, number, longer=longer, beginning=cached, files=files)
 
@@ -105,6 +116,17 @@ def _wanted(context: Any_, shard: Shard) -> frozenset[int] | None:
         return None
     lists = (_decode_lists(work.get(context, name)) for name in shard.lists)
     return frozenset(number for entry in lists for number in entry.get(shard.list_key, ()))
+
+
+def _at_once(
+    context: Any_, job: Job, plan: RangePlan, make: Callable[[bytes, int], list[Made]]
+) -> Iterator[list[Made]]:
+    """Make something of each line of an unbroken range, as many lines at a time as are read at once."""
+    number = plan.first_line
+    for lines in whole_lines(records(context, job, plan.start, plan.end)):
+        made = make(lines.removeprefix(BOM) if number == 1 else lines, number)
+        yield made
+        number += len(made)
 
 
 def raw_lines(context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None) -> Iterator[tuple[int, bytes]]:
