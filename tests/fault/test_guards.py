@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +36,22 @@ class Jumping:
             self._stack.clock.ahead += timedelta(seconds=self._seconds)
             self._seconds = 0
         return found
+
+
+class Overtaken:
+    """Records where others go on, once, right before a replacement."""
+
+    def __init__(self, inner: Any, others: Callable[[], object]) -> None:
+        self._inner = inner
+        self._others = [others]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def replace(self, document: Any, *, index: Any, data: Any) -> Any:
+        while self._others:
+            self._others.pop()()
+        return self._inner.replace(document, index=index, data=data)
 
 
 def name_of(stack: Stack, job_id: str) -> str:
@@ -110,6 +127,22 @@ def test_a_lost_wake_is_sent_again_by_the_tick(stack: Stack) -> None:
         assert stack.handle(again)[1] == 204
         stack.topics.ack(again)
     assert_accounted(stack, stack.run(info))
+
+
+def test_a_job_that_ends_while_it_is_looked_at_is_not_due_again(stack: Stack, gemini: GeminiEmulator) -> None:
+    """Else it would be woken for ever and never expire: found by seed 1781 of the simulation."""
+    gemini.faults = Faults(running_seconds=300)
+    info = stack.upload("a.jsonl", lines("one"))
+    job_id = stack.run(info, until=lambda job: job.spawned).job_id
+    stack.advance(700)
+    overtaken = wrapped(stack, records=Overtaken(stack.records, lambda: stack.run(info)))
+    overtaken.context(SubmitSettings).wake(Topic.BATCHES_FINISHED, job_id)
+    wake = stack.topics.lease(Topic.BATCHES_FINISHED, 600)
+    assert wake is not None
+    assert overtaken.handle(wake)[1] == 204
+    job = stack.find_by(info)
+    assert job.cleaned
+    assert job.due_at is None
 
 
 def test_all_pages_of_the_list_are_read_before_a_create_is_repeated(stack: Stack, gemini: GeminiEmulator) -> None:

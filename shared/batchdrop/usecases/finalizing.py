@@ -78,7 +78,9 @@ def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     if not closed(shards, job.plan.shards, job.job_id):
         if job.due_at is None or job.due_at <= now:
             later = context.later(context.settings.lease_seconds)
-            context.store.change(stored, lambda job: job.with_(due_at=later, updated_at=now))
+            context.store.change(
+                stored, lambda job: job.with_(due_at=later, updated_at=now) if job.state is _S.RUNNING else None
+            )
         return None
     state = _S.CANCELLED if job.wanted == "cancel" else _S.DONE
 

@@ -46,7 +46,9 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
     log("job held", severity="WARNING", job_id=stored.value.job_id, code=failure.code)
     data, attributes = done_message(stored.value)
     context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
-    context.store.change(stored, lambda job: job.with_(held_for=failure.code, updated_at=now))
+    context.store.change(
+        stored, lambda job: job.with_(held_for=failure.code, updated_at=now) if job.state is JobState.HELD else None
+    )
 
 
 def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
