@@ -186,8 +186,8 @@ def _rows(context: Context[CommonSettings], bucket: str, name: str) -> Iterator[
 
 
 def _manifest_path(root: Path, view: View) -> str:
-    manifest = view.job.manifest or "none"
-    return str(root / "buckets" / manifest)
+    manifest = view.job.manifest
+    return str(root / "buckets" / manifest) if manifest else "none"
 
 
 def _print_memory(stack: Stack) -> None:

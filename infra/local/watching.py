@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from batchdrop.core import queries
-from batchdrop.core.jobs import Job
+from batchdrop.core.jobs import Job, JobState
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.shards import Shard
 from batchdrop.usecases.context import Context
@@ -34,7 +34,7 @@ class View:
 
 
 def follow(context: Context[CommonSettings], job_id: str, timeout_seconds: float) -> View:
-    """Show a job's progress until its completion is published; return the last view.
+    """Show a job's progress until its completion is published, or it is held; return the last view.
 
     Raises:
         TimeoutError: The job has not ended in time.
@@ -49,7 +49,7 @@ def follow(context: Context[CommonSettings], job_id: str, timeout_seconds: float
             if terminal or line != shown:
                 _show(f"{time.monotonic() - started:7.1f} s  {line}", terminal)
                 shown = line
-            if view.job.state.terminal and view.job.published:
+            if (view.job.state.terminal and view.job.published) or view.job.state is JobState.HELD:
                 if terminal:
                     sys.stdout.write("\n")
                 return view

@@ -109,6 +109,15 @@ def test_the_demo_runs_a_file_of_the_users_own(tmp_path: Path) -> None:
     assert json.loads(row)["model"] == "gemini-2.5-pro"
 
 
+def test_the_demo_ends_when_the_upload_is_held_and_says_why(tmp_path: Path) -> None:
+    source = tmp_path / "records.jsonl"
+    source.write_text('{"review":"good"}\n')
+    done = demo(tmp_path / "d", "--input", str(source))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "RECIPE_MISSING" in done.stdout
+    assert done.stdout.rstrip().endswith("manifest: none")
+
+
 def test_the_demo_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     done = demo(tmp_path / "d", "--live")
