@@ -50,7 +50,7 @@ $(VENV)/.runtime: $(VENV)/.python requirements.txt $(if $(LATEST),always)
 
 $(VENV)/.deploy: $(VENV)/.python requirements-deploy.txt $(if $(LATEST),always)
 	@echo "installing Pulumi's packages into $(VENV)"
-	@$(call INSTALL,requirements-deploy.txt,infra)
+	@$(call INSTALL,requirements-deploy.txt,pulumi)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python requirements-test.txt $(if $(LATEST),always)
@@ -76,7 +76,7 @@ gemini-emulator: $(VENV)/.runtime ## Run the Gemini emulator alone: PORT=8085
 	@exec $(BIN)/python -m infra.local.gemini --port $(or $(PORT),8085) --data $(DATA)/gemini
 
 test: $(VENV)/.test ## All tests that need no account, with Google's emulators where they are; LATEST=1: with the newest dependencies
-	@$(BIN)/python -m pytest tests $(PARALLEL)
+	@$(BIN)/python -m pytest tests $(PARALLEL) -rs
 
 test-fast: $(VENV)/.test ## Unit and property tests only
 	@$(BIN)/python -m pytest tests/unit tests/property
@@ -112,7 +112,7 @@ WITH_EXTRAS := awk '/^[a-z0-9.-]+\[/ {on = 1} on {print} !/\\$$/ {on = 0}'
 
 requirements: $(VENV)/.check ## Pin all dependencies again; UPGRADE=1 takes the newest releases
 	@$(COMPILE) --extra check -o requirements-check.txt
-	@set -e; for set in "requirements.txt local" "requirements-test.txt test" "requirements-deploy.txt infra" \
+	@set -e; for set in "requirements.txt local" "requirements-test.txt test" "requirements-deploy.txt pulumi" \
 	  "functions/submit/requirements.txt submit" "functions/poll/requirements.txt poll" \
 	  "functions/write/requirements.txt write"; do set -- $$set; \
 	  $(COMPILE) -c requirements-check.txt --extra $$2 -o $$1; done

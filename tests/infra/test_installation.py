@@ -27,7 +27,7 @@ BUILDS = {path.read_bytes(): name for name, path in FUNCTIONS.items()}
 """A function for each lock that differs: functions with the same lock are built alike."""
 STAMPS = {"requirements.txt": ".runtime"}
 """The make target of a lock, unless it is called as the lock's second word."""
-EXTRAS = {"requirements.txt": "local", "requirements-deploy.txt": "infra"}
+EXTRAS = {"requirements.txt": "local", "requirements-deploy.txt": "pulumi"}
 BUILDPACK_FLAGS = (
     *("--upgrade", "--upgrade-strategy", "only-if-needed", "--no-warn-script-location", "--no-warn-conflicts"),
     *("--force-reinstall", "--no-compile"),

@@ -172,13 +172,15 @@ def test_nobody_signed_in_is_a_sentence(tmp_path: Path) -> None:
     assert "gcloud auth application-default login" in done.stderr
 
 
-def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
+def test_the_wheel_holds_every_file_of_its_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        inside = {name for name in archive.namelist() if name.startswith("batchdrop/")}
-    package = ROOT / "shared" / "batchdrop"
-    files = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    assert inside == {path.relative_to(package.parent).as_posix() for path in files}
+        inside = set(archive.namelist())
+    packages = [path.parent for path in (ROOT / "shared").glob("*/__init__.py")]
+    files = {path for package in packages for path in package.rglob("*") if path.is_file()}
+    wanted = {path.relative_to(ROOT / "shared").as_posix() for path in files if "__pycache__" not in path.parts}
+    assert wanted <= inside, wanted - inside
     assert "batchdrop/py.typed" in inside
+    assert not {name for name in inside if "__pycache__" in name}
 
 
 def test_the_metadata_say_who_under_which_license_and_for_what(wheel: Path, described: Message) -> None:
