@@ -37,11 +37,11 @@ def resource(info: ObjectInfo, root: str) -> Body:
         "size": str(info.size),
         "crc32c": info.crc32c,
         "contentType": info.content_type,
-        "contentEncoding": info.content_encoding,
-        "metadata": dict(info.metadata),
         "timeCreated": created,
         "updated": created,
         "storageClass": "STANDARD",
+        **({"contentEncoding": info.content_encoding} if info.content_encoding else {}),
+        **({"metadata": dict(info.metadata)} if info.metadata else {}),  # what is empty is left out
     }
 
 

@@ -33,7 +33,7 @@ def server(folder: Path) -> Generator[GcsServer]:
 
 def ask(server: GcsServer, line: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
     """Send one call as it stands; return status and body of the answer."""
-    named = {"Host": "x", "Connection": "close", "Content-Length": str(len(body)), **headers}
+    named = {"Host": "x", "Connection": "close", "Content_Length": str(len(body)), **headers}
     lines = [f"{line} HTTP/1.1", *(f"{name.replace('_', '-')}: {value}" for name, value in named.items() if value)]
     port = int(server.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:

@@ -3,6 +3,9 @@
 `gcloud` is the one of the machine (seen with SDK 528); without one its tests are skipped.
 """
 
+# The Google clients are partly untyped.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import gzip
@@ -25,6 +28,7 @@ MIB = 1 << 20
 SMALL = b'{"key":"a","request":{}}\n'
 RESUMABLE = {"STORAGE_RESUMABLE_THRESHOLD": "1Mi"}
 COMPOSITE = {
+    **RESUMABLE,  # gcloud removes only components that were resumable uploads
     "STORAGE_PARALLEL_COMPOSITE_UPLOAD_ENABLED": "True",
     "STORAGE_PARALLEL_COMPOSITE_UPLOAD_THRESHOLD": "1Mi",
     "STORAGE_PARALLEL_COMPOSITE_UPLOAD_COMPONENT_SIZE": "5Mi",
