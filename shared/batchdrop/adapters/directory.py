@@ -40,10 +40,10 @@ MAX_COMPONENT_BYTES = 200
 _TABLE = """
 CREATE TABLE IF NOT EXISTS objects (
   bucket TEXT, name TEXT, generation INTEGER, size INTEGER, crc32c TEXT, created TEXT, content_type TEXT,
-  metadata TEXT, file TEXT, PRIMARY KEY (bucket, name)
+  content_encoding TEXT, metadata TEXT, file TEXT, PRIMARY KEY (bucket, name)
 ) WITHOUT ROWID"""
 _COUNTER = "CREATE TABLE IF NOT EXISTS counter (last INTEGER)"
-_COLUMNS = "bucket, name, generation, size, crc32c, created, content_type, metadata, file"
+_COLUMNS = "bucket, name, generation, size, crc32c, created, content_type, content_encoding, metadata, file"
 
 
 class DirectoryObjects:
@@ -139,6 +139,25 @@ class DirectoryObjects:
         self._unlink(found[1])
         return True
 
+    def describe(self, info: ObjectInfo) -> ObjectInfo:
+        """Replace the type, encoding and metadata of a live generation; PermanentError GONE if it is gone."""
+        with self._transaction() as index:
+            done = index.execute(
+                "UPDATE objects SET content_type = ?, content_encoding = ?, metadata = ?"
+                " WHERE bucket = ? AND name = ? AND generation = ?",
+                (
+                    info.content_type,
+                    info.content_encoding,
+                    json.dumps(dict(info.metadata)),
+                    info.bucket,
+                    info.name,
+                    info.generation,
+                ),
+            )
+        if not done.rowcount:
+            raise _gone()
+        return info
+
     def publish(self, written: Path, draft: ObjectInfo) -> ObjectInfo:
         """Make a written file visible if the precondition in `draft.generation` holds; the writer's last step.
 
@@ -154,7 +173,7 @@ class DirectoryObjects:
                 generation = self._next_generation(index)
                 file = self._place(written, draft, generation)
                 index.execute(
-                    "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         draft.bucket,
                         draft.name,
@@ -163,6 +182,7 @@ class DirectoryObjects:
                         draft.crc32c,
                         draft.created_at.isoformat(),
                         draft.content_type,
+                        draft.content_encoding,
                         json.dumps(dict(draft.metadata)),
                         file,
                     ),
@@ -301,9 +321,10 @@ class FileWriter:
 
 
 def _row(row: tuple[Any, ...]) -> tuple[ObjectInfo, str]:
-    bucket, name, generation, size, crc32c, created, content_type, metadata, file = row
+    bucket, name, generation, size, crc32c, created, content_type, content_encoding, metadata, file = row
     moment = datetime.fromisoformat(created)
-    return ObjectInfo(bucket, name, generation, size, crc32c, moment, content_type, "", json.loads(metadata)), file
+    described = (content_type, content_encoding, json.loads(metadata))
+    return ObjectInfo(bucket, name, generation, size, crc32c, moment, *described), file
 
 
 def _with_generation(draft: ObjectInfo, generation: int) -> ObjectInfo:
