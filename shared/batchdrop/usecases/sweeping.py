@@ -1,6 +1,6 @@
 """Sweeps: what was lost is found, what nobody needs any more is removed. A few pages at a time, by cursors.
 
-    uploads        an object without a job: its event was lost, so it is announced again
+    uploads        an object without a job: its event was lost, so it is announced again (`lost_uploads`)
     batches        one of ours whose shard recorded another one: paid for twice, so it is cancelled and reported
     files          one of ours that no shard uses: deleted
     caches         of running jobs: renewed; of ended and unknown jobs, and those no record names: deleted
@@ -13,7 +13,6 @@ sweep looks back are left alone, and job records live longer than that, so nothi
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -26,16 +25,17 @@ from batchdrop.core.errors import ConflictError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.shards import Shard, ShardState
-from batchdrop.ports import Batch, Cache, Document, Kind, ObjectInfo, ProviderFile, Topic
+from batchdrop.ports import Batch, Cache, Document, Kind, ProviderFile
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import change_ledger
-from batchdrop.usecases.intake import is_upload
-from batchdrop.usecases.stack import stack_created_at, stack_id
+from batchdrop.usecases.lost_uploads import find_lost_uploads
+from batchdrop.usecases.stack import stack_id
 
 Sweeping = Context[PollSettings]
 
 _CURSORS: Final = "sweep"
+_UPLOADS: Final = "lost_uploads"
 FILE_AGE: Final = timedelta(hours=1)
 """A younger file may belong to a staging under way."""
 WORK_AGE: Final = timedelta(hours=1)
@@ -53,6 +53,7 @@ def sweep(context: Sweeping, found: Counter[str]) -> bool:
     next_at = cursors.get("next_at")
     if next_at and context.now() < datetime.fromisoformat(str(next_at)):
         return False
+    cursors[_UPLOADS] = find_lost_uploads(context, cursors.get(_UPLOADS) or {}, found)
     for name, page in _PAGES.items():
         cursors[name] = _some_pages(context, page, cursors.get(name), found)
     release_leaked(context, found)
@@ -81,36 +82,6 @@ def _save(context: Sweeping, document: Document | None, cursors: dict[str, Any])
             records.replace(document, index={}, data=cursors)
     except ConflictError:
         return
-
-
-# --------------------------------------------------------------------------------------------- uploads
-def find_lost_uploads(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
-    """Announce uploads of one page that have no job; return the next page's token."""
-    page = context.objects.list(context.settings.input_bucket, page_token=token)
-    oldest = context.now() - timedelta(days=context.settings.sweep_days)
-    began = stack_created_at(context)
-    newest = context.now() - timedelta(minutes=context.settings.event_minutes)
-    for info in page.objects:
-        in_time = max(oldest, began) < info.created_at < newest
-        if in_time and is_upload(info.name):
-            found["swept_uploads"] += _announce_unless_known(context, info)
-    return page.next_token
-
-
-def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> bool:
-    """Announce an upload that has no job; return whether it has none."""
-    job_id = names.job_id(info.bucket, info.name, info.generation)
-    if context.store.job(job_id) is not None:
-        return False
-    log("upload without a job", severity="WARNING", job_id=job_id)
-    attributes = {
-        "eventType": "OBJECT_FINALIZE",
-        "bucketId": info.bucket,
-        "objectId": info.name,
-        "objectGeneration": str(info.generation),
-    }
-    context.topics.publish(Topic.UPLOADS, json.dumps({"sweep": True}).encode(), attributes)
-    return True
 
 
 # --------------------------------------------------------------------------------------------- batches
@@ -242,7 +213,6 @@ def _holds_capacity(context: Sweeping, shard_id: str) -> bool:
 
 
 _PAGES: Final[dict[str, Page]] = {
-    "uploads": find_lost_uploads,
     "batches": find_orphan_batches,
     "files": delete_unused_files,
     "caches": keep_or_delete_caches,
