@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -141,16 +142,26 @@ class _Handler(BaseHTTPRequestHandler):
     def _rewrite(self, bucket: str, name: str, to_bucket: str, to_name: str) -> None:
         wanted = self.query.get("sourceGeneration")
         info = self.server.objects.stat(bucket, name, generation=None if wanted is None else int(wanted))
-        self._body()
+        described: Body = json.loads(self._body() or b"{}")
         if info is None:
             raise _HttpError(404, "No such object.")
-        copied = self.server.objects.copy(info, to_bucket, to_name, if_generation_match=self._precondition())
+        copied = self._copied(info, to_bucket, to_name, described)
         self.server.finalized(copied)
         if self.server.loses("rewrite"):
             raise ConnectionAbortedError
         size = str(copied.size)
         body = {"kind": "storage#rewriteResponse", "done": True, "objectSize": size, "totalBytesRewritten": size}
         self._json(200, body | {"resource": resource(copied)})
+
+    def _copied(self, info: ObjectInfo, bucket: str, name: str, described: Body) -> ObjectInfo:
+        """Copy an object; a body that describes the copy replaces all that describes the source."""
+        if not described:
+            return self.server.objects.copy(info, bucket, name, if_generation_match=self._precondition())
+        path = self.server.scratch()
+        with path.open("wb") as out:
+            out.writelines(self.server.objects.read(info.bucket, info.name, generation=info.generation))
+        draft = self._draft(bucket, {**described, "name": name})
+        return self.server.objects.publish(path, replace(draft, size=info.size, crc32c=info.crc32c))
 
     def _upload(self, bucket: str) -> None:
         kind = self.query.get("uploadType", "media")
