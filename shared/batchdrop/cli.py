@@ -12,7 +12,7 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from batchdrop import cli_files
+from batchdrop import cli_drain, cli_files
 from batchdrop.core import queries
 from batchdrop.core.errors import BatchdropError
 from batchdrop.core.jobs import Job
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (listing, status, replay, saved):
         command.add_argument("--json", action="store_true", help="for programs")
     cli_files.add_commands(commands)
+    cli_drain.add_commands(commands)
     return parser
 
 
