@@ -1,7 +1,7 @@
 """The command `batchdrop`: check a file before it is uploaded, look at jobs and act on them.
 
     validate estimate convert                           a file on this machine: no stack, no network (`cli_files`)
-    list status cancel release replay savings           the stack that the environment points at (`cli_stack`)
+    list status cancel release replay savings drain resume   the stack that the environment points at (`cli_stack`)
 
 This module knows words only: what a command needs is imported when it runs, so help comes at once and a command
 works without the packages of another. A package that is missing is answered with the extra that brings it.
@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from batchdrop import __version__
+from batchdrop import __version__, cli_drain
 from batchdrop.core.errors import BatchdropError
 
 SHOWN = 20
@@ -93,6 +93,7 @@ def _add_stack_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     saved.add_argument("--csv", action="store_true", help="for a spreadsheet")
     for command in (listing, status, replay, saved):
         command.add_argument("--json", action="store_true", help="for programs")
+    cli_drain.add_commands(commands)
 
 
 if __name__ == "__main__":

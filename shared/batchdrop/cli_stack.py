@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from batchdrop.cli_drain import run_drain, run_resume
 from batchdrop.core import queries
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.jobs import Job
@@ -116,16 +117,16 @@ def _want(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
 
 
 def _replay(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
-    letters = context.topics.dead_letters()
+    letters = context.topics.dead_letters() if parsed.dry_run else context.topics.replay()
+    shown: list[dict[str, str]] = []
     for letter in letters:
-        if not parsed.dry_run:
-            context.topics.replay(letter)
+        shown.append({"topic": letter.topic, "message_id": letter.message_id})
+        if not parsed.json:
+            print(f"{letter.topic}  {letter.message_id}  {letter.published_at:%Y-%m-%d %H:%M}")
     if parsed.json:
-        _write([{"topic": entry.topic, "message_id": entry.message_id} for entry in letters])
-        return 0
-    for letter in letters:
-        print(f"{letter.topic}  {letter.message_id}  {letter.published_at:%Y-%m-%d %H:%M}")
-    print(f"{len(letters)} dead letters{'' if parsed.dry_run else ' delivered again'}")
+        _write(shown)
+    else:
+        print(f"{len(shown)} dead letters{'' if parsed.dry_run else ' delivered again'}")
     return 0
 
 
@@ -183,4 +184,6 @@ COMMANDS: dict[str, Callable[[Context[CommonSettings], argparse.Namespace], int]
     "release": _want,
     "replay": _replay,
     "savings": _savings,
+    "drain": run_drain,
+    "resume": run_resume,
 }

@@ -3,15 +3,19 @@
     204  acknowledged: done, or reported because no repetition can help, or another worker owns the record
     503  not acknowledged: deliver it again
 
-Nothing else is ever answered, and no exception text reaches the log: it could quote content (P8).
+Nothing else is ever answered, and no exception's text reaches the log: it could quote content (P8). The sentences of
+our own errors hold none, so those that a person must act on are logged.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from traceback import FrameSummary
+from typing import Final
 
-from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
+from batchdrop.core.errors import BatchdropError, ConfigurationError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.messages import Uploaded, Wake, decode_message, decode_push
 from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings
@@ -26,6 +30,7 @@ from batchdrop.usecases.writing import write_shard
 Response = tuple[str, int]
 ACK: Response = ("", 204)
 NACK: Response = ("", 503)
+_PACKAGE: Final = Path(__file__).parent
 
 
 def on_submit(context: Context[SubmitSettings], body: bytes) -> None:
@@ -65,17 +70,29 @@ def answered(work: Callable[[], None]) -> Response:
         log("another worker is on it", code=error.code)
     except PermanentError as error:
         log("message reported and acknowledged", severity="ERROR", code=error.code, sentence=error.sentence)
+    except ConfigurationError as error:
+        log("a person must change the configuration", severity="ERROR", code=error.code, sentence=error.sentence)
+        return NACK
     except BatchdropError as error:
         log("message will be delivered again", severity="WARNING", code=error.code)
         return NACK
     except Exception as error:  # noqa: BLE001 - the one catch-all
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        raised, own = _places(error)
         log(
             "crash",
             severity="ERROR",
             error=type(error).__name__,
-            file=where.filename.rpartition("/")[2],
-            line=where.lineno,
+            file=Path(raised.filename).name,
+            line=raised.lineno,
+            own_file=Path(own.filename).relative_to(_PACKAGE).as_posix(),
+            own_line=own.lineno,
         )
         return NACK
     return ACK
+
+
+def _places(error: Exception) -> tuple[FrameSummary, FrameSummary]:
+    """Return where it was raised, which says little in a library, and the line of ours that led there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)]
+    return frames[-1], ours[-1]

@@ -12,7 +12,7 @@ Sizes are bytes, times are aware UTC datetimes, checksums are CRC32C in base64 a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -171,6 +171,10 @@ class Records(Protocol):
         """Run a declared query. Documents without (None in) an ordered or bounded field are not found."""
         ...
 
+    def count(self, query: Query) -> int:
+        """Return how many documents a declared query finds, at most its limit, without reading them."""
+        ...
+
 
 # ---------------------------------------------------------------------------------------------- topics
 class Topic(StrEnum):
@@ -184,9 +188,8 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message the broker gave up on; `handle` is what replay needs, `topic` where it came from."""
+    """A message the broker gave up on; `topic` is where it came from."""
 
-    handle: str
     topic: Topic
     message_id: str
     published_at: datetime
@@ -205,8 +208,11 @@ class Topics(Protocol):
         """List dead letters of every topic without consuming them."""
         ...
 
-    def replay(self, letter: DeadLetter) -> str:
-        """Publish a dead letter again on its own topic, then remove it; duplicates are possible."""
+    def replay(self) -> Generator[DeadLetter]:
+        """Publish every dead letter again on its own topic and remove it; yield each when that is done.
+
+        None is lost; one is delivered twice only if removing it fails. What was not reached stays a dead letter.
+        """
         ...
 
 

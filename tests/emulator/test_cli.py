@@ -135,3 +135,21 @@ def test_wrong_settings_are_named(stack: Stack, run: Run, monkeypatch: pytest.Mo
     code, _, err = run("list")
     assert code == 1
     assert "BATCHDROP_RECORD_DAYS" in err
+
+
+def test_drain_says_what_is_left_and_resume_lets_the_stack_send_again(
+    stack: Stack, run: Run, gemini: GeminiEmulator
+) -> None:
+    gemini.faults = Faults(running_seconds=7200)
+    info = stack.upload("a.jsonl", lines("one"))
+    job = stack.run(info, until=lambda _: bool(gemini.batches()))
+    code, out, err = run("drain", "--timeout", "0")
+    assert (code, out) == (1, "jobs: 1 RUNNING; batches at the provider: 1; context caches: 0\n")
+    assert job.job_id in err
+    assert stack.run(info).state == "CANCELLED"
+    code, out, _ = run("drain", "--timeout", "0")
+    assert code == 0
+    assert "nothing is left at the provider" in out
+    assert run("resume") == (0, "the stack sends again\n", "")
+    again = stack.upload("b.jsonl", lines("two"))
+    assert stack.run(again).state == "DONE"

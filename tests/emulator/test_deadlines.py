@@ -96,6 +96,22 @@ def test_synchronous_calls_that_find_no_quota_become_error_rows(stack_with: Make
     assert_accounted(stack, job)
 
 
+def test_a_cancelled_job_asks_nothing_more_at_once(stack_with: Make, gemini: GeminiEmulator) -> None:
+    stack = stack_with(finish_concurrency=1)
+    refused = CallFault("generate", status=429, skip=1, times=1, retry_seconds=60)
+    gemini.faults = Faults(hold_state="RUNNING", calls=(refused,))
+    data = lines(*(f"t{number}" for number in range(12)))
+    info = stack.upload("a.jsonl", data, {"deadline": "1h", "finish": "standard"})
+    stack.run(info, until=lambda _: gemini.calls["generate"] >= 4, rounds=5000)
+    asked = gemini.calls["generate"]
+    stack.want(info, "cancel")
+    job = stack.run(info, rounds=5000)
+    assert gemini.calls["generate"] == asked
+    assert (job.state, job.counts.results) == ("CANCELLED", asked - 1)
+    assert {row["code"] for row in stack.rows(job, "errors")} == {"CANCELLED"}
+    assert_accounted(stack, job)
+
+
 def test_embeddings_are_finished_at_once_too(stack: Stack, gemini: GeminiEmulator) -> None:
     gemini.faults = HANGS
     body = {"key": "e", "request": {"content": {"parts": [{"text": "hello"}]}}}

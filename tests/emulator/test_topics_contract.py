@@ -7,15 +7,17 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.pubsub_v1 import PublisherClient, PubsubMessage
 
 from batchdrop.adapters.pubsub import PubSubTopics
 from batchdrop.adapters.sqlite_topics import SqliteTopics
-from batchdrop.ports import Topic, Topics
+from batchdrop.ports import DeadLetter, Topic, Topics
 from infra.local.pubsub_setup import set_up
 from infra.local.pusher import Pusher
 
@@ -110,24 +112,101 @@ def test_a_dead_letter_is_listed_and_can_be_replayed(tmp_path: Path, endpoint: E
         endpoint.next()
         while not topics.dead_letters():
             threading.Event().wait(0.05)
-        [letter] = topics.dead_letters()
-        assert (letter.topic, letter.data, dict(letter.attributes)) == (Topic.UPLOADS, b"poison", {"a": "b"})
         endpoint.answer = lambda _: 204
-        topics.replay(letter)
+        [letter] = topics.replay()
+        assert (letter.topic, letter.data, dict(letter.attributes)) == (Topic.UPLOADS, b"poison", {"a": "b"})
         assert base64.b64decode(endpoint.next()["message"]["data"]) == b"poison"
     assert topics.dead_letters() == []
 
 
-def test_a_pubsub_dead_letter_is_listed_and_can_be_replayed(project: str, endpoint: Endpoint) -> None:
-    pushed = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
-    set_up(project, "test", dict.fromkeys(pushed, endpoint.url))
-    topics = PubSubTopics(project, "test")
-    dead = f"projects/{project}/topics/test-uploads-dead"
-    topics.publisher.publish(dead, b"poison", a="b", CloudPubSubDeadLetterSourceDeliveryCount="5").result()
-    [letter] = topics.dead_letters()
+Bury = Callable[[bytes, dict[str, str]], None]
+"""Makes a dead letter of the topic `uploads`."""
+ARGUMENTS: tuple[str, ...] = ("topic", "data", "ordering_key", "retry", "timeout", "request", "messages", "self")
+"""Names of arguments of the clients' methods; each may be the name of an attribute."""
+
+
+@pytest.fixture(params=["sqlite", "pubsub"])
+def dead(request: pytest.FixtureRequest, tmp_path: Path, endpoint: Endpoint) -> tuple[Topics, Bury]:
+    """Each adapter in turn, with the means to make dead letters."""
+    if request.param == "sqlite":
+        local = SqliteTopics(tmp_path / "topics.sqlite", max_attempts=1, min_backoff_seconds=0)
+
+        def given_up(data: bytes, attributes: dict[str, str]) -> None:
+            local.publish(Topic.UPLOADS, data, attributes)
+            message = local.lease(Topic.UPLOADS, 600)
+            assert message is not None
+            local.nack(message)
+            assert local.lease(Topic.UPLOADS, 600) is None
+
+        return local, given_up
+    project = request.getfixturevalue("project")
+    set_up(project, "test", dict.fromkeys((Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED), endpoint.url))
+    cloud = PubSubTopics(project, "test", pull_seconds=0.5)
+    path = f"{cloud.topic_path(Topic.UPLOADS)}-dead"
+
+    def forwarded(data: bytes, attributes: dict[str, str]) -> None:
+        added = {"CloudPubSubDeadLetterSourceDeliveryCount": "5"}
+        message = PubsubMessage(data=data, attributes={**attributes, **added})
+        PublisherClient.publish(cloud.publisher, topic=path, messages=[message])
+
+    return cloud, forwarded
+
+
+def test_dead_letters_are_listed_again_and_again_until_they_are_replayed(dead: tuple[Topics, Bury]) -> None:
+    topics, bury = dead
+    bury(b"poison", {"a": "b"})
+    [letter], [again] = topics.dead_letters(), topics.dead_letters()
+    assert letter == again
     assert (letter.topic, letter.data, dict(letter.attributes)) == (Topic.UPLOADS, b"poison", {"a": "b"})
-    topics.replay(letter)
-    assert base64.b64decode(endpoint.next()["message"]["data"]) == b"poison"
+    [replayed] = topics.replay()
+    assert (replayed.message_id, replayed.data) == (letter.message_id, b"poison")
+    assert topics.dead_letters() == []
+    assert list(topics.replay()) == []
+
+
+def test_one_replay_takes_every_dead_letter(dead: tuple[Topics, Bury]) -> None:
+    topics, bury = dead
+    for number in range(230):
+        bury(b"%d" % number, {})
+    assert len(topics.dead_letters(limit=500)) == 230
+    assert {letter.data for letter in topics.replay()} == {b"%d" % number for number in range(230)}
+    assert topics.dead_letters() == []
+
+
+def test_two_replays_at_once_deliver_each_letter_once(dead: tuple[Topics, Bury]) -> None:
+    topics, bury = dead
+    for number in range(40):
+        bury(b"%d" % number, {})
+    with ThreadPoolExecutor(2) as pool:
+        replays = [pool.submit(list[DeadLetter], topics.replay()) for _ in range(2)]
+        found = [letter.data for replay in replays for letter in replay.result()]
+    assert sorted(found) == sorted(b"%d" % number for number in range(40))
+
+
+def test_a_replay_that_is_left_keeps_what_it_did_not_deliver(dead: tuple[Topics, Bury]) -> None:
+    topics, bury = dead
+    for number in range(3):
+        bury(b"%d" % number, {})
+    replay = topics.replay()
+    first = next(replay)
+    replay.close()
+    assert {letter.data for letter in topics.dead_letters()} == {b"0", b"1", b"2"} - {first.data}
+
+
+def test_attributes_may_have_the_names_of_arguments(dead: tuple[Topics, Bury], endpoint: Endpoint) -> None:
+    topics, bury = dead
+    attributes = dict.fromkeys(ARGUMENTS, "x")
+    bury(b"odd", attributes)
+    [letter] = topics.replay()
+    assert letter.attributes == attributes
+
+
+def test_a_published_message_may_have_attributes_with_the_names_of_arguments(
+    topics: Topics, endpoint: Endpoint
+) -> None:
+    attributes = dict.fromkeys(ARGUMENTS, "x")
+    topics.publish(Topic.UPLOADS, b"odd", attributes)
+    assert endpoint.next()["message"]["attributes"] == attributes
 
 
 def test_messages_survive_a_restart(tmp_path: Path, endpoint: Endpoint) -> None:

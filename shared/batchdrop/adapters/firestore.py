@@ -18,7 +18,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from batchdrop.adapters.documents import checked, fresh_write_id
-from batchdrop.core.errors import ConflictError, TransientError
+from batchdrop.adapters.reaching import reached, unreachable
+from batchdrop.core.errors import BatchdropError, ConflictError
 from batchdrop.core.queries import INDEXED
 from batchdrop.ports import Document, IndexValue, Json, Kind, Query
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from google.cloud.firestore import Client, DocumentReference
 
 TIMEOUT_SECONDS: Final = 30.0
+SERVICE: Final = "Firestore"
+UNAVAILABLE: Final = "RECORDS_UNAVAILABLE"
 
 
 class FirestoreRecords:
@@ -41,7 +44,8 @@ class FirestoreRecords:
         """The Firestore client; it honours FIRESTORE_EMULATOR_HOST by itself."""
         from google.cloud.firestore import Client
 
-        return Client(project=self._project, database=self._database)
+        with _translated():
+            return Client(project=self._project, database=self._database)
 
     def get(self, kind: Kind, id: str) -> Document | None:
         """Read one document, strongly consistent."""
@@ -77,6 +81,21 @@ class FirestoreRecords:
 
     def query(self, query: Query) -> list[Document]:
         """Run a declared query."""
+        with _translated():
+            snapshots = list(self._query(query).limit(query.limit).stream(timeout=TIMEOUT_SECONDS))
+        documents = (_document(query.kind, snapshot) for snapshot in snapshots)
+        return [entry for entry in documents if all(entry.index[field] is not None for field in query.order)]
+
+    def count(self, query: Query) -> int:
+        """Return how many documents a declared query finds, at most its limit; billed as one read a thousand.
+
+        (cloud.google.com/firestore/native/docs/query-data/aggregation-queries)
+        """
+        with _translated():
+            [[found]] = self._query(query).limit(query.limit).count().get(timeout=TIMEOUT_SECONDS)
+        return int(found.value)
+
+    def _query(self, query: Query) -> Any:
         from google.cloud.firestore import FieldFilter
         from google.cloud.firestore import Query as Order
 
@@ -91,10 +110,7 @@ class FirestoreRecords:
             found = found.order_by(field, direction=direction)
         if query.after:
             found = found.start_after(dict(zip(query.order, query.after, strict=False)))
-        with _translated():
-            snapshots = list(found.limit(query.limit).stream(timeout=TIMEOUT_SECONDS))
-        documents = (_document(query.kind, snapshot) for snapshot in snapshots)
-        return [entry for entry in documents if all(entry.index[field] is not None for field in query.order)]
+        return found
 
     def _reference(self, kind: Kind, id: str) -> DocumentReference:
         return self.client.collection(kind.value).document(id)
@@ -108,11 +124,14 @@ class FirestoreRecords:
         from google.api_core import exceptions
 
         try:
-            result = write()
+            with reached(SERVICE, UNAVAILABLE):
+                result = write()
         except (exceptions.Conflict, exceptions.FailedPrecondition, exceptions.NotFound):
             failure: Exception = ConflictError(f"the {new.kind} record has another version")
-        except (exceptions.GoogleAPICallError, exceptions.RetryError):
-            failure = TransientError("Firestore could not be reached", code="RECORDS_UNAVAILABLE")
+        except exceptions.GoogleAPICallError:
+            failure = unreachable(SERVICE, UNAVAILABLE)
+        except BatchdropError as error:
+            failure = error
         else:
             return dataclasses.replace(new, token=result.update_time)
         stored = self.get(new.kind, new.id)
@@ -126,11 +145,12 @@ def _translated() -> Generator[None]:
     from google.api_core import exceptions
 
     try:
-        yield
+        with reached(SERVICE, UNAVAILABLE):
+            yield
     except (exceptions.FailedPrecondition, exceptions.NotFound):
         raise
-    except (exceptions.GoogleAPICallError, exceptions.RetryError):
-        raise TransientError("Firestore could not be reached", code="RECORDS_UNAVAILABLE") from None
+    except exceptions.GoogleAPICallError:
+        raise unreachable(SERVICE, UNAVAILABLE) from None
 
 
 def _document(kind: Kind, snapshot: Any) -> Document:

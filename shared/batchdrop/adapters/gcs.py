@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from batchdrop.core.errors import ObjectExistsError, PermanentError, TransientError
+from batchdrop.adapters.reaching import reached, unreachable
+from batchdrop.core.errors import BatchdropError, ObjectExistsError, PermanentError, TransientError
 from batchdrop.core.limits import MIB
 from batchdrop.ports import ObjectInfo, ObjectPage
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 8 * MIB
 TIMEOUT_SECONDS: Final = 60
+SERVICE: Final = "Cloud Storage"
+UNAVAILABLE: Final = "STORAGE_UNAVAILABLE"
 
 
 class GcsObjects:
@@ -40,7 +43,8 @@ class GcsObjects:
         """The storage client; it honours STORAGE_EMULATOR_HOST by itself."""
         from google.cloud.storage import Client
 
-        return Client(project=self._project)
+        with _translated():
+            return Client(project=self._project)
 
     def stat(self, bucket: str, name: str, *, generation: int | None = None) -> ObjectInfo | None:
         """Return the live object, or None; with `generation`, None also when it is no longer that one."""
@@ -60,14 +64,17 @@ class GcsObjects:
         blob = self.client.bucket(bucket).blob(name, generation=info.generation)
         stop = info.size if end is None else min(end, info.size)
         for offset in range(start, stop, CHUNK):
+            end = min(offset + CHUNK, stop)
             with _translated():
                 data: bytes = blob.download_as_bytes(
                     start=offset,
-                    end=min(offset + CHUNK, stop) - 1,
+                    end=end - 1,
                     raw_download=True,
                     checksum=cast("str", None),
                     timeout=TIMEOUT_SECONDS,
                 )
+            if len(data) != end - offset:
+                raise unreachable(SERVICE, UNAVAILABLE)
             yield data
 
     def create(
@@ -85,9 +92,16 @@ class GcsObjects:
         return GcsWriter(self, blob, if_generation_match, content_type)
 
     def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
-        """Copy that generation server-side, metadata kept; PermanentError GONE if it is gone."""
+        """Copy that generation server-side, metadata kept; PermanentError GONE if it is gone.
+
+        What describes the copy is named, all of it: a body that names some replaces all
+        (cloud.google.com/storage/docs/json_api/v1/objects/rewrite), and what the client sends unasked may change.
+        """
         origin = self.client.bucket(source.bucket).blob(source.name, generation=source.generation)
         target = self.client.bucket(bucket).blob(name)
+        target.content_type = source.content_type or None
+        target.content_encoding = source.content_encoding or None
+        target.metadata = dict(source.metadata)
         token: str | None = None
         with _translated():
             while True:
@@ -144,6 +158,8 @@ class GcsWriter:
         self._buffer = bytearray()
         self._size = 0
         self._resumable: Any = None
+        self._exists = False
+        """The object is there already: nothing more is sent, and `close` compares."""
         self._closed = False
 
     def write(self, data: bytes) -> None:
@@ -152,21 +168,15 @@ class GcsWriter:
         self._size += len(data)
         self._buffer += data
         if len(self._buffer) > CHUNK:
-            with self._existing_is_mine(), _translated():
-                if self._resumable is None:
-                    self._resumable = self._blob.open("wb", chunk_size=CHUNK, **self._options)
-                self._resumable.write(bytes(self._buffer))
+            if not self._exists:
+                self._send_chunks()
             self._buffer.clear()
 
     def close(self) -> ObjectInfo:
         """Make the object visible whole, or raise ObjectExistsError when the precondition fails."""
         self._closed = True
-        with self._existing_is_mine(), _translated():
-            if self._resumable is None:
-                self._blob.upload_from_string(bytes(self._buffer), checksum="crc32c", **self._options)
-            else:
-                self._resumable.write(bytes(self._buffer))
-                self._resumable.close()
+        if not self._exists:
+            self._send_rest()
         found = self._objects.stat(self._blob.bucket.name, str(self._blob.name))
         if found is None:
             raise TransientError("a new object was gone at once", code="OBJECT_GONE")
@@ -178,7 +188,8 @@ class GcsWriter:
         """Drop what was written; a no-op after `close`."""
         if not self._closed and self._resumable is not None:
             self._closed = True
-            self._resumable.terminate()
+            with suppress(BatchdropError), _translated():
+                self._resumable.terminate()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -191,25 +202,39 @@ class GcsWriter:
     def _crc32c(self) -> str:
         return base64.b64encode(self._checksum.digest()).decode()
 
+    def _send_chunks(self) -> None:
+        with self._sending():
+            if self._resumable is None:
+                self._resumable = self._blob.open("wb", chunk_size=CHUNK, **self._options)
+            self._resumable.write(bytes(self._buffer))
+
+    def _send_rest(self) -> None:
+        with self._sending():
+            if self._resumable is None:
+                self._blob.upload_from_string(bytes(self._buffer), checksum="crc32c", **self._options)
+            else:
+                self._resumable.write(bytes(self._buffer))
+                self._resumable.close()
+
     @contextmanager
-    def _existing_is_mine(self) -> Generator[None]:
-        """Let a failed precondition pass: `close` compares the checksum of what is there."""
+    def _sending(self) -> Generator[None]:
+        """Send, unless the object exists; that the precondition failed is said by `close`, for other bytes only."""
         try:
-            yield
+            with _translated():
+                yield
         except ObjectExistsError:
-            if not self._closed:
-                raise
+            self._exists = True
 
 
 @contextmanager
 def _translated() -> Generator[None]:
     """Translate what the client and its transport raise."""
-    import requests
     from google.api_core import exceptions
     from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
     try:
-        yield
+        with reached(SERVICE, UNAVAILABLE):
+            yield
     except exceptions.PreconditionFailed:
         raise ObjectExistsError("the object exists in another generation") from None
     except exceptions.NotFound:
@@ -220,15 +245,8 @@ def _translated() -> Generator[None]:
         raise TransientError("the account lacks a role on the bucket", code="BUCKET_FORBIDDEN") from None
     except InvalidResponse as error:
         _raise_for_status(int(error.response.status_code))
-    except (
-        exceptions.GoogleAPICallError,
-        exceptions.RetryError,
-        requests.RequestException,
-        DataCorruption,
-        ConnectionError,
-        TimeoutError,
-    ):
-        raise TransientError("Cloud Storage could not be reached", code="STORAGE_UNAVAILABLE") from None
+    except (exceptions.GoogleAPICallError, DataCorruption):
+        raise unreachable(SERVICE, UNAVAILABLE) from None
 
 
 def _raise_for_status(status: int) -> None:
@@ -238,7 +256,7 @@ def _raise_for_status(status: int) -> None:
         raise _gone()
     if status == 403:
         raise ObjectExistsError("the object exists and may not be replaced")
-    raise TransientError("Cloud Storage could not be reached", code="STORAGE_UNAVAILABLE")
+    raise unreachable(SERVICE, UNAVAILABLE)
 
 
 def _info(blob: Blob) -> ObjectInfo:

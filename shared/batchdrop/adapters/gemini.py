@@ -21,6 +21,7 @@ from batchdrop.adapters import gemini_wire as wire
 from batchdrop.adapters.gemini_stream import SizedStream
 from batchdrop.core.errors import (
     CapacityError,
+    ConfigurationError,
     PermanentError,
     TransientError,
     UnknownOutcomeError,
@@ -103,6 +104,8 @@ class GeminiProvider:
             if error.code == 408:
                 raise UnknownOutcomeError("the create call timed out", code="CREATE_408") from None
             raise self._translate(error) from None
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            raise _no_address() from None
         except httpx2.ConnectError:
             raise TransientError("the provider could not be reached", code="PROVIDER_UNREACHABLE") from None
         except (errors.APIError, httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
@@ -316,11 +319,13 @@ class GeminiProvider:
         except errors.APIError as error:
             if error.code not in ignore:
                 raise self._translate(error) from None
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            raise _no_address() from None
         except httpx2.TimeoutException:
             raise TransientError("the provider did not answer in time", code="PROVIDER_TIMEOUT") from None
         except httpx2.HTTPError:
             raise TransientError("the connection to the provider broke", code="PROVIDER_TRANSPORT") from None
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:
             raise TransientError(
                 "the provider's answer has an unknown shape", code=f"PROVIDER_{type(error).__name__.upper()}"
             ) from None
@@ -361,6 +366,10 @@ def key_reader(path: Path | None, environment: Mapping[str, str]) -> Callable[[]
         return key
 
     return read
+
+
+def _no_address() -> ConfigurationError:
+    return ConfigurationError("BATCHDROP_GEMINI_BASE_URL is not an address that can be called", code="ADDRESS_INVALID")
 
 
 def _retry_after(error: APIError) -> float | None:

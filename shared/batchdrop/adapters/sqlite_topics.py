@@ -25,6 +25,7 @@ from batchdrop.ports import DeadLetter, Topic
 
 BUSY_SECONDS = 30.0
 MAX_ATTEMPTS = 100
+REPLAYED_AT_ONCE = 100
 MIN_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 60.0
 
@@ -151,16 +152,28 @@ class SqliteTopics:
                 (limit,),
             ).fetchall()
         return [
-            DeadLetter(str(id), Topic(topic), str(id), datetime.fromtimestamp(at, UTC), data, json.loads(attributes))
+            DeadLetter(Topic(topic), str(id), datetime.fromtimestamp(at, UTC), data, json.loads(attributes))
             for id, topic, data, attributes, at in rows
         ]
 
-    def replay(self, letter: DeadLetter) -> str:
-        """Publish a dead letter again, then remove it."""
-        message_id = self.publish(letter.topic, letter.data, letter.attributes)
+    def replay(self) -> Generator[DeadLetter]:
+        """Let every dead letter be delivered again: one change of its row."""
+        while letters := self.dead_letters(REPLAYED_AT_ONCE):
+            for letter in letters:
+                if self._revived(letter):
+                    yield letter
+
+    def _revived(self, letter: DeadLetter) -> bool:
+        """Make a dead letter a message again; False when another replay was faster."""
+        now = time.time()
         with self._writing() as connection:
-            connection.execute("DELETE FROM messages WHERE id = ? AND dead = 1", (int(letter.handle),))
-        return message_id
+            changed = connection.execute(
+                "UPDATE messages SET dead = 0, attempts = 0, published = ?, ready = ? WHERE id = ? AND dead = 1",
+                (now, now, int(letter.message_id)),
+            ).rowcount
+        with self.published:
+            self.published.notify_all()
+        return bool(changed)
 
     @contextmanager
     def _writing(self) -> Generator[sqlite3.Connection]:

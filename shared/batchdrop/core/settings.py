@@ -6,12 +6,13 @@ classes); the environment itself may hold anything else.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.limits import MIB, enqueued_tokens, limit
@@ -175,6 +176,10 @@ def load(settings_class: type[T], **overrides: Any) -> T:
     """Read the settings or raise ConfigurationError naming every variable that is wrong."""
     try:
         return settings_class(**overrides)
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"BATCHDROP_{field[1].upper()}" if field else "a variable"
+        raise ConfigurationError(f"settings are wrong: {name}: it is not valid JSON", code="SETTINGS_INVALID") from None
     except ValidationError as error:
         problems = "; ".join(
             f"BATCHDROP_{'_'.join(map(str, item['loc'])).upper() or '*'}: {item['msg']}" for item in error.errors()

@@ -22,6 +22,7 @@ from batchdrop.core.shards import TOO_LARGE, BatchRef, Shard, ShardState
 from batchdrop.ports import Kind, Topic
 from batchdrop.store import ATTEMPTS, Stored
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.stack import paused
 
 MAX_ADMITTED = 100
 _NO_LIMIT = 1 << 62
@@ -32,7 +33,7 @@ def dispatch(context: Context[DispatchSettings], model: str) -> int:
     count = 0
     while count < MAX_ADMITTED and not context.budget.spent():
         stored = _next(context, model)
-        if stored is None or not _admit(context, stored):
+        if stored is None or (count == 0 and paused(context)) or not _admit(context, stored):
             break
         count += 1
     return count

@@ -37,6 +37,7 @@ from batchdrop.usecases.accounting import entries_of
 from batchdrop.usecases.attaching import attach, uris
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.lines import rendered_lines
+from batchdrop.usecases.stack import PAUSED_SECONDS, paused
 
 Writing = Context[WriteSettings]
 
@@ -50,6 +51,10 @@ _OVER = Failure(code="OVER_MAX_COST", message="the job's max_cost was spent befo
 
 def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
     """Ask what has no answer yet; None when quota or time is over and a new message continues."""
+    if stored.value.stop is not None:
+        return stored
+    if paused(context):
+        return _pause(context, stored, PAUSED_SECONDS, refused=0)
     attached = attach(context, stored, job, Topic.BATCHES_FINISHED)
     if attached is None:
         return None
@@ -62,12 +67,12 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
     with ThreadPoolExecutor(context.settings.finish_concurrency) as pool:
         for count in itertools.count():
             group = list(islice(lines, size))
-            if not group or stored.value.stop == _OVER:
+            if not group or stored.value.stop is not None:
                 return stored
             if allowance is not None and _cost(context, stored.value, usage) >= allowance:
                 return _stop(context, stored)
             if count and context.budget.remaining() < context.settings.finish_timeout_seconds * GROUPS_OF:
-                return _pause(context, stored, 0)
+                return _pause(context, stored, 0, refused=0)
             found = list(pool.map(partial(_ask, context, stored.value), group))
             kept = [line for line in found if isinstance(line, bytes)]
             stored = _keep(context, stored, kept)
@@ -75,7 +80,7 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
             refused = [error for error in found if isinstance(error, CapacityError)]
             if refused:
                 waits = (error.retry_after_seconds or context.settings.hold_off_seconds for error in refused)
-                return _pause(context, stored, max(waits))
+                return _pause(context, stored, max(waits), refused=1)
     return stored
 
 
@@ -158,10 +163,9 @@ def _keep(context: Writing, stored: Stored[Shard], lines: list[bytes]) -> Stored
     )
 
 
-def _pause(context: Writing, stored: Stored[Shard], seconds: float) -> None:
-    """Continue in a new message: now when the time was over, later when the quota was."""
+def _pause(context: Writing, stored: Stored[Shard], seconds: float, *, refused: int) -> None:
+    """Continue in a new message: now when the time was over, later when the quota was or the stack is paused."""
     now = context.now()
-    refused = 1 if seconds else 0
 
     def paused(shard: Shard) -> Shard:
         return shard.released(now, now + timedelta(seconds=seconds)).with_(attempts=shard.attempts + refused)

@@ -38,7 +38,7 @@ from batchdrop.usecases.caching import with_cache
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, hold_off, release
 from batchdrop.usecases.lines import rendered, rendered_size
-from batchdrop.usecases.stack import stack_id
+from batchdrop.usecases.stack import PAUSED_SECONDS, paused, stack_id
 
 _S = ShardState
 STATES = frozenset({_S.STAGING, _S.STAGED, _S.CREATING})
@@ -85,6 +85,8 @@ def _advance(context: Submitting, stored: Stored[Shard]) -> None:
         if stop is not None:
             _end(context, stored, stop)
             return
+        if _waits_for_resume(context, stored):
+            return
     if stored.value.state is _S.STAGING:
         staged = _stage(context, stored)
         if staged is None:
@@ -92,6 +94,14 @@ def _advance(context: Submitting, stored: Stored[Shard]) -> None:
         stored = staged
     if stored.value.state is _S.STAGED:
         _create(context, stored)
+
+
+def _waits_for_resume(context: Submitting, stored: Stored[Shard]) -> bool:
+    """Give the lease back while the stack is paused: nothing new may be staged or created; tell whether it is."""
+    if not paused(context):
+        return False
+    _release(context, stored, stored.value.fence, PAUSED_SECONDS, "PAUSED")
+    return True
 
 
 def stopped(shard: Shard, now: datetime) -> Failure | None:
@@ -142,6 +152,8 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
     settings = context.settings
     if context.budget.remaining() < settings.create_timeout_seconds:
         _release(context, stored, stored.value.fence, 0, "BUDGET_SPENT")
+        return
+    if _waits_for_resume(context, stored):
         return
     shard = stored.value
     name = names.display_name(stack_id(context), shard.shard_id)
