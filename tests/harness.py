@@ -1,7 +1,8 @@
 """A whole stack without threads: every message is handled in turn, and the clock is the test's.
 
-The use cases run on the embedded adapters and, over real HTTP, on the Gemini emulator. Nothing sleeps: when no
-message is left the scheduler ticks, and when a tick does nothing the clock goes on to what is due next.
+The use cases run on the embedded adapters or on those of the cloud (`tests.emulated`) and, over real HTTP, on the
+Gemini emulator. Nothing sleeps: when no message is left the scheduler ticks, and when a tick does nothing the clock
+goes on to what is due next.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from batchdrop.adapters.directory import DirectoryObjects
 from batchdrop.adapters.gemini import GeminiProvider
@@ -24,13 +25,14 @@ from batchdrop.core.messages import Uploaded
 from batchdrop.core.settings import CommonSettings, PollSettings, SubmitSettings, WriteSettings
 from batchdrop.core.shards import Shard
 from batchdrop.handling import Response, answered, on_submit, on_tick, on_write
-from batchdrop.ports import Kind, ObjectInfo, Objects, Provider, Records, Topic
+from batchdrop.ports import Kind, ObjectInfo, Objects, Provider, Records, Topic, Topics
 from batchdrop.store import Store
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.intake import receive
 from infra.local.gemini import GeminiEmulator
 from infra.local.notifying import notify
 from infra.local.pusher import envelope
+from tests.emulated import Emulated
 
 PUSHED = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
 Row = dict[str, Any]
@@ -62,13 +64,33 @@ class TestClock:
         return self.now().timestamp()
 
 
+class Broker(Topics, Protocol):
+    """Topics with the ends of a queue, so that a test decides when a message is handled."""
+
+    def lease(self, topic: Topic, seconds: float) -> Leased | None:
+        """Take one message that is ready."""
+        ...
+
+    def ack(self, message: Leased) -> None:
+        """Take the message as done."""
+        ...
+
+    def nack(self, message: Leased) -> None:
+        """Let the message come again after a pause."""
+        ...
+
+    def messages(self, topic: Topic) -> list[Leased]:
+        """Return the messages of a topic nobody consumes, oldest first."""
+        ...
+
+
 @dataclass
 class Stack:
     """Ports, settings and the means to drive them."""
 
     objects: Objects
     records: Records
-    topics: SqliteTopics
+    topics: Broker
     provider: Provider
     gemini: GeminiEmulator
     clock: TestClock
@@ -269,6 +291,21 @@ def make_stack(folder: Path, gemini: GeminiEmulator, **overrides: Any) -> Stack:
         objects=DirectoryObjects(folder / "buckets", clock.now),
         records=SqliteRecords(folder / "records.sqlite"),
         topics=SqliteTopics(folder / "topics.sqlite"),
+        provider=GeminiProvider(lambda: "a key", gemini.url),
+        gemini=gemini,
+        clock=clock,
+        overrides=overrides,
+    )
+
+
+def make_emulated(ports: Emulated, gemini: GeminiEmulator, **overrides: Any) -> Stack:
+    """Return a stack on the adapters of the cloud and an emulator of Gemini."""
+    clock = TestClock()
+    ports.server.dated_by(clock.now)
+    return Stack(
+        objects=ports.objects,
+        records=ports.records,
+        topics=ports.topics,
         provider=GeminiProvider(lambda: "a key", gemini.url),
         gemini=gemini,
         clock=clock,

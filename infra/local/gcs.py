@@ -237,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             draft.generation,
             size,
             crc32c,
-            datetime.now(UTC),
+            self.server.objects.now(),
             draft.content_type,
             draft.content_encoding,
             draft.metadata,
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._precondition(),
             0,
             "",
-            datetime.now(UTC),
+            self.server.objects.now(),
             described.get("contentType") or "application/octet-stream",
             described.get("contentEncoding") or "",
             described.get("metadata") or {},
@@ -355,6 +355,10 @@ class GcsServer:
         """Bind the port; serve while the block runs."""
         self._server = _Server(DirectoryObjects(data_dir), data_dir, on_finalize, port)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="gcs", daemon=True)
+
+    def dated_by(self, now: Callable[[], datetime]) -> None:
+        """Let a clock date new objects."""
+        self._server.objects.now = now
 
     @property
     def url(self) -> str:
