@@ -48,7 +48,11 @@ class PulledTopics(PubSubTopics):
         return message_id
 
     def lease(self, topic: Topic, seconds: float) -> Leased | None:
-        """Pull one message; wait for it when one is on its way, else look once for those given back."""
+        """Pull one message; wait for it when one is on its way, else look once for those given back.
+
+        The subscription says for how long, `seconds` does not.
+        """
+        del seconds
         if self._coming[topic] <= 0 and not self._given_back[topic]:
             return None
         answer: Any = self.subscriber.pull(

@@ -67,8 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(error.status, {"error": {"code": error.status, "message": str(error)}})
         except ObjectExistsError:
             self._json(412, {"error": {"code": 412, "message": "At least one of the pre-conditions did not hold."}})
-        except PermanentError:
-            self._json(404, {"error": {"code": 404, "message": "No such object."}})
+        except PermanentError as error:
+            status = 404 if error.code == "GONE" else 400
+            self._json(status, {"error": {"code": status, "message": error.sentence}})
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _handle  # noqa: N815
 

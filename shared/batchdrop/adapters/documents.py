@@ -24,7 +24,7 @@ def encoded(kind: Kind, id: str, index: Mapping[str, IndexValue], data: Mapping[
     """Return the data as JSON text, escaped only where UTF-8 cannot hold it.
 
     Raises:
-        PermanentError: RECORD_ID, RECORD_TOO_LARGE, or RECORD_SHAPE (not the declared index fields, or not storable ones).
+        PermanentError: RECORD_ID, RECORD_TOO_LARGE, or RECORD_SHAPE (wrong or unstorable index fields).
     """
     check_record_id(id)
     if set(index) != set(INDEXED[kind]):

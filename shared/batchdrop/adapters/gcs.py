@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
+from batchdrop.adapters.refusing import check_object
 from batchdrop.core.errors import ObjectExistsError, PermanentError, TransientError
 from batchdrop.core.limits import MIB
 from batchdrop.ports import ObjectInfo, ObjectPage
@@ -80,12 +81,14 @@ class GcsObjects:
         metadata: Mapping[str, str] | None = None,
     ) -> GcsWriter:
         """Open a writer whose `close` succeeds only on the given generation (0: no such object)."""
+        check_object(bucket, name, metadata or {})
         blob = self.client.bucket(bucket).blob(name)
         blob.metadata = dict(metadata) if metadata else None
         return GcsWriter(self, blob, if_generation_match, content_type)
 
     def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
         """Copy that generation server-side, metadata kept; PermanentError GONE if it is gone."""
+        check_object(bucket, name, source.metadata)
         origin = self.client.bucket(source.bucket).blob(source.name, generation=source.generation)
         target = self.client.bucket(bucket).blob(name)
         token: str | None = None
