@@ -403,3 +403,7 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds that never go back."""
         ...
+
+    def pause(self, least: float, most: float) -> None:
+        """Let a random time between so many seconds go by."""
+        ...
