@@ -34,7 +34,7 @@ class PulledTopics(PubSubTopics):
         """Make the topics and subscriptions as `infra/` names them, without a push endpoint."""
         super().__init__(project, PREFIX)
         set_up(project, PREFIX, dict.fromkeys(PUSHED, ""))
-        self._coming = Counter[Topic]()
+        self._coming: dict[Topic, set[str]] = {topic: set() for topic in Topic}
         self._given_back = Counter[Topic]()
         self._handles: dict[int, str] = {}
         self._completed: list[Leased] = []
@@ -44,7 +44,7 @@ class PulledTopics(PubSubTopics):
     def publish(self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None) -> str:
         """Publish, and remember that a message is coming."""
         message_id = super().publish(topic, data, attributes)
-        self._coming[topic] += 1
+        self._coming[topic].add(message_id)
         return message_id
 
     def lease(self, topic: Topic, seconds: float) -> Leased | None:
@@ -53,18 +53,20 @@ class PulledTopics(PubSubTopics):
         The subscription says for how long, `seconds` does not.
         """
         del seconds
-        if self._coming[topic] <= 0 and not self._given_back[topic]:
+        if not self._coming[topic] and not self._given_back[topic]:
             return None
         answer: Any = self.subscriber.pull(
             subscription=self._subscription(topic),
             max_messages=1,
-            return_immediately=self._coming[topic] <= 0,
+            return_immediately=not self._coming[topic],
             timeout=PULL_SECONDS,
         )
         for entry in answer.received_messages:
             message = entry.message
-            again = (entry.delivery_attempt or 1) > 1
-            (self._given_back if again else self._coming)[topic] -= 1
+            if message.message_id in self._coming[topic]:
+                self._coming[topic].remove(message.message_id)
+            else:
+                self._given_back[topic] -= 1
             found = int(message.message_id)
             self._handles[found] = entry.ack_id
             attempt = entry.delivery_attempt or 1
@@ -88,7 +90,7 @@ class PulledTopics(PubSubTopics):
     def messages(self, topic: Topic) -> list[Leased]:
         """Return all messages about ended jobs, oldest first."""
         assert topic is Topic.JOBS_COMPLETED
-        while self._coming[topic] > 0:
+        while self._coming[topic]:
             message = self.lease(topic, PULL_SECONDS)
             if message is not None:
                 self.ack(message)

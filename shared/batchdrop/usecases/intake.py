@@ -25,6 +25,7 @@ from batchdrop.core.errors import (
 )
 from batchdrop.core.jobs import Job, JobState, Source
 from batchdrop.core.logs import log
+from batchdrop.core.manifest import sendable
 from batchdrop.core.messages import Uploaded
 from batchdrop.core.recipes import RECIPE_NAME
 from batchdrop.core.records import Failure
@@ -156,7 +157,8 @@ def release_job(context: Receiving, stored: Stored[Job], error: BatchdropError) 
 def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInfo | None) -> Job:
     now = context.now()
     metadata = dict(info.metadata) if info else {}
-    labels = {key.removeprefix("label-"): value for key, value in metadata.items() if key.startswith("label-")}
+    given = {key.removeprefix("label-"): value for key, value in metadata.items() if key.startswith("label-")}
+    labels, unsendable = sendable(given)
     folder, slash, _ = upload.name.partition("/")
     team = labels.get(_TEAM_LABEL) or (folder if slash else "")
     source = Source(
@@ -177,6 +179,7 @@ def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInf
         team=team,
         labels=labels,
         model=context.settings.model,
+        warnings=tuple(f"METADATA_INVALID label-{name[:60]}: no message can carry this label" for name in unsendable),
         failure=None if info else _gone(),
         ended_at=None if info else now,
         created_at=now,

@@ -70,7 +70,9 @@ def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
     if stored.value.state is not _S.SETTLING:
         if stored.value.state is _S.ENDED:
             stored = _save(context, stored, _S.WRITING)
-        if taken_apart(stored.value, context.settings.min_split_requests):
+        if job.state.terminal:
+            stored = _save(context, stored, _S.SETTLING)
+        elif taken_apart(stored.value, context.settings.min_split_requests):
             stored = _save(context, stored, _S.SETTLING, children=halves(context, stored.value, job))
         else:
             written = _write_rows(context, stored, job)
