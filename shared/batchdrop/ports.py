@@ -171,6 +171,10 @@ class Records(Protocol):
         """Run a declared query. Documents without (None in) an ordered or bounded field are not found."""
         ...
 
+    def count(self, query: Query) -> int:
+        """Return how many documents a declared query finds, at most its limit, without reading them."""
+        ...
+
 
 # ---------------------------------------------------------------------------------------------- topics
 class Topic(StrEnum):

@@ -278,6 +278,24 @@ def test_jobs_are_found_by_name_and_newest_first(records: Records) -> None:
     assert [entry.id for entry in older] == ["j1", "j0"]
 
 
+def test_found_records_are_counted_up_to_a_limit(records: Records) -> None:
+    for number in range(4):
+        make(records, str(number), state="QUEUED" if number else "STAGED")
+    assert records.count(queries.queued()) == 3
+    assert records.count(queries.queued(2)) == 2
+    assert records.count(queries.held_jobs()) == 0
+
+
+def test_open_jobs_are_found_by_age_and_counted_by_deadline(records: Records) -> None:
+    for number, hours in enumerate((3, 1, 2)):
+        times = {"open_since_at": NOW - timedelta(hours=hours), "open_until_at": NOW + timedelta(hours=1 - hours)}
+        records.create(Kind.JOB, str(number), index=index_of(Kind.JOB, **times), data={})
+    records.create(Kind.JOB, "ended", index=index_of(Kind.JOB, state="DONE"), data={})
+    assert [entry.id for entry in records.query(queries.oldest_open_job(NOW))] == ["0"]
+    assert records.count(queries.overdue_jobs(NOW)) == 3
+    assert records.count(queries.overdue_jobs(NOW - timedelta(hours=1))) == 2
+
+
 def test_ledger_entries_are_found_from_a_day_on(records: Records) -> None:
     for day in ("2026-11-01", "2026-11-03", "2026-11-02"):
         records.create(Kind.LEDGER, day, index=index_of(Kind.LEDGER, day=day), data={})

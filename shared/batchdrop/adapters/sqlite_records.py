@@ -91,6 +91,13 @@ class SqliteRecords:
             rows = self._connection.execute(text, values).fetchall()
         return [_document(query.kind, row) for row in rows]
 
+    def count(self, query: Query) -> int:
+        """Return how many documents a declared query finds, at most its limit."""
+        text, values = _select(query)
+        with self._lock:
+            [found] = self._connection.execute(f"SELECT count(*) FROM ({text})", values).fetchone()
+        return int(found)
+
     def purge_expired(self, now: datetime) -> int:
         """Delete what Firestore's TTL would have deleted; return how much."""
         count = 0

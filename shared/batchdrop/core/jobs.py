@@ -247,10 +247,14 @@ class Job(Record):
 
 
 def job_index(job: Job, expire_at: datetime | None) -> dict[str, IndexValue]:
-    """Return the indexed fields of a job's document."""
+    """Return the indexed fields of a job's document; `open_…` are set until it ends."""
+    ended = job.state.terminal
     return {
         "due_at": job.due_at,
         "object_name": job.source.object,
         "created_at": job.created_at,
+        "state": job.state.value,
+        "open_since_at": None if ended else job.created_at,
+        "open_until_at": None if ended else job.deadline_at,
         "expire_at": expire_at,
     }

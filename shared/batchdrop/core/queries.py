@@ -13,7 +13,7 @@ from datetime import datetime
 from batchdrop.ports import Kind, Query
 
 INDEXED: dict[Kind, tuple[str, ...]] = {
-    Kind.JOB: ("due_at", "object_name", "created_at", "expire_at"),
+    Kind.JOB: ("due_at", "object_name", "created_at", "state", "open_since_at", "open_until_at", "expire_at"),
     Kind.SHARD: (
         "due_at",
         "state",
@@ -30,6 +30,9 @@ INDEXED: dict[Kind, tuple[str, ...]] = {
     Kind.META: (),
 }
 """The indexed fields of each kind, always all written (None when unset)."""
+
+COUNTED = 10_000
+"""Where counting ends: more says nothing else to whoever looks at the number, and would cost more reads."""
 
 TTL_FIELD = "expire_at"
 """Documents are removed after this time (Firestore TTL; within 24 h, never used as a lease)."""
@@ -90,6 +93,26 @@ def newest_jobs(limit: int, before: datetime | None = None) -> Query:
         after=() if before is None else (before,),
         limit=limit,
     )
+
+
+def oldest_open_job(now: datetime) -> Query:
+    """The oldest job that has not ended. The bound leaves those out that have: Firestore sorts null before times."""
+    return Query(Kind.JOB, at_most=("open_since_at", now), order=("open_since_at",), limit=1)
+
+
+def held_jobs(limit: int = COUNTED) -> Query:
+    """Jobs that wait for a person or a recipe."""
+    return Query(Kind.JOB, equal=(("state", "HELD"),), limit=limit)
+
+
+def overdue_jobs(now: datetime, limit: int = COUNTED) -> Query:
+    """Jobs that have not ended and are past their deadline."""
+    return Query(Kind.JOB, at_most=("open_until_at", now), order=("open_until_at",), limit=limit)
+
+
+def queued(limit: int = COUNTED) -> Query:
+    """Shards that wait for capacity."""
+    return Query(Kind.SHARD, equal=(("state", "QUEUED"),), limit=limit)
 
 
 def ledger_since(day: str, limit: int = 100_000) -> Query:

@@ -19,7 +19,7 @@ from typing import Final
 from batchdrop.core import names, queries
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.jobs import Counts, Finalizing, Job, JobState
-from batchdrop.core.logs import log
+from batchdrop.core.logs import JOB_ENDED, log
 from batchdrop.core.manifest import Part, done_message, manifest
 from batchdrop.core.money.ledger import job_cost, job_tokens
 from batchdrop.core.planning import RangePlan
@@ -32,6 +32,7 @@ from batchdrop.usecases import work
 from batchdrop.usecases.accounting import entries_of, record_cache, settle
 from batchdrop.usecases.attaching import detach
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.figures import ended_fields
 from batchdrop.usecases.lines import all_ranges
 from batchdrop.usecases.parts import joined_fields, range_parts
 from batchdrop.usecases.recipes import frozen
@@ -174,9 +175,7 @@ def _finish(context: Writing, stored: Stored[Job], shards: list[Shard], parts: l
     if context.objects.stat(context.settings.output_bucket, name) is None:
         body = manifest(final, shards, parts)
         _create(context, name, json.dumps(body, indent=2, ensure_ascii=False).encode() + b"\n")
-    stored = context.store.change(stored, lambda _: final, fence=stored.value.fence)
-    log("job ended", job_id=job.job_id, state=final.state.value, verdict=verdict)
-    return stored
+    return context.store.change(stored, lambda _: final, fence=stored.value.fence)
 
 
 def _fail(context: Writing, stored: Stored[Job], code: str, message: str) -> Stored[Job]:
@@ -278,14 +277,19 @@ def _publish(context: Writing, stored: Stored[Job]) -> None:
     if not job.published:
         data, attributes = done_message(job)
         context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
-        stored = context.store.change(
-            stored, lambda job: None if job.published else job.with_(published=True, updated_at=now)
-        )
+        stored = context.store.change(stored, lambda job: _published(job, now))
+        log(JOB_ENDED, severity="INFO", **ended_fields(stored.value))
     if not stored.value.cleaned:
         record_cache(context, stored.value)
         settle(context, stored.value)
         clean(context, stored.value)
         context.store.change(stored, lambda job: None if job.cleaned else job.with_(cleaned=True, due_at=None))
+
+
+def _published(job: Job, now: datetime) -> Job:
+    if job.published:
+        raise LeaseLostError("another worker published the completion", code="MOVED_ON")
+    return job.with_(published=True, updated_at=now)
 
 
 def clean(context: Writing, job: Job) -> None:

@@ -114,7 +114,7 @@ def end(
 ) -> Stored[Job]:
     """End a job that has no output; its completion is published by `finalizing`, now or when it is due."""
     now = context.now()
-    ended = context.store.change(
+    return context.store.change(
         stored,
         lambda job: job.moved(
             state,
@@ -128,8 +128,6 @@ def end(
         ),
         fence=stored.value.fence,
     )
-    log("job ended", job_id=ended.value.job_id, state=state.value)
-    return ended
 
 
 def fail(context: Receiving, stored: Stored[Job], error: PermanentError) -> None:

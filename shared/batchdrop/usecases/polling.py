@@ -8,10 +8,11 @@ One shard's trouble never stops the tick.
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from batchdrop.core import queries
+from batchdrop.core import logs, queries
 from batchdrop.core.capacity import PROJECT
 from batchdrop.core.errors import BatchdropError
 from batchdrop.core.jobs import Job, JobState
@@ -23,6 +24,7 @@ from batchdrop.ports import Batch, BatchState, Kind, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, release
+from batchdrop.usecases.figures import queue_figures
 from batchdrop.usecases.reporting import write_report
 from batchdrop.usecases.sweeping import sweep
 
@@ -41,17 +43,20 @@ _SUBMIT_STATES = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.ST
 
 def tick(context: Polling) -> dict[str, int]:
     """Do one tick within the time budget; return what was done, by name."""
-    done = {"looked": 0, "ended": 0, "woken": 0, "dispatched": 0, "swept": 0, "failed": 0}
+    done: dict[str, int] = dict.fromkeys(logs.TICK_DONE, 0)
     _guarded(done, lambda: _look_at_batches(context, done))
     _guarded(done, lambda: _wake_due(context, done))
     _guarded(done, lambda: _dispatch_all(context, done))
-    _guarded(done, lambda: _swept(context, done))
-    log("tick", severity="INFO", **done)
+    swept: Counter[str] = Counter()
+    _guarded(done, lambda: _sweep(context, done, swept))
+    waiting: dict[str, int | None] = dict.fromkeys(logs.TICK_QUEUE)
+    _guarded(done, lambda: waiting.update(queue_figures(context)))
+    log(logs.TICK, severity="INFO", **done, **{name: swept[name] for name in logs.TICK_SWEPT}, **waiting)
     return done
 
 
-def _swept(context: Polling, done: dict[str, int]) -> None:
-    done["swept"] = int(sweep(context))
+def _sweep(context: Polling, done: dict[str, int], swept: Counter[str]) -> None:
+    done["swept"] = int(sweep(context, swept))
     if done["swept"]:
         write_report(context)
 
@@ -170,7 +175,7 @@ def _wake_due(context: Polling, done: dict[str, int]) -> None:
         done["woken"] += 1
     for job in context.store.jobs(queries.due(Kind.JOB, now, limit)):
         if now > job.value.deadline_at + OVERDUE and not job.value.state.terminal:
-            log("job is overdue", severity="ERROR", job_id=job.value.job_id, state=job.value.state.value)
+            log(logs.JOB_OVERDUE, severity="ERROR", job_id=job.value.job_id, state=job.value.state.value)
         context.wake(topic_of(job.value), job.value.job_id)
         done["woken"] += 1
 

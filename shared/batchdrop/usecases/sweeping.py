@@ -1,6 +1,6 @@
 """Sweeps: what was lost is found, what nobody needs any more is removed. A few pages at a time, by cursors.
 
-    uploads        an object without a job: its event was lost, so it is announced again
+    uploads        an object without a job: its event was lost, so it is announced again (`lost_uploads`)
     batches        one of ours whose shard recorded another one: paid for twice, so it is cancelled and reported
     files          one of ours that no shard uses: deleted
     caches         of running jobs: renewed; of ended and unknown jobs, and those no record names: deleted
@@ -13,7 +13,7 @@ sweep looks back are left alone, and job records live longer than that, so nothi
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -25,16 +25,17 @@ from batchdrop.core.errors import ConflictError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.shards import Shard, ShardState
-from batchdrop.ports import Batch, Cache, Document, Kind, ObjectInfo, ProviderFile, Topic
+from batchdrop.ports import Batch, Cache, Document, Kind, ProviderFile
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import change_ledger
-from batchdrop.usecases.intake import is_upload
-from batchdrop.usecases.stack import stack_created_at, stack_id
+from batchdrop.usecases.lost_uploads import find_lost_uploads
+from batchdrop.usecases.stack import stack_id
 
 Sweeping = Context[PollSettings]
 
 _CURSORS: Final = "sweep"
+_UPLOADS: Final = "lost_uploads"
 FILE_AGE: Final = timedelta(hours=1)
 """A younger file may belong to a staging under way."""
 WORK_AGE: Final = timedelta(hours=1)
@@ -42,29 +43,30 @@ WORK_AGE: Final = timedelta(hours=1)
 _IN_USE: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
 _RESERVED: Final = _IN_USE | {ShardState.SUBMITTED}
 
-Page = Callable[[Sweeping, str | None], str | None]
+Page = Callable[[Sweeping, str | None, Counter[str]], str | None]
 
 
-def sweep(context: Sweeping) -> bool:
-    """Sweep if it is time; return whether it was."""
+def sweep(context: Sweeping, found: Counter[str]) -> bool:
+    """Sweep if it is time; return whether it was, and add up what was found (`logs.TICK_SWEPT`)."""
     document = context.store.records.get(Kind.META, _CURSORS)
     cursors: dict[str, Any] = dict(document.data) if document else {}
     next_at = cursors.get("next_at")
     if next_at and context.now() < datetime.fromisoformat(str(next_at)):
         return False
+    cursors[_UPLOADS] = find_lost_uploads(context, cursors.get(_UPLOADS) or {}, found)
     for name, page in _PAGES.items():
-        cursors[name] = _some_pages(context, page, cursors.get(name))
-    release_leaked(context)
+        cursors[name] = _some_pages(context, page, cursors.get(name), found)
+    release_leaked(context, found)
     cursors["next_at"] = context.later(context.settings.sweep_seconds).isoformat()
     _save(context, document, cursors)
     return True
 
 
-def _some_pages(context: Sweeping, page: Page, token: str | None) -> str | None:
+def _some_pages(context: Sweeping, page: Page, token: str | None, found: Counter[str]) -> str | None:
     for _ in range(context.settings.sweep_pages):
         if context.budget.spent():
             return token
-        token = page(context, token)
+        token = page(context, token, found)
         if token is None:
             return None
     return token
@@ -82,36 +84,8 @@ def _save(context: Sweeping, document: Document | None, cursors: dict[str, Any])
         return
 
 
-# --------------------------------------------------------------------------------------------- uploads
-def find_lost_uploads(context: Sweeping, token: str | None) -> str | None:
-    """Announce uploads of one page that have no job; return the next page's token."""
-    page = context.objects.list(context.settings.input_bucket, page_token=token)
-    oldest = context.now() - timedelta(days=context.settings.sweep_days)
-    began = stack_created_at(context)
-    newest = context.now() - timedelta(minutes=context.settings.event_minutes)
-    for info in page.objects:
-        in_time = max(oldest, began) < info.created_at < newest
-        if in_time and is_upload(info.name):
-            _announce_unless_known(context, info)
-    return page.next_token
-
-
-def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> None:
-    job_id = names.job_id(info.bucket, info.name, info.generation)
-    if context.store.job(job_id) is not None:
-        return
-    log("upload without a job", severity="WARNING", job_id=job_id)
-    attributes = {
-        "eventType": "OBJECT_FINALIZE",
-        "bucketId": info.bucket,
-        "objectId": info.name,
-        "objectGeneration": str(info.generation),
-    }
-    context.topics.publish(Topic.UPLOADS, json.dumps({"sweep": True}).encode(), attributes)
-
-
 # --------------------------------------------------------------------------------------------- batches
-def find_orphan_batches(context: Sweeping, token: str | None) -> str | None:
+def find_orphan_batches(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
     """Cancel batches of one page whose shard recorded another one; return the next page's token."""
     page = context.provider.list_batches(token)
     stack = stack_id(context)
@@ -119,22 +93,24 @@ def find_orphan_batches(context: Sweeping, token: str | None) -> str | None:
     for batch in page.batches:
         shard_id = names.shard_of_display_name(stack, batch.display_name)
         if shard_id is not None and batch.created_at < young:
-            _check_batch(context, batch, shard_id)
+            found["swept_batches"] += _check_batch(context, batch, shard_id)
     return page.next_token
 
 
-def _check_batch(context: Sweeping, batch: Batch, shard_id: str) -> None:
+def _check_batch(context: Sweeping, batch: Batch, shard_id: str) -> bool:
+    """Report a batch that its shard does not name; return whether it is one."""
     stored = context.store.shard(shard_id)
     if stored is None:
         log("batch of an unknown shard", severity="ERROR", shard_id=shard_id, batch=batch.name)
-        return
+        return False
     recorded = stored.value.batch
     if not recorded.name or batch.name == recorded.name or batch.name in recorded.duplicates:
-        return
+        return False
     log("orphan batch found", severity="ERROR", shard_id=shard_id, batch=batch.name, adopted=recorded.name)
     if not batch.state.terminal:
         context.provider.cancel(batch.name)
     _report_duplicate(context, stored, batch.name)
+    return True
 
 
 def _report_duplicate(context: Sweeping, stored: Stored[Shard], name: str) -> None:
@@ -147,7 +123,7 @@ def _report_duplicate(context: Sweeping, stored: Stored[Shard], name: str) -> No
 
 
 # ----------------------------------------------------------------------------------------------- files
-def delete_unused_files(context: Sweeping, token: str | None) -> str | None:
+def delete_unused_files(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
     """Delete files of one page that no shard uses any more; return the next page's token."""
     page = context.provider.list_files(token)
     stack = stack_id(context)
@@ -156,6 +132,7 @@ def delete_unused_files(context: Sweeping, token: str | None) -> str | None:
         shard_id = names.shard_of_display_name(stack, file.display_name)
         if shard_id is not None and file.created_at < old and not _file_in_use(context, file, shard_id):
             context.provider.delete_file(file.name)
+            found["swept_files"] += 1
             log("unused file deleted", shard_id=shard_id)
     return page.next_token
 
@@ -169,31 +146,35 @@ def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------- caches
-def keep_or_delete_caches(context: Sweeping, token: str | None) -> str | None:
+def keep_or_delete_caches(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
     """Renew the caches of one page that running jobs use, delete what no job uses; return the next page's token."""
     page = context.provider.list_caches(token)
     stack = stack_id(context)
     for cache in page.caches:
         job_id = names.job_of_cache_name(stack, cache.display_name)
         if job_id is not None:
-            _keep_or_delete(context, cache, job_id)
+            found["swept_caches"] += _keep_or_delete(context, cache, job_id)
     return page.next_token
 
 
-def _keep_or_delete(context: Sweeping, cache: Cache, job_id: str) -> None:
+def _keep_or_delete(context: Sweeping, cache: Cache, job_id: str) -> bool:
+    """Renew a cache or delete it; return whether it was deleted."""
     stored, now = context.store.job(job_id), context.now()
     job = None if stored is None else stored.value
     caching = job.caching if job and not job.state.terminal else None
     if caching and cache.name in (use.name for use in caching.uses):
         if cache.expires_at < now + timedelta(seconds=context.settings.cache_seconds / 2):
             context.provider.keep_cache(cache.name, context.settings.cache_seconds)
-    elif cache.created_at < now - timedelta(seconds=context.settings.lease_seconds):
-        context.provider.delete_cache(cache.name)
-        log("unused cache deleted", severity="WARNING", job_id=job_id, cache=cache.name)
+        return False
+    if cache.created_at >= now - timedelta(seconds=context.settings.lease_seconds):
+        return False
+    context.provider.delete_cache(cache.name)
+    log("unused cache deleted", severity="WARNING", job_id=job_id, cache=cache.name)
+    return True
 
 
 # ------------------------------------------------------------------------------------------------ work
-def delete_unused_work(context: Sweeping, token: str | None) -> str | None:
+def delete_unused_work(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
     """Delete work objects of one page whose job has ended and was cleaned; return the next page's token."""
     bucket = context.settings.work_bucket
     page = context.objects.list(bucket, page_token=token)
@@ -203,6 +184,7 @@ def delete_unused_work(context: Sweeping, token: str | None) -> str | None:
             continue
         for info in objects:
             context.objects.delete(bucket, info.name, generation=info.generation)
+        found["swept_work"] += 1
         log("unused work objects deleted", job_id=job_id)
     return page.next_token
 
@@ -214,12 +196,13 @@ def _job_is_over(context: Sweeping, job_id: str) -> bool:
 
 
 # ---------------------------------------------------------------------------------------- reservations
-def release_leaked(context: Sweeping) -> None:
+def release_leaked(context: Sweeping, found: Counter[str]) -> None:
     """Let go the reservations of shards that hold nothing at the provider any more."""
     for document in context.store.records.query(queries.ledgers()):
         ledger = Ledger.model_validate(document.data)
         for shard_id, entry in ledger.entries.items():
             if entry.until is None and not _holds_capacity(context, shard_id):
+                found["swept_reservations"] += 1
                 log("leaked reservation released", severity="WARNING", shard_id=shard_id, ledger=document.id)
                 change_ledger(context, document.id, lambda ledger, name=shard_id: released(ledger, name))
 
@@ -230,7 +213,6 @@ def _holds_capacity(context: Sweeping, shard_id: str) -> bool:
 
 
 _PAGES: Final[dict[str, Page]] = {
-    "uploads": find_lost_uploads,
     "batches": find_orphan_batches,
     "files": delete_unused_files,
     "caches": keep_or_delete_caches,
