@@ -88,6 +88,11 @@ def output_prefix(object_name: str, job: str) -> str:
     return f"_/{job}/" if unsafe else f"{object_name}/{job}/"
 
 
+def identity() -> str:
+    """Output object: whose batches the stack's are."""
+    return "_batchdrop/stack.json"
+
+
 def source(job: str) -> str:
     """Work object: the snapshot of the upload."""
     return f"{job}/source"

@@ -34,6 +34,7 @@ from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.recipes import report
+from batchdrop.usecases.recovering import finished_before
 
 UPLOAD_SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 TEMPORARY: Final = ("gcloud/tmp/", "gsutil/tmp/")
@@ -72,7 +73,7 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
     if context.store.job(job_id) is not None:
         return job_id
     info = context.objects.stat(upload.bucket, upload.name, generation=upload.generation)
-    job = _received(context, upload, job_id, info)
+    job = finished_before(context, _received(context, upload, job_id, info))
     try:
         context.store.add(job)
     except ConflictError:

@@ -7,6 +7,9 @@
                                is over,        found     -> adopt the oldest, cancel the others
                                nothing found   not found -> wait; a failed listing is not "not found"
 
+Where the stack's documents were lost, an upload from before has its batches looked for first: its first intent is
+not followed by a create but by the same look and quarantine.
+
 `intent` is written before the call with a deadline: a worker that was paused past it does not send. The
 quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that after it a batch no
 listing shows was never created. Creating is not idempotent (ai.google.dev/gemini-api/docs/batch-api, "Submit
@@ -38,10 +41,12 @@ from batchdrop.usecases.caching import with_cache
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, hold_off, release
 from batchdrop.usecases.lines import rendered, rendered_size
-from batchdrop.usecases.stack import stack_id
+from batchdrop.usecases.stack import may_cancel, recovered_at, stack_id
 
 _S = ShardState
 STATES = frozenset({_S.STAGING, _S.STAGED, _S.CREATING})
+FIRST_LOOK_SECONDS = 3.0
+"""After a create without an answer: most such batches are listed by then."""
 INTENT_SECONDS = 30.0
 """A create must be sent this soon after its intent; a pause in between makes the worker stop."""
 FILE_MARGIN = timedelta(hours=1)
@@ -71,15 +76,15 @@ def advance_shard(context: Submitting, shard_id: str) -> None:
 
 
 def _advance(context: Submitting, stored: Stored[Shard]) -> None:
-    if stored.value.claims > context.settings.max_claims:
-        stop = Failure(code="POISONED", message="submitting this shard crashed repeatedly; it was given up")
-        _end(context, stored, stop)
-        return
-    if stored.value.state is _S.CREATING:
+    if stored.value.state is _S.CREATING:  # whatever else is true of the shard: its batch may be running
         found = _reconcile(context, stored)
         if found is None:
             return
         stored = found
+    if stored.value.claims > context.settings.max_claims and stored.value.state in STATES:
+        stop = Failure(code="POISONED", message="submitting this shard crashed repeatedly; it was given up")
+        _end(context, stored, stop)
+        return
     if stored.value.state in STATES:
         stop = stopped(stored.value, context.now())
         if stop is not None:
@@ -153,6 +158,9 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
     if late:
         _save(context, stored, _S.STAGED, intent=None)
         raise TransientError("paused between intent and create", code="INTENT_LATE")
+    if intent.attempt == 1 and _may_have_run_before(context, shard):
+        _release(context, stored, stored.value.fence, 0, "STATE_LOST")
+        return
     try:
         batch = context.provider.create(
             model=shard.model,
@@ -168,10 +176,17 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
     except TransientError:
         _save(context, stored, _S.STAGED, intent=None)
         raise
-    except UnknownOutcomeError as error:
-        _release(context, stored, stored.value.fence, settings.reconcile_seconds, error.code)
+    except UnknownOutcomeError:
+        context.clock.pause(FIRST_LOOK_SECONDS, FIRST_LOOK_SECONDS)
+        _reconcile(context, stored)
     else:
         adopt(context, stored, batch, ())
+
+
+def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
+    """True for a shard of an upload that is older than the stack's documents: they were lost, its batch may not be."""
+    recovered = recovered_at(context)
+    return recovered is not None and _job(context, shard).source.uploaded_at < recovered
 
 
 def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
@@ -207,8 +222,9 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
     if found:
         oldest, *others = found
         for other in others:
-            context.provider.cancel(other.name)
-            log("duplicate batch cancelled", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
+            if may_cancel(context, other):
+                context.provider.cancel(other.name)
+            log("duplicate batch found", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
         return adopt(context, stored, oldest, tuple(batch.name for batch in others))
     begun = shard.intent.at if shard.intent else shard.updated_at
     quiet_until = begun + timedelta(seconds=settings.quarantine_seconds)
