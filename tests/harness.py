@@ -296,7 +296,7 @@ def make_stack(folder: Path, gemini: GeminiEmulator, **overrides: Any) -> Stack:
         objects=DirectoryObjects(folder / "buckets", clock.now),
         records=SqliteRecords(folder / "records.sqlite"),
         topics=SqliteTopics(folder / "topics.sqlite"),
-        provider=GeminiProvider(lambda: "a key", gemini.url),
+        provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,
         clock=clock,
         overrides=overrides,
@@ -311,7 +311,7 @@ def make_emulated(ports: Emulated, gemini: GeminiEmulator, **overrides: Any) -> 
         objects=ports.objects,
         records=ports.records,
         topics=ports.topics,
-        provider=GeminiProvider(lambda: "a key", gemini.url),
+        provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,
         clock=clock,
         overrides=overrides,
@@ -324,7 +324,7 @@ def direct_provider(gemini: GeminiEmulator) -> GeminiProvider:
 
     key = {"x-goog-api-key": "a key"}
     http = httpx2.Client(transport=gemini.direct(), follow_redirects=True, headers=key)
-    return GeminiProvider(lambda: "a key", gemini.url, http=http)
+    return GeminiProvider(lambda: "a key", gemini.url, http=http, pause=lambda _least, _most: None)
 
 
 def wrapped(stack: Stack, **ports: Any) -> Stack:

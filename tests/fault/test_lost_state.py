@@ -182,3 +182,62 @@ def test_a_lost_create_is_found_within_seconds(stack: Stack, gemini: GeminiEmula
     [shard] = stack.shards(stack.find_by(info).job_id)
     assert shard.state == "SUBMITTED"
     assert (stack.clock.now() - began).total_seconds() < 30
+
+
+# -------------------------------------------------------------------------------------------------- another key
+class Rekeyed:
+    """The provider with the key of another project: what the first key made is not there."""
+
+    def __init__(self, inner: object, made: set[str]) -> None:
+        self._inner = inner
+        self.foreign = made
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def account(self) -> str:
+        return "another"
+
+    def get(self, name: str) -> object:
+        return None if name in self.foreign else self._inner.get(name)  # type: ignore[attr-defined]
+
+
+def test_a_batch_that_the_new_key_cannot_reach_is_waited_for_not_paid_again(
+    stack: Stack, gemini: GeminiEmulator, log: io.StringIO
+) -> None:
+    gemini.faults = Faults(running_seconds=7200)
+    info = submitted(stack, lines("one"))
+    [shard] = stack.shards(stack.find_by(info).job_id)
+    rekeyed = wrapped(stack, provider=Rekeyed(stack.provider, {shard.batch.name}))
+    rekeyed.advance(3000)
+    for _ in range(6):
+        rekeyed.advance(60)
+        rekeyed.tick()
+        rekeyed.deliver()
+    assert rekeyed.shards(shard.job_id)[0].state == "SUBMITTED"
+    assert "batch unreachable with this key" in log.getvalue()
+    job = stack.run(info)  # the old key is back
+    assert (job.counts.results, creates(gemini)) == (1, 1)
+
+
+def test_a_batch_that_stays_out_of_reach_ends_with_its_job(stack: Stack, gemini: GeminiEmulator) -> None:
+    gemini.faults = Faults(running_seconds=90_000)
+    info = submitted(stack, lines("one"))
+    [shard] = stack.shards(stack.find_by(info).job_id)
+    rekeyed = wrapped(stack, provider=Rekeyed(stack.provider, {shard.batch.name}))
+    rekeyed.advance(73 * 3600)
+    job = rekeyed.run(info)
+    assert_accounted(rekeyed, job)
+    assert (job.counts.errors, creates(gemini)) == (1, 1)
+
+
+def test_a_file_of_the_old_key_is_staged_again(stack: Stack, gemini: GeminiEmulator) -> None:
+    gemini.faults = Faults(calls=(CallFault("create", status=429, times=1),))
+    info = stack.upload("a.jsonl", lines("one"))
+    stack.deliver()
+    [shard] = stack.shards(stack.find_by(info).job_id)
+    assert shard.file
+    job = wrapped(stack, provider=Rekeyed(stack.provider, set())).run(info)
+    assert job.counts.results == 1
+    [again] = stack.shards(job.job_id)
+    assert (again.account, again.file == shard.file) == ("another", False)

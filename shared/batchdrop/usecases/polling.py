@@ -92,7 +92,9 @@ def is_due(shard: Shard, now: datetime, settings: PollSettings) -> bool:
 def _look(context: Polling, stored: Stored[Shard], done: dict[str, int]) -> None:
     shard, now = stored.value, context.now()
     batch = context.provider.get(shard.batch.name)
-    if batch is None and now < (shard.submitted_at or now) + timedelta(seconds=context.settings.quarantine_seconds):
+    if batch is None and shard.account != context.provider.account() and now < shard.deadline_at + CANCEL_GRACE:
+        log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id, batch=shard.batch.name)
+    elif batch is None and now < (shard.submitted_at or now) + timedelta(seconds=context.settings.quarantine_seconds):
         log("batch not shown yet", severity="WARNING", shard_id=shard.shard_id, batch=shard.batch.name)
     elif batch is None:
         log("batch vanished", severity="ERROR", shard_id=shard.shard_id, batch=shard.batch.name)

@@ -119,7 +119,8 @@ def _queued(context: Submitting, stored: Stored[Shard]) -> None:
 def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     """Upload the rendered shard unless a file that will outlive the wait is there already."""
     shard, now = stored.value, context.now()
-    if shard.file and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
+    reachable = shard.account == context.provider.account()
+    if shard.file and reachable and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
         return _save(context, stored, _S.STAGED)
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
@@ -139,7 +140,9 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     log("shard staged", shard_id=shard.shard_id, bytes=size)
     margin = timedelta(seconds=context.settings.batch_deadline_seconds(shard.model)) - FILE_MARGIN
     expiries = [found for found in (file.expires_at, *(one.expires_at - margin for one in files)) if found is not None]
-    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=min(expiries, default=None))
+    expires_at = min(expiries, default=None)
+    account = context.provider.account()
+    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=expires_at, account=account)
 
 
 def _create(context: Submitting, stored: Stored[Shard]) -> None:
@@ -149,6 +152,11 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
         _release(context, stored, stored.value.fence, 0, "BUDGET_SPENT")
         return
     shard = stored.value
+    if shard.account != context.provider.account():  # its file is of a key that was changed since: staged again
+        _save(context, stored, _S.QUEUED, file=None, lease_until=None, claims=0, due_at=shard.deadline_at)
+        release(context, shard)
+        dispatch(context, shard.model)
+        return
     name = names.display_name(stack_id(context), shard.shard_id)
     before = context.clock.monotonic()
     now = context.now()
@@ -226,6 +234,10 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
                 context.provider.cancel(other.name)
             log("duplicate batch found", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
         return adopt(context, stored, oldest, tuple(batch.name for batch in others))
+    if shard.account != context.provider.account():
+        log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id)
+        _release(context, stored, shard.fence, settings.reconcile_seconds, "ACCOUNT_CHANGED")
+        return None
     begun = shard.intent.at if shard.intent else shard.updated_at
     quiet_until = begun + timedelta(seconds=settings.quarantine_seconds)
     if context.now() < quiet_until:

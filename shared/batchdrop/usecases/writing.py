@@ -247,7 +247,8 @@ def _release(context: Writing, stored: Stored[Shard], error: BatchdropError) -> 
     """Give the lease back and try again later; results that time will not bring back are given up."""
     now, due_at = context.now(), context.later(RETRY_SECONDS)
     give_up_at = stored.value.deadline_at + timedelta(hours=context.settings.results_hours)
-    lost = error.code if isinstance(error, PermanentError) or now >= give_up_at else ""
+    reachable = stored.value.account == context.provider.account()
+    lost = error.code if (isinstance(error, PermanentError) and reachable) or now >= give_up_at else ""
 
     def released(shard: Shard) -> Shard | None:
         if shard.lease_until is None:
