@@ -1,18 +1,29 @@
-"""Fixtures for tests of every kind: a Gemini emulator, a stack, quiet logs, a clean environment."""
+"""Fixtures for tests of every kind: a Gemini emulator, a stack of either kind, quiet logs, a clean environment.
+
+Google's emulators are skipped when they are not installed, unless BATCHDROP_REQUIRE_EMULATORS=1, which makes that a
+failure.
+"""
 
 from __future__ import annotations
 
 import io
+import os
+import secrets
 from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from batchdrop.core import logs
+from infra.local import google_emulators
+from infra.local.gcs import GcsServer
 from infra.local.gemini import Faults, GeminiEmulator
-from tests.harness import Stack, make_stack
+from infra.local.google_emulators import GoogleEmulators
+from tests.emulated import Emulated
+from tests.emulated import emulated as make_ports
+from tests.harness import Stack, make_emulated, make_stack
 
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no clock")
@@ -35,17 +46,62 @@ def gemini(tmp_path: Path) -> Generator[GeminiEmulator]:
         yield emulator
 
 
+@pytest.fixture(scope="session")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Generator[GoogleEmulators]:
+    """Google's Pub/Sub and Firestore emulators, once for the whole run."""
+    lacking = google_emulators.missing()
+    if lacking:
+        message = "; ".join(lacking)
+        if os.environ.get("BATCHDROP_REQUIRE_EMULATORS") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    with google_emulators.running(tmp_path_factory.mktemp("emulators")) as emulators:
+        yield emulators
+
+
 @pytest.fixture
-def stack(tmp_path: Path, gemini: GeminiEmulator) -> Stack:
+def project(google: GoogleEmulators, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A project nobody else uses; the client libraries find the emulators."""
+    for name, value in google.environment().items():
+        monkeypatch.setenv(name, value)
+    return f"demo-{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def gcs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[GcsServer]:
+    """A Cloud Storage server of our own; the client library finds it."""
+    with GcsServer(tmp_path / "gcs") as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        yield server
+
+
+@pytest.fixture
+def emulated(project: str, gcs: GcsServer) -> Generator[Emulated]:
+    """The adapters of the cloud on a project of their own."""
+    ports = make_ports(project, gcs)
+    yield ports
+    ports.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let every test of a stack run on both; a test marked `embedded_only` says why it runs on one."""
+    if "stack_kind" not in metafunc.fixturenames:
+        return
+    marked = metafunc.definition.get_closest_marker("embedded_only")
+    metafunc.parametrize("stack_kind", ["embedded"] if marked else ["embedded", "emulators"])
+
+
+@pytest.fixture
+def stack_with(
+    request: pytest.FixtureRequest, stack_kind: str, tmp_path: Path, gemini: GeminiEmulator
+) -> Callable[..., Stack]:
+    """Make a stack with other settings; those of one test share what they keep."""
+    if stack_kind == "embedded":
+        return partial(make_stack, tmp_path, gemini)
+    return partial(make_emulated, request.getfixturevalue("emulated"), gemini)
+
+
+@pytest.fixture
+def stack(stack_with: Callable[..., Stack]) -> Stack:
     """A stack with the settings as they are."""
-    return make_stack(tmp_path, gemini)
-
-
-@pytest.fixture
-def stack_with(tmp_path: Path, gemini: GeminiEmulator) -> Callable[..., Stack]:
-    """Make a stack with other settings."""
-
-    def make(**overrides: Any) -> Stack:
-        return make_stack(tmp_path, gemini, **overrides)
-
-    return make
+    return stack_with()

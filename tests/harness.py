@@ -1,7 +1,8 @@
 """A whole stack without threads: every message is handled in turn, and the clock is the test's.
 
-The use cases run on the embedded adapters and, over real HTTP, on the Gemini emulator. Nothing sleeps: when no
-message is left the scheduler ticks, and when a tick does nothing the clock goes on to what is due next.
+The use cases run on the embedded adapters or on those of the cloud (`tests.emulated`) and, over real HTTP, on the
+Gemini emulator. Nothing sleeps: when no message is left the scheduler ticks, and when a tick does nothing the clock
+goes on to what is due next.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from batchdrop.adapters.directory import DirectoryObjects
 from batchdrop.adapters.gemini import GeminiProvider
@@ -24,13 +25,14 @@ from batchdrop.core.messages import Uploaded
 from batchdrop.core.settings import CommonSettings, PollSettings, SubmitSettings, WriteSettings
 from batchdrop.core.shards import Shard
 from batchdrop.handling import Response, answered, on_submit, on_tick, on_write
-from batchdrop.ports import Kind, ObjectInfo, Objects, Provider, Records, Topic
+from batchdrop.ports import Kind, ObjectInfo, Objects, Provider, Records, Topic, Topics
 from batchdrop.store import Store
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.intake import receive
 from infra.local.gemini import GeminiEmulator
 from infra.local.notifying import notify
 from infra.local.pusher import envelope
+from tests.emulated import Emulated
 
 PUSHED = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
 Row = dict[str, Any]
@@ -61,6 +63,31 @@ class TestClock:
         """Return seconds that never go back."""
         return self.now().timestamp()
 
+    def pause(self, least: float, most: float) -> None:
+        """Let the shortest time go by, without waiting for it."""
+        del most
+        self.ahead += timedelta(seconds=least)
+
+
+class Broker(Topics, Protocol):
+    """Topics with the ends of a queue, so that a test decides when a message is handled."""
+
+    def lease(self, topic: Topic, seconds: float) -> Leased | None:
+        """Take one message that is ready."""
+        ...
+
+    def ack(self, message: Leased) -> None:
+        """Take the message as done."""
+        ...
+
+    def nack(self, message: Leased) -> None:
+        """Let the message come again after a pause."""
+        ...
+
+    def messages(self, topic: Topic) -> list[Leased]:
+        """Return the messages of a topic nobody consumes, oldest first."""
+        ...
+
 
 @dataclass
 class Stack:
@@ -68,7 +95,7 @@ class Stack:
 
     objects: Objects
     records: Records
-    topics: SqliteTopics
+    topics: Broker
     provider: Provider
     gemini: GeminiEmulator
     clock: TestClock
@@ -86,7 +113,7 @@ class Stack:
         return Context(
             settings=found,
             objects=self.objects,
-            store=Store(self.records, found.record_days),
+            store=Store(self.records, self.clock.pause, found.record_days),
             topics=self.topics,
             provider=self.provider,
             clock=self.clock,
@@ -269,7 +296,22 @@ def make_stack(folder: Path, gemini: GeminiEmulator, **overrides: Any) -> Stack:
         objects=DirectoryObjects(folder / "buckets", clock.now),
         records=SqliteRecords(folder / "records.sqlite"),
         topics=SqliteTopics(folder / "topics.sqlite"),
-        provider=GeminiProvider(lambda: "a key", gemini.url),
+        provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
+        gemini=gemini,
+        clock=clock,
+        overrides=overrides,
+    )
+
+
+def make_emulated(ports: Emulated, gemini: GeminiEmulator, **overrides: Any) -> Stack:
+    """Return a stack on the adapters of the cloud and an emulator of Gemini."""
+    clock = TestClock()
+    ports.server.dated_by(clock.now)
+    return Stack(
+        objects=ports.objects,
+        records=ports.records,
+        topics=ports.topics,
+        provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,
         clock=clock,
         overrides=overrides,
@@ -282,7 +324,7 @@ def direct_provider(gemini: GeminiEmulator) -> GeminiProvider:
 
     key = {"x-goog-api-key": "a key"}
     http = httpx2.Client(transport=gemini.direct(), follow_redirects=True, headers=key)
-    return GeminiProvider(lambda: "a key", gemini.url, http=http)
+    return GeminiProvider(lambda: "a key", gemini.url, http=http, pause=lambda _least, _most: None)
 
 
 def wrapped(stack: Stack, **ports: Any) -> Stack:

@@ -17,7 +17,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
@@ -224,7 +224,7 @@ class Handler(Call):
         name = str(body.get("name") or self.query.get("name") or "")
         if not name:
             raise HttpError(400, "Required parameter: name")
-        empty = ObjectInfo(bucket, name, self.precondition(), 0, "", datetime.now(UTC))
+        empty = ObjectInfo(bucket, name, self.precondition(), 0, "", self.server.objects.now())
         return described_as(empty, body)
 
     def store(self, pieces: Iterator[bytes], draft: ObjectInfo, claimed: Body | None = None) -> ObjectInfo:
@@ -324,6 +324,10 @@ class GcsServer:
         """Bind the port; serve while the block runs."""
         self._server = StorageServer(DirectoryObjects(data_dir), data_dir, on_finalize, port)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="gcs", daemon=True)
+
+    def dated_by(self, now: Callable[[], datetime]) -> None:
+        """Let a clock date new objects."""
+        self._server.objects.now = now
 
     @property
     def url(self) -> str:

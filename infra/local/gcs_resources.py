@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -122,7 +122,7 @@ def take_in(path: Path, pieces: Iterator[bytes], draft: ObjectInfo) -> tuple[Obj
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return replace(draft, size=size, crc32c=sums.text("crc32c"), created_at=datetime.now(UTC)), sums
+    return replace(draft, size=size, crc32c=sums.text("crc32c")), sums
 
 
 def coded(info: ObjectInfo) -> dict[str, str]:

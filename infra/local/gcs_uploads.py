@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,9 +83,8 @@ def _chunk(call: Handler, server: StorageServer, identity: str) -> None:
         call.answer(CANCELLED)
         return
     if upload.done is None and _complete(call, upload):
-        written = replace(
-            upload.draft, size=upload.size, crc32c=upload.sums.text("crc32c"), created_at=datetime.now(UTC)
-        )
+        now = server.objects.now()
+        written = replace(upload.draft, size=upload.size, crc32c=upload.sums.text("crc32c"), created_at=now)
         upload.done = server.publish(upload.path, written, upload.sums)
         server.lose("insert")
     if upload.done is not None:

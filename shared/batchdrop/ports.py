@@ -333,6 +333,10 @@ class Provider(Protocol):
     proves that nothing was created, and whatever proves no refusal is UnknownOutcomeError.
     """
 
+    def account(self) -> str:
+        """Return a fingerprint of the account in use; with another one, what this one made may be out of reach."""
+        ...
+
     def stage(self, chunks: Iterable[bytes], *, size: int, display_name: str, mime_type: str = JSONL) -> ProviderFile:
         """Upload exactly `size` bytes; PermanentError SIZE_MISMATCH when the chunks have another length."""
         ...
@@ -408,4 +412,8 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
+        ...
+
+    def pause(self, least: float, most: float) -> None:
+        """Let a random time between so many seconds go by."""
         ...

@@ -2,6 +2,9 @@
 
 change(stored, transition): apply the pure transition, replace; on a conflict re-read and, while the fence
 is still ours, apply it again. Another fence means the lease is lost.
+
+Who loses a compare-and-set waits before the next: at once, two instances would meet again, and a document takes
+about one sustained write a second (cloud.google.com/firestore/quotas).
 """
 
 from __future__ import annotations
@@ -14,11 +17,16 @@ from typing import Any, Generic, TypeVar
 
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
 from batchdrop.core.jobs import Job, job_index
+from batchdrop.core.records import Value
 from batchdrop.core.shards import Shard, shard_index
 from batchdrop.ports import Document, IndexValue, Kind, Query, Records
 
 R = TypeVar("R", Job, Shard)
+V = TypeVar("V", bound=Value)
+D = TypeVar("D")
 ATTEMPTS = 10
+LEAST_PAUSE_SECONDS = 0.02
+MOST_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Store:
     """Jobs and shards in a Records port; ended ones expire after `keep_days`."""
 
     records: Records
+    pause: Callable[[float, float], None]
+    """`Clock.pause`."""
     keep_days: int = 30
 
     def job(self, job_id: str) -> Stored[Job] | None:
@@ -95,17 +105,38 @@ class Store:
             LeaseLostError: Another worker owns the record.
             TransientError: The record kept changing.
         """
-        for _ in range(ATTEMPTS):
-            if fence is not None and stored.value.fence != fence:
-                raise LeaseLostError("another worker claimed the record")
-            value = transition(stored.value)
-            if value is None:
-                return stored
-            try:
-                return self.save(stored, value)
-            except ConflictError:
-                stored = self.reload(stored)
-        raise TransientError("a record kept changing under us", code="CONTENTION")
+        return self._won(lambda again: self._changed(self.reload(stored) if again else stored, transition, fence))
+
+    def change_document(self, kind: Kind, id: str, empty: V, transition: Callable[[V], V | D]) -> V | D:
+        """Apply a pure transition to a document that is a value of its own, again after each conflict.
+
+        Args:
+            kind: The document's collection.
+            id: Its id.
+            empty: What it holds while it does not exist.
+            transition: Returns the new value; the same value, or anything that is none, changes nothing.
+
+        Returns:
+            What the transition returned.
+
+        Raises:
+            TransientError: The document kept changing.
+        """
+
+        def changed(_: bool) -> V | D:
+            document = self.records.get(kind, id)
+            value = empty if document is None else type(empty).model_validate(document.data)
+            after = transition(value)
+            if after is value or not isinstance(after, type(empty)):
+                return after
+            data = after.model_dump(mode="json", by_alias=True)
+            if document is None:
+                self.records.create(kind, id, index={}, data=data)
+            else:
+                self.records.replace(document, index={}, data=data)
+            return after
+
+        return self._won(changed)
 
     def claim(self, stored: Stored[R], now: datetime, lease_seconds: float, states: Collection[StrEnum]) -> Stored[R]:
         """Own the record under a new fence, or raise LeaseLostError: leased, or not in one of the states."""
@@ -116,6 +147,26 @@ class Store:
             return value.claimed(now, lease_seconds)
 
         return self.change(stored, claimed)
+
+    def _changed(self, stored: Stored[R], transition: Callable[[R], R | None], fence: int | None) -> Stored[R]:
+        if fence is not None and stored.value.fence != fence:
+            raise LeaseLostError("another worker claimed the record")
+        value = transition(stored.value)
+        return stored if value is None else self.save(stored, value)
+
+    def _won(self, step: Callable[[bool], D]) -> D:
+        """Repeat a compare-and-set until it wins, with a growing random pause after each that lost.
+
+        The step is told whether it lost before.
+        """
+        longest = LEAST_PAUSE_SECONDS
+        for attempt in range(ATTEMPTS):
+            try:
+                return step(attempt > 0)
+            except ConflictError:
+                longest = min(2 * longest, MOST_PAUSE_SECONDS)
+                self.pause(LEAST_PAUSE_SECONDS, longest)
+        raise TransientError("a record kept changing under us", code="CONTENTION")
 
     def _index(self, value: Job | Shard) -> Mapping[str, IndexValue]:
         ended = value.updated_at + timedelta(days=self.keep_days)

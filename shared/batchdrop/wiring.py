@@ -26,7 +26,7 @@ def build(settings: S) -> Context[S]:
     return Context(
         settings=settings,
         objects=objects,
-        store=Store(records, settings.record_days),
+        store=Store(records, clock.pause, settings.record_days),
         topics=topics,
         provider=GeminiProvider(key_reader(settings.gemini_api_key_file, os.environ), settings.gemini_base_url),
         clock=clock,

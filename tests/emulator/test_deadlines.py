@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
+from batchdrop.core.errors import TransientError
+from batchdrop.core.jobs import Job
+from batchdrop.ports import ObjectInfo
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
-from tests.harness import Stack, assert_accounted, jsonl, lines
+from tests.harness import Stack, assert_accounted, jsonl, lines, wrapped
 
 Make = Callable[..., Stack]
 HANGS = Faults(hold_state="RUNNING", cancelled_keep_results=True, answered_share=0.0)
@@ -157,3 +161,107 @@ def test_a_shard_above_the_limit_learnt_from_a_refusal_is_split_in_the_queue(
     shards = stack.shards(job.job_id)
     assert any(shard.batch.state == "TOO_LARGE" and shard.state == "SPLIT" for shard in shards)
     assert max(shard.tokens for shard in shards if shard.state == "WRITTEN") <= 60
+
+
+# ------------------------------------------------------------------------------------ what never heals
+HOUR = 3600
+
+
+class _Failing:
+    """A port of which one method never works."""
+
+    def __init__(self, port: Any, method: str) -> None:
+        self._port = port
+        self._method = method
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._method else getattr(self._port, name)
+
+    def _fail(self, *args: object, **options: object) -> None:  # noqa: ARG002
+        raise TransientError("the bucket is out of reach", code="STORAGE_UNAVAILABLE")
+
+
+def _hours(stack: Stack, info: ObjectInfo, count: int) -> Job | None:
+    """Let hours go by, one after another, with a tick in each."""
+    for _ in range(count):
+        stack.advance(HOUR)
+        stack.tick()
+        stack.deliver()
+    return stack.find_or_none(info)
+
+
+def _gave_up(stack: Stack, job: Job | None) -> bool:
+    assert job is not None
+    if not job.state.terminal:
+        return False
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == ("FAILED", "OVERDUE")
+    [(data, attributes)] = stack.completions()
+    assert (attributes["state"], data["error"]["code"]) == ("FAILED", "OVERDUE")
+    return True
+
+
+def test_a_job_whose_snapshot_never_works_ends_after_its_deadline(stack_with: Make) -> None:
+    stack = stack_with(job_deadline_hours=10)
+    broken = wrapped(stack, objects=_Failing(stack.objects, "copy"))
+    info = broken.upload("a.jsonl", lines("one"))
+    assert not _gave_up(broken, _hours(broken, info, 11))
+    assert _gave_up(broken, _hours(broken, info, 2))
+
+
+def test_a_job_whose_planning_never_works_ends_after_its_deadline(stack_with: Make, gemini: GeminiEmulator) -> None:
+    stack = stack_with(job_deadline_hours=10)
+    gemini.faults = Faults(calls=(CallFault("models.get", status=503),))
+    info = stack.upload("a.jsonl", lines("one"))
+    assert not _gave_up(stack, _hours(stack, info, 11))
+    assert _gave_up(stack, _hours(stack, info, 2))
+
+
+def test_a_job_whose_output_cannot_be_written_ends_when_everything_had_its_time(stack_with: Make) -> None:
+    stack = stack_with(job_deadline_hours=10, results_hours=1)
+    broken = wrapped(stack, objects=_FailingOutput(stack.objects))
+    info = broken.upload("a.jsonl", lines("one"))
+    assert not _gave_up(broken, _hours(broken, info, 34))
+    assert _gave_up(broken, _hours(broken, info, 2))
+
+
+class _FailingOutput(_Failing):
+    """Objects that take nothing for the output bucket."""
+
+    def __init__(self, port: Any) -> None:
+        super().__init__(port, "")
+
+    def copy(self, source: ObjectInfo, bucket: str, name: str, **options: Any) -> ObjectInfo:
+        if bucket == "output":
+            self._fail()
+        found: ObjectInfo = self._port.copy(source, bucket, name, **options)
+        return found
+
+
+def test_a_job_whose_batch_can_never_be_looked_at_ends_and_so_does_its_shard(
+    stack_with: Make, gemini: GeminiEmulator
+) -> None:
+    stack = stack_with(job_deadline_hours=10, results_hours=1)
+    gemini.faults = Faults(running_seconds=60, calls=(CallFault("get", status=503),))
+    info = stack.upload("a.jsonl", lines("one"))
+    assert not _gave_up(stack, _hours(stack, info, 34))
+    assert _gave_up(stack, _hours(stack, info, 2))
+    gemini.faults = Faults()
+    job = _hours(stack, info, 8)
+    assert job is not None
+    [shard] = stack.shards(job.job_id)
+    assert shard.state.terminal
+    assert stack.output(job) == {}
+
+
+def test_the_time_a_job_was_held_is_no_part_of_its_deadline(stack: Stack) -> None:
+    info = stack.upload("a.jsonl", lines("one"), {"max-cost": "0.000001", "deadline": "24h"})
+    held = stack.run(info, until=lambda job: job.state == "HELD")
+    job = _hours(stack, info, 96)
+    assert job is not None
+    assert job.state == "HELD"
+    stack.want(info, "release")
+    job = stack.run(info)
+    assert (job.state, job.verdict, job.counts.results) == ("DONE", "complete", 1)
+    moved = (job.deadline_at - held.deadline_at).total_seconds() / HOUR
+    assert 95 < moved < 97

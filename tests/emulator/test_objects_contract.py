@@ -48,6 +48,45 @@ def test_names_of_every_kind_live_side_by_side(objects: Objects) -> None:
         assert get(objects, name) == name.encode()
 
 
+REFUSED = [
+    ("", {}, "OBJECT_NAME"),
+    (".", {}, "OBJECT_NAME"),
+    ("..", {}, "OBJECT_NAME"),
+    ("a\nb", {}, "OBJECT_NAME"),
+    ("a\rb", {}, "OBJECT_NAME"),
+    ("\udcff", {}, "OBJECT_NAME"),
+    ("é" * 513, {}, "OBJECT_NAME"),
+    ("x", {"a": "é" * 4096}, "OBJECT_METADATA"),
+]
+
+
+@pytest.mark.parametrize(("name", "metadata", "code"), REFUSED)
+def test_what_cloud_storage_does_not_take_is_refused_by_both(
+    objects: Objects, name: str, metadata: dict[str, str], code: str
+) -> None:
+    with pytest.raises(PermanentError) as caught:
+        put(objects, name, b"1", metadata=metadata)
+    assert caught.value.code == code
+    source = put(objects, "source", b"2")
+    if not metadata:
+        with pytest.raises(PermanentError) as caught:
+            objects.copy(source, "bucket", name)
+        assert caught.value.code == code
+    assert [info.name for info in objects.list("bucket").objects] == ["source"]
+
+
+@pytest.mark.parametrize("bucket", ["", "ab", "A-bucket", "-bucket", "a..b", "x" * 64, "a/b", ".index.sqlite"])
+def test_buckets_that_cloud_storage_cannot_have_are_refused_by_both(objects: Objects, bucket: str) -> None:
+    with pytest.raises(PermanentError) as caught, objects.create(bucket, "x"):
+        pass
+    assert caught.value.code == "BUCKET_NAME"
+
+
+def test_the_longest_name_and_the_most_metadata_are_taken(objects: Objects) -> None:
+    info = put(objects, "é" * 512, b"1", metadata={"k": "v" * 8191})
+    assert objects.stat("bucket", "é" * 512) == info
+
+
 def test_what_was_written_is_described(objects: Objects) -> None:
     info = put(objects, "x", b"hello", metadata={"model": "m", "label-a": "é"})
     assert objects.stat("bucket", "x") == info

@@ -6,6 +6,7 @@ Over real HTTP, and without sockets as the simulation has it.
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,18 @@ def test_a_cut_download_goes_on_where_it_broke(provider: GeminiProvider, gemini:
     whole = b"".join(provider.read_results(batch))
     with_fault(gemini, "download", cut_after_bytes=1_500_000, times=1)
     assert b"".join(provider.read_results(batch)) == whole
+
+
+def test_a_download_that_is_cut_again_and_again_gets_on(provider: GeminiProvider, gemini: GeminiEmulator) -> None:
+    made = create(provider, stage(provider, lines(*(f"t{n}" for n in range(5000)))))
+    batch = provider.get(made.name)
+    assert batch is not None
+    whole = b"".join(provider.read_results(batch))
+    cuts = [CallFault("download", cut_after_bytes=size, times=1) for size in (0, 0, 1_200_000, 0, 0, 9)]
+    gemini.faults = Faults(calls=tuple(cuts))
+    began = time.monotonic()
+    assert b"".join(provider.read_results(batch)) == whole
+    assert time.monotonic() - began < 15
 
 
 def test_a_download_that_never_gets_on_is_given_up(provider: GeminiProvider, gemini: GeminiEmulator) -> None:

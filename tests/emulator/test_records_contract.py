@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.api_core import exceptions
 
 from batchdrop.adapters.firestore import FirestoreRecords
 from batchdrop.adapters.sqlite_records import SqliteRecords
 from batchdrop.core import queries
-from batchdrop.core.errors import ConflictError, PermanentError
+from batchdrop.core.errors import BatchdropError, ConflictError, PermanentError, TransientError
+from batchdrop.core.limits import limit
 from batchdrop.core.queries import INDEXED
 from batchdrop.ports import Document, IndexValue, Kind, Query, Records
 
@@ -137,13 +139,100 @@ def test_deleting_takes_only_the_version_read(records: Records) -> None:
     assert not records.delete(second)
 
 
-def test_what_firestore_could_not_hold_is_refused_by_both(records: Records) -> None:
-    for data, code in (({"x": [[1]]}, "RECORD_SHAPE"), ({"x": "y" * (1 << 20)}, "RECORD_TOO_LARGE")):
+def test_anything_json_can_say_survives_in_its_order(records: Records) -> None:
+    data = {
+        "z": 1,
+        "__x__": {"": 1, "__name__": None, "a.b": "`", "\ud800": "\udfff"},
+        "a": [[1, [2]], []],
+        "big": 10**40,
+        "": {"m": "\u2028\x00é😀"},
+    }
+    made = make(records, data=data)
+    read = records.get(Kind.SHARD, "a")
+    assert read is not None
+    assert read.data == made.data == data
+    assert list(read.data) == list(data)
+
+
+def test_ids_that_firestore_does_not_take_are_refused_by_both(records: Records) -> None:
+    for id in ("", ".", "..", "a/b", "../x", "__x__", "x" * 1501, "\ud800"):
+        with pytest.raises(PermanentError) as read:
+            records.get(Kind.SHARD, id)
+        with pytest.raises(PermanentError) as made:
+            make(records, id)
+        assert (read.value.code, made.value.code) == ("RECORD_ID", "RECORD_ID")
+    make(records, "é" * 750)
+
+
+def test_a_record_has_at_most_900_kib_on_both(records: Records) -> None:
+    room = limit("record") - len('{"x":""}')
+    made = make(records, data={"x": "é" * (room // 2)})
+    with pytest.raises(PermanentError) as caught:
+        records.replace(made, index=index_of(), data={"x": "é" * (room // 2) + "aa"})
+    assert caught.value.code == "RECORD_TOO_LARGE"
+    assert records.get(Kind.SHARD, "a") == made
+
+
+def test_index_fields_that_one_store_could_not_hold_are_refused_by_both(records: Records) -> None:
+    for fields in ({"team": "\ud800"}, {"priority_rank": 1 << 63}):
         with pytest.raises(PermanentError) as caught:
-            make(records, data=data)
-        assert caught.value.code == code
+            make(records, **fields)  # pyright: ignore[reportArgumentType]
+        assert caught.value.code == "RECORD_SHAPE"
     with pytest.raises(PermanentError):
-        records.create(Kind.SHARD, "a", index={"unknown": 1}, data={})
+        records.create(Kind.SHARD, "a", index={"team": "blue"}, data={})
+    assert records.get(Kind.SHARD, "a") is None
+
+
+def test_what_is_stored_is_one_text_beside_the_index_fields(project: str) -> None:
+    records = FirestoreRecords(project)
+    make(records, data={"__x__": "é"}, team="blue")
+    stored = records.client.collection("shards").document("a").get().to_dict()
+    assert stored is not None
+    assert set(stored) == {"version", "write_id", "data", *INDEXED[Kind.SHARD]}
+    assert stored["data"] == '{"__x__":"é"}'
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        (exceptions.InvalidArgument("no"), PermanentError, "RECORD_REFUSED"),
+        (exceptions.OutOfRange("no"), PermanentError, "RECORD_REFUSED"),
+        (ValueError("no"), PermanentError, "RECORD_REFUSED"),
+        (exceptions.FailedPrecondition("the index is building"), TransientError, "RECORDS_INDEX"),
+        (exceptions.NotFound("the database does not exist"), TransientError, "RECORDS_DATABASE"),
+        (exceptions.ServiceUnavailable("no"), TransientError, "RECORDS_UNAVAILABLE"),
+    ],
+)
+def test_what_time_can_heal_is_tried_again_and_nothing_else(
+    error: Exception, kind: type[BatchdropError], code: str, project: str
+) -> None:
+    records = FirestoreRecords(project)
+    api = records.client._firestore_api  # pyright: ignore[reportPrivateUsage]
+    api.run_query = api.batch_get_documents = _raising(error)
+    for call in (lambda: records.query(Query(Kind.SHARD)), lambda: records.get(Kind.SHARD, "a")):
+        with pytest.raises(kind) as caught:
+            call()
+        assert caught.value.code == code
+
+
+@pytest.mark.parametrize("error", [exceptions.InvalidArgument("no"), ValueError("no")])
+def test_a_refused_write_is_permanent(error: Exception, project: str) -> None:
+    records = FirestoreRecords(project)
+    made = make(records)
+    records.client._firestore_api.commit = _raising(error)  # pyright: ignore[reportPrivateUsage]
+    for write in (lambda: make(records, "b"), lambda: records.replace(made, index=index_of(), data={})):
+        with pytest.raises(PermanentError) as caught:
+            write()
+        assert caught.value.code == "RECORD_REFUSED"
+
+
+def _raising(error: Exception) -> Any:
+    """Stand in the client's transport for a service that answers with an error."""
+
+    def fail(*args: object, **options: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_due_records_come_longest_waiting_first_and_never_those_without_a_time(records: Records) -> None:

@@ -17,6 +17,7 @@ from google.pubsub_v1 import PublisherClient, PubsubMessage
 
 from batchdrop.adapters.pubsub import PubSubTopics
 from batchdrop.adapters.sqlite_topics import SqliteTopics
+from batchdrop.core.errors import PermanentError
 from batchdrop.ports import DeadLetter, Topic, Topics
 from infra.local.pubsub_setup import set_up
 from infra.local.pusher import Pusher
@@ -213,3 +214,44 @@ def test_messages_survive_a_restart(tmp_path: Path, endpoint: Endpoint) -> None:
     SqliteTopics(tmp_path / "t.sqlite").publish(Topic.UPLOADS, b"kept")
     with Pusher(SqliteTopics(tmp_path / "t.sqlite"), {Topic.UPLOADS: endpoint.url}):
         assert base64.b64decode(endpoint.next()["message"]["data"]) == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("data", "attributes", "code"),
+    [
+        (b"{}", {"label-a": "é" * 513}, "ATTRIBUTES_INVALID"),
+        (b"{}", {"é" * 129: "x"}, "ATTRIBUTES_INVALID"),
+        (b"{}", {"": "x"}, "ATTRIBUTES_INVALID"),
+        (b"{}", {"googclient_x": "x"}, "ATTRIBUTES_INVALID"),
+        (b"{}", {"a": "\ud800"}, "ATTRIBUTES_INVALID"),
+        (b"{}", {f"a{number}": "x" for number in range(101)}, "ATTRIBUTES_INVALID"),
+        (b"x" * 10_000_001, {}, "MESSAGE_TOO_LARGE"),
+    ],
+)
+def test_what_pubsub_does_not_take_is_refused_by_both(
+    topics: Topics, endpoint: Endpoint, data: bytes, attributes: dict[str, str], code: str
+) -> None:
+    with pytest.raises(PermanentError) as caught:
+        topics.publish(Topic.UPLOADS, data, attributes)
+    assert caught.value.code == code
+    topics.publish(Topic.UPLOADS, b"next")
+    assert base64.b64decode(endpoint.next()["message"]["data"]) == b"next"
+
+
+def test_the_longest_attributes_arrive(topics: Topics, endpoint: Endpoint) -> None:
+    attributes = {f"{number:03d}" + "k" * 253: "v" * 1024 for number in range(100)}
+    topics.publish(Topic.UPLOADS, b"{}", attributes)
+    assert endpoint.next()["message"]["attributes"] == attributes
+
+
+def test_an_attribute_may_have_any_name(topics: Topics, endpoint: Endpoint) -> None:
+    attributes = {"timeout": "1", "ordering_key": "x", "retry": "y", "topic": "z", "data": "d", "self": "s"}
+    topics.publish(Topic.UPLOADS, b"{}", attributes)
+    assert endpoint.next()["message"]["attributes"] == attributes
+
+
+def test_a_message_that_pubsub_refuses_is_refused_for_ever(project: str) -> None:
+    topics = PubSubTopics(project, "UPPER case is fine, a space is not")
+    with pytest.raises(PermanentError) as caught:
+        topics.publish(Topic.UPLOADS, b"{}")
+    assert caught.value.code == "MESSAGE_REFUSED"

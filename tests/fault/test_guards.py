@@ -175,7 +175,8 @@ def test_a_failed_look_up_is_not_not_found(stack: Stack, gemini: GeminiEmulator)
 def test_of_two_batches_the_oldest_is_adopted_and_the_other_cancelled_and_reported(
     stack: Stack, gemini: GeminiEmulator
 ) -> None:
-    gemini.faults = Faults(running_seconds=600, calls=(CallFault("create", lose=True, times=1),))
+    first_look = CallFault("list", status=500, times=1)
+    gemini.faults = Faults(running_seconds=600, calls=(CallFault("create", lose=True, times=1), first_look))
     info = stack.upload("a.jsonl", lines("one"))
     stack.run(info, until=lambda _: gemini.calls["create"] == 1)
     stack.advance(5)

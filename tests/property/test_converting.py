@@ -57,6 +57,9 @@ class Counting:
         self.looks -= 1
         return 0 if self.looks >= 0 else FOREVER
 
+    def pause(self, least: float, most: float) -> None:
+        """Let no time go by."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -79,7 +82,7 @@ def context(folder: Path, **overrides: Any) -> Context[SubmitSettings]:
     return Context(
         settings=SubmitSettings(**OVERRIDES | overrides),
         objects=DirectoryObjects(folder),
-        store=Store(SqliteRecords(":memory:")),
+        store=Store(SqliteRecords(":memory:"), Counting(FOREVER).pause),
         topics=SqliteTopics(":memory:"),
         provider=GeminiProvider(lambda: "", "http://127.0.0.1:9"),
         clock=Counting(FOREVER),

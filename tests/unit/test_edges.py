@@ -59,6 +59,30 @@ def test_a_wake_is_read_back(wake: Wake) -> None:
     assert decode_message(decode_push(push(wake.encode()))) == wake
 
 
+@pytest.mark.parametrize("job_id", ["", "../x", JOB[:31], JOB + "0", "A" * 32, "__x__", 7, None])
+@pytest.mark.parametrize("shard_id", [None, f"{JOB}-00001"])
+def test_a_wake_of_no_job_of_ours_is_named(job_id: object, shard_id: str | None) -> None:
+    data = json.dumps({"schema": "batchdrop.wake/1", "job_id": job_id, "shard_id": shard_id}).encode()
+    with pytest.raises(PermanentError) as caught:
+        decode_message(decode_push(push(data)))
+    assert caught.value.code == "WAKE_INVALID"
+
+
+@pytest.mark.parametrize("shard_id", ["", "a/b/c", JOB, f"{JOB}-", f"{JOB}-0001", f"{JOB}-00001/x", "." * 32, 7, []])
+def test_a_wake_of_no_shard_of_ours_is_named(shard_id: object) -> None:
+    data = json.dumps({"schema": "batchdrop.wake/1", "job_id": JOB, "shard_id": shard_id}).encode()
+    with pytest.raises(PermanentError) as caught:
+        decode_message(decode_push(push(data)))
+    assert caught.value.code == "WAKE_INVALID"
+
+
+def test_every_id_we_make_passes_for_one() -> None:
+    job = names.job_id("input", "a.jsonl", 1)
+    plan = [names.shard_id(job, index) for index in (0, 99_999, 100_000)]
+    assert names.is_job_id(job)
+    assert all(map(names.is_shard_id, [*plan, names.child_id(plan[0], "again", 0)]))
+
+
 def test_a_wake_of_a_later_version_is_understood() -> None:
     data = json.dumps({"schema": "batchdrop.wake/2", "job_id": JOB, "shard_id": None, "more": 1}).encode()
     assert decode_message(decode_push(push(data))) == Wake(JOB)

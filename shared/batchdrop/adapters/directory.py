@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 import google_crc32c
 
+from batchdrop.adapters.refusing import check_object
 from batchdrop.core.errors import ObjectExistsError, PermanentError, TransientError
 from batchdrop.core.limits import MIB
 from batchdrop.ports import ObjectInfo, ObjectPage
@@ -88,6 +89,7 @@ class DirectoryObjects:
         metadata: Mapping[str, str] | None = None,
     ) -> FileWriter:
         """Open a writer whose `close` succeeds only on the given generation (0: no such object)."""
+        check_object(bucket, name, metadata or {})
         draft = ObjectInfo(bucket, name, if_generation_match, 0, "", self.now(), content_type, "", dict(metadata or {}))
         return FileWriter(self, self._writing / secrets.token_hex(8), draft)
 
@@ -163,9 +165,11 @@ class DirectoryObjects:
 
         Raises:
             ObjectExistsError: It does not hold.
+            PermanentError: Cloud Storage takes no object of this name or with this metadata.
         """
         with contextlib.ExitStack() as undo:
             undo.callback(written.unlink, missing_ok=True)
+            check_object(draft.bucket, draft.name, draft.metadata)
             with self._transaction() as index:
                 found = self._find(draft.bucket, draft.name)
                 if draft.generation not in (ANY, found[0].generation if found else 0):

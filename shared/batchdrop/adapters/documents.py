@@ -1,7 +1,8 @@
-"""What both Records adapters refuse in the same way: documents Firestore could not hold.
+"""The stored form of a document, the same in both Records adapters: `{version, write_id, <indexed fields>, data}`.
 
-Limits: 1 MiB a document, no array directly inside an array (cloud.google.com/firestore/quotas and
-firebase.google.com/docs/firestore/manage-data/data-types).
+`data` is one JSON text. As a map it would have the service's rules for names (none empty, none `__.*__`), for arrays
+in arrays and for integers above 64 bits, and a user's column or label would become a field name; as a text it has a
+size, and that is what Firestore counts. Order is kept.
 """
 
 from __future__ import annotations
@@ -9,29 +10,38 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from batchdrop.adapters.refusing import check_record_id, check_record_size
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.limits import KIB, limit
 from batchdrop.core.queries import INDEXED
 from batchdrop.ports import IndexValue, Kind
 
-_OVERHEAD = 8 * KIB
+_INT64: Final = 1 << 63
 
 
-def checked(kind: Kind, index: Mapping[str, IndexValue], data: Mapping[str, Any]) -> str:
-    """Return the data as JSON.
+def encoded(kind: Kind, id: str, index: Mapping[str, IndexValue], data: Mapping[str, Any]) -> str:
+    """Return the data as JSON text, escaped only where UTF-8 cannot hold it.
 
     Raises:
-        PermanentError: RECORD_TOO_LARGE, RECORD_SHAPE (an array in an array, or other index fields than declared).
+        PermanentError: RECORD_ID, RECORD_TOO_LARGE, or RECORD_SHAPE (wrong or unstorable index fields).
     """
+    check_record_id(id)
     if set(index) != set(INDEXED[kind]):
         raise PermanentError(f"a {kind} record must have exactly the declared index fields", code="RECORD_SHAPE")
-    _no_nested_arrays(data)
+    if not all(map(_searchable, index.values())):
+        raise PermanentError(f"an index field of a {kind} record cannot be stored", code="RECORD_SHAPE")
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    if len(text.encode("utf-8", "surrogatepass")) > limit("record") - _OVERHEAD:
-        raise PermanentError("a record is larger than 1 MiB", code="RECORD_TOO_LARGE")
+    if not _writable(text):
+        text = json.dumps(data, separators=(",", ":"))
+    check_record_size(text)
     return text
+
+
+def decoded(text: str) -> dict[str, Any]:
+    """Read what `encoded` wrote."""
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def fresh_write_id() -> str:
@@ -39,12 +49,17 @@ def fresh_write_id() -> str:
     return secrets.token_hex(12)
 
 
-def _no_nested_arrays(value: object, inside_array: bool = False) -> None:
-    if isinstance(value, Mapping):
-        for entry in value.values():  # pyright: ignore[reportUnknownVariableType]
-            _no_nested_arrays(entry)  # pyright: ignore[reportUnknownArgumentType]
-    elif isinstance(value, (list, tuple)):
-        if inside_array:
-            raise PermanentError("a record holds an array inside an array", code="RECORD_SHAPE")
-        for entry in value:  # pyright: ignore[reportUnknownVariableType]
-            _no_nested_arrays(entry, inside_array=True)  # pyright: ignore[reportUnknownArgumentType]
+def _searchable(value: IndexValue) -> bool:
+    """Tell whether both stores can hold the value of an index field: UTF-8, 64 bits."""
+    if isinstance(value, str):
+        return _writable(value)
+    return not isinstance(value, int) or -_INT64 <= value < _INT64
+
+
+def _writable(text: str) -> bool:
+    """Tell whether UTF-8 can hold the text; a lone surrogate from a user's JSON it cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

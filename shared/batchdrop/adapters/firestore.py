@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from batchdrop.adapters.documents import checked, fresh_write_id
+from batchdrop.adapters.documents import decoded, encoded, fresh_write_id
 from batchdrop.adapters.reaching import reached, unreachable
-from batchdrop.core.errors import BatchdropError, ConflictError
+from batchdrop.adapters.refusing import check_record_id
+from batchdrop.core.errors import BatchdropError, ConflictError, PermanentError, TransientError
 from batchdrop.core.queries import INDEXED
 from batchdrop.ports import Document, IndexValue, Json, Kind, Query
 
@@ -49,34 +50,36 @@ class FirestoreRecords:
 
     def get(self, kind: Kind, id: str) -> Document | None:
         """Read one document, strongly consistent."""
+        check_record_id(id)
         with _translated():
             snapshot: Any = self._reference(kind, id).get(timeout=TIMEOUT_SECONDS)
         return _document(kind, snapshot) if snapshot.exists else None
 
     def create(self, kind: Kind, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
         """Create at version 1, or raise ConflictError; our own lost success is recognised."""
-        checked(kind, index, data)
-        new = Document(kind, id, 1, fresh_write_id(), dict(index), data)
+        text = encoded(kind, id, index, data)
+        new = Document(kind, id, 1, fresh_write_id(), dict(index), decoded(text))
         reference = self._reference(kind, id)
-        return self._written(new, lambda: reference.create(_fields(new), timeout=TIMEOUT_SECONDS))
+        return self._written(new, lambda: reference.create(_fields(new, text), timeout=TIMEOUT_SECONDS))
 
     def replace(self, document: Document, *, index: Mapping[str, IndexValue], data: Json) -> Document:
         """Write all of it as version + 1 on the version read, or raise ConflictError."""
-        checked(document.kind, index, data)
-        new = Document(document.kind, document.id, document.version + 1, fresh_write_id(), dict(index), data)
+        text = encoded(document.kind, document.id, index, data)
+        version = document.version + 1
+        new = Document(document.kind, document.id, version, fresh_write_id(), dict(index), decoded(text))
         reference, option = self._reference(document.kind, document.id), self._unchanged(document)
-        return self._written(new, lambda: reference.update(_fields(new), option=option, timeout=TIMEOUT_SECONDS))
+        return self._written(new, lambda: reference.update(_fields(new, text), option=option, timeout=TIMEOUT_SECONDS))
 
     def delete(self, document: Document) -> bool:
         """Delete it if it still has this version."""
         from google.api_core.exceptions import FailedPrecondition, NotFound
 
-        try:
-            with _translated():
-                reference = self._reference(document.kind, document.id)
+        with _translated():
+            reference = self._reference(document.kind, document.id)
+            try:
                 reference.delete(option=self._unchanged(document), timeout=TIMEOUT_SECONDS)
-        except (FailedPrecondition, NotFound):
-            return False
+            except (FailedPrecondition, NotFound):
+                return False
         return True
 
     def query(self, query: Query) -> list[Document]:
@@ -127,11 +130,11 @@ class FirestoreRecords:
             with reached(SERVICE, UNAVAILABLE):
                 result = write()
         except (exceptions.Conflict, exceptions.FailedPrecondition, exceptions.NotFound):
-            failure: Exception = ConflictError(f"the {new.kind} record has another version")
-        except exceptions.GoogleAPICallError:
-            failure = unreachable(SERVICE, UNAVAILABLE)
+            failure: BatchdropError = ConflictError(f"the {new.kind} record has another version")
         except BatchdropError as error:
             failure = error
+        except (exceptions.GoogleAPICallError, ValueError) as error:
+            failure = _failure(error)
         else:
             return dataclasses.replace(new, token=result.update_time)
         stored = self.get(new.kind, new.id)
@@ -142,28 +145,42 @@ class FirestoreRecords:
 
 @contextmanager
 def _translated() -> Generator[None]:
+    """Translate what the client raises."""
     from google.api_core import exceptions
 
     try:
         with reached(SERVICE, UNAVAILABLE):
             yield
-    except (exceptions.FailedPrecondition, exceptions.NotFound):
-        raise
-    except exceptions.GoogleAPICallError:
-        raise unreachable(SERVICE, UNAVAILABLE) from None
+    except (exceptions.GoogleAPICallError, ValueError) as error:
+        raise _failure(error) from None
+
+
+def _failure(error: Exception) -> BatchdropError:
+    """Say what the caller must do: what the service or the client refuses for what it is stays refused.
+
+    A query's FAILED_PRECONDITION ("the index is building") and a NOT_FOUND (no database yet) pass with time.
+    """
+    from google.api_core import exceptions
+
+    if isinstance(error, (exceptions.InvalidArgument, exceptions.OutOfRange, ValueError)):
+        return PermanentError("Firestore does not take this record", code="RECORD_REFUSED")
+    if isinstance(error, exceptions.FailedPrecondition):
+        return TransientError("Firestore has no index for a query yet", code="RECORDS_INDEX")
+    if isinstance(error, exceptions.NotFound):
+        return TransientError("the Firestore database does not exist yet", code="RECORDS_DATABASE")
+    return unreachable(SERVICE, UNAVAILABLE)
 
 
 def _document(kind: Kind, snapshot: Any) -> Document:
     fields: dict[str, Any] = snapshot.to_dict() or {}
     index = {field: _plain(fields.get(field)) for field in INDEXED[kind]}
     version, write_id = int(fields["version"]), str(fields["write_id"])
-    return Document(kind, snapshot.id, version, write_id, index, fields["data"], snapshot.update_time)
+    return Document(kind, snapshot.id, version, write_id, index, decoded(fields["data"]), snapshot.update_time)
 
 
-def _fields(document: Document) -> dict[str, Any]:
-    """Return the stored form: a full set of fields, so that what was removed from `data` vanishes."""
-    head = {"version": document.version, "write_id": document.write_id}
-    return {**head, **document.index, "data": dict(document.data)}
+def _fields(document: Document, text: str) -> dict[str, Any]:
+    """Return the stored form: all fields, each time."""
+    return {"version": document.version, "write_id": document.write_id, **document.index, "data": text}
 
 
 def _plain(value: Any) -> IndexValue:

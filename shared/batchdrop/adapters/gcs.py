@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from batchdrop.adapters.reaching import reached, unreachable
+from batchdrop.adapters.refusing import check_object
 from batchdrop.core.errors import BatchdropError, ObjectExistsError, PermanentError, TransientError
 from batchdrop.core.limits import MIB
 from batchdrop.ports import ObjectInfo, ObjectPage
@@ -87,6 +88,7 @@ class GcsObjects:
         metadata: Mapping[str, str] | None = None,
     ) -> GcsWriter:
         """Open a writer whose `close` succeeds only on the given generation (0: no such object)."""
+        check_object(bucket, name, metadata or {})
         blob = self.client.bucket(bucket).blob(name)
         blob.metadata = dict(metadata) if metadata else None
         return GcsWriter(self, blob, if_generation_match, content_type)
@@ -97,6 +99,7 @@ class GcsObjects:
         What describes the copy is named, all of it: a body that names some replaces all
         (cloud.google.com/storage/docs/json_api/v1/objects/rewrite), and what the client sends unasked may change.
         """
+        check_object(bucket, name, source.metadata)
         origin = self.client.bucket(source.bucket).blob(source.name, generation=source.generation)
         target = self.client.bucket(bucket).blob(name)
         target.content_type = source.content_type or None

@@ -8,6 +8,7 @@ module, because the SDK's retries would send a create twice.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import warnings
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from batchdrop.adapters import gemini_wire as wire
 from batchdrop.adapters.gemini_stream import SizedStream
+from batchdrop.core.clock import SystemClock
 from batchdrop.core.errors import (
     CapacityError,
     ConfigurationError,
@@ -41,7 +43,10 @@ CALL_SECONDS: Final = 60.0
 TRANSFER_SECONDS: Final = 300.0
 PAGE_SIZE: Final = 100
 CHUNK: Final = 1 << 20
-DOWNLOAD_TRIES: Final = 4
+DOWNLOAD_TRIES: Final = 20
+STALLED_TRIES: Final = 4
+"""Tries that bring no new byte, with pauses of at most 0.2, 0.4 and 0.8 s between them."""
+PAUSE: Final = SystemClock().pause
 T = TypeVar("T")
 
 _RECOVERABLE: Final = frozenset({401, 403, 408, 409})
@@ -52,7 +57,11 @@ class GeminiProvider:
     """One API key's view of the Batch API. The key is read when first needed and again after a refusal."""
 
     def __init__(
-        self, read_key: Callable[[], str], base_url: str | None = None, http: httpx2.Client | None = None
+        self,
+        read_key: Callable[[], str],
+        base_url: str | None = None,
+        http: httpx2.Client | None = None,
+        pause: Callable[[float, float], None] = PAUSE,
     ) -> None:
         """Open nothing yet.
 
@@ -60,11 +69,17 @@ class GeminiProvider:
             read_key: Returns the API key; called again after a 401 or 403, so a rotated secret is picked up.
             base_url: Where the API is, if not at Google.
             http: A client to use instead of one of its own; it must send the key.
+            pause: Waits between the tries of a download, `Clock.pause`.
         """
         self._http = http
+        self._pause = pause
         self._read_key = read_key
         self._base_url = (base_url or BASE_URL).rstrip("/")
         self._open: tuple[Client, httpx2.Client] | None = None
+
+    def account(self) -> str:
+        """Return a fingerprint of the key; what was made with another one may be of another project."""
+        return hashlib.sha256(self._read_key().encode()).hexdigest()[:16]
 
     def stage(self, chunks: Iterable[bytes], *, size: int, display_name: str, mime_type: str = JSONL) -> ProviderFile:
         """Upload exactly `size` bytes and prove by checksum that they arrived."""
@@ -164,7 +179,7 @@ class GeminiProvider:
         Whether the service honours ranges on downloads is not documented, so a continuation reads the bytes that
         came before again and drops them.
         """
-        done = 0
+        done = stalled = 0
         for attempt in range(DOWNLOAD_TRIES):
             before = done
             try:
@@ -173,8 +188,10 @@ class GeminiProvider:
                     yield chunk
                 return
             except TransientError:
-                if attempt + 1 == DOWNLOAD_TRIES or done == before:
+                stalled = 0 if done > before else stalled + 1
+                if stalled == STALLED_TRIES or attempt + 1 == DOWNLOAD_TRIES:
                     raise
+                self._pause(0.05, 0.1 * 2**stalled)
 
     def list_files(self, page_token: str | None = None) -> FilePage:
         """Return one page of files."""

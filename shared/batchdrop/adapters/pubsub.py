@@ -17,7 +17,8 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from batchdrop.adapters.reaching import reached, unreachable
-from batchdrop.core.errors import TransientError
+from batchdrop.adapters.refusing import check_message
+from batchdrop.core.errors import PermanentError, TransientError
 from batchdrop.ports import DeadLetter, Topic
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class PubSubTopics:
 
     def publish(self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None) -> str:
         """Return the message id once the broker has stored the message."""
+        check_message(data, attributes or {})
         from google.pubsub_v1 import PublisherClient, PubsubMessage
 
         message = PubsubMessage(data=data, attributes=dict(attributes or {}))
@@ -167,6 +169,8 @@ def _translated() -> Generator[None]:
             yield
     except exceptions.DeadlineExceeded:
         raise TransientError("Pub/Sub did not answer in time", code="TOPICS_TIMEOUT") from None
+    except (exceptions.InvalidArgument, exceptions.OutOfRange, ValueError):
+        raise PermanentError("Pub/Sub does not take this message", code="MESSAGE_REFUSED") from None
     except exceptions.GoogleAPICallError:
         raise unreachable(SERVICE, UNAVAILABLE) from None
 

@@ -5,7 +5,6 @@ One table a kind, one column an indexed field; writers of several processes take
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections.abc import Generator, Mapping
@@ -14,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchdrop.adapters.documents import checked, fresh_write_id
+from batchdrop.adapters.documents import decoded, encoded, fresh_write_id
+from batchdrop.adapters.refusing import check_record_id
 from batchdrop.core.errors import ConflictError, TransientError
 from batchdrop.core.queries import COMPOSITE, INDEXED, TTL_FIELD
 from batchdrop.ports import Document, IndexValue, Json, Kind, Query
@@ -38,13 +38,14 @@ class SqliteRecords:
 
     def get(self, kind: Kind, id: str) -> Document | None:
         """Read one document."""
+        check_record_id(id)
         with self._lock:
             row = self._connection.execute(f"SELECT {_columns(kind)} FROM {kind} WHERE id = ?", (id,)).fetchone()
         return None if row is None else _document(kind, row)
 
     def create(self, kind: Kind, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
         """Create at version 1, or raise ConflictError."""
-        text = checked(kind, index, data)
+        text = encoded(kind, id, index, data)
         write_id = fresh_write_id()
         fields = INDEXED[kind]
         marks = ", ".join("?" * (4 + len(fields)))
@@ -54,12 +55,12 @@ class SqliteRecords:
                 connection.execute(f"INSERT INTO {kind} ({_columns(kind)}) VALUES ({marks})", values)
             except sqlite3.IntegrityError:
                 raise ConflictError(f"the {kind} record exists") from None
-        return Document(kind, id, 1, write_id, dict(index), json.loads(text))
+        return Document(kind, id, 1, write_id, dict(index), decoded(text))
 
     def replace(self, document: Document, *, index: Mapping[str, IndexValue], data: Json) -> Document:
         """Write all of it as version + 1 on the version read, or raise ConflictError."""
         kind = document.kind
-        text = checked(kind, index, data)
+        text = encoded(kind, document.id, index, data)
         write_id = fresh_write_id()
         fields = INDEXED[kind]
         sets = ", ".join(f"{name} = ?" for name in ("version", "write_id", "data", *fields))
@@ -71,7 +72,7 @@ class SqliteRecords:
             ).rowcount
         if not changed:
             raise ConflictError(f"the {kind} record has another version")
-        return Document(kind, document.id, document.version + 1, write_id, dict(index), json.loads(text))
+        return Document(kind, document.id, document.version + 1, write_id, dict(index), decoded(text))
 
     def delete(self, document: Document) -> bool:
         """Delete it if it still has this version."""
@@ -152,7 +153,7 @@ def _loaded(field: str, value: str | int | None) -> IndexValue:
 def _document(kind: Kind, row: tuple[Any, ...]) -> Document:
     id, version, write_id, data, *values = row
     index = {field: _loaded(field, value) for field, value in zip(INDEXED[kind], values, strict=True)}
-    return Document(kind, id, version, write_id, index, json.loads(data))
+    return Document(kind, id, version, write_id, index, decoded(data))
 
 
 def _select(query: Query) -> tuple[str, list[str | int | None]]:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from batchdrop.adapters.refusing import check_message
 from batchdrop.core.errors import TransientError
 from batchdrop.ports import DeadLetter, Topic
 
@@ -80,7 +81,8 @@ class SqliteTopics:
             self._connection.execute(statement)
 
     def publish(self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None) -> str:
-        """Store a message; it is durable when this returns."""
+        """Store a message that Pub/Sub would take; it is durable when this returns."""
+        check_message(data, attributes or {})
         now = time.time()
         with self._writing() as connection:
             cursor = connection.execute(

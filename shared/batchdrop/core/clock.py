@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return seconds that never go back."""
         return time.monotonic()
+
+    def pause(self, least: float, most: float) -> None:
+        """Sleep for a random time between so many seconds."""
+        time.sleep(random.uniform(least, most))  # noqa: S311 - it only has to differ between instances
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ A DONE job's verdict (complete, partial) comes from its rows.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -55,6 +55,10 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     _S.CANCELLED: frozenset(),
     _S.FAILED: frozenset(),
 }
+
+
+GRACE: Final = timedelta(hours=2)
+"""How long after a job's deadline a step may go on failing with what time could heal, until the job is given up."""
 
 
 class Source(Value):
@@ -194,8 +198,8 @@ class Job(Record):
     model: str = ""
     dialect: str = "gemini"
     dialect_url: str = ""
-    columns: dict[str, str] = Field(default_factory=dict[str, str])
-    """The fields of joined records and what they hold, for the columns of tables."""
+    columns: str = ""
+    """Work object: the fields of joined records in order and what they hold, for the columns of tables."""
     recipe_name: str = ""
     recipe_object: str = ""
     recipe_digest: str = ""
@@ -207,6 +211,10 @@ class Job(Record):
     output: Output = Output()
     held_at: datetime | None = None
     held_for: str = ""
+    held_since: datetime | None = None
+    """When it was held last; `held_at` is the first time."""
+    held_seconds: float = 0
+    """How long it was held in all: its deadline has moved by that."""
     budget_month: str = ""
     estimate: dict[str, Any] | None = None
     tokens: dict[str, int] = Field(default_factory=dict[str, int])

@@ -14,6 +14,9 @@ GIB: Final = 1024 * MIB
 
 _RATE = "ai.google.dev/gemini-api/docs/rate-limits (page of 2026-08-18, read in a stored copy 2026-11-23)"
 _BATCH = "ai.google.dev/gemini-api/docs/batch-api (page of 2026-09-18, read in a stored copy 2026-11-23)"
+_FIRESTORE = "cloud.google.com/firestore/quotas (stored copy, read 2026-11-25)"
+_PUBSUB = "cloud.google.com/pubsub/quotas (by google-cloud-python issue 7906 and the reference, read 2026-11-25)"
+_STORAGE = "cloud.google.com/storage/quotas and /storage/docs/objects#naming (read 2026-11-25)"
 _OURS = "ours: chosen for bounded memory and time, see README"
 
 
@@ -39,7 +42,17 @@ LIMITS: Final[dict[str, Limit]] = {
     "concurrent_batches": Limit(100, "batches per project", _RATE),
     "batch_expiry": Limit(48 * 3600, "seconds", _BATCH),
     "file_expiry": Limit(48 * 3600, "seconds", _BATCH),
-    "record": Limit(1 * MIB, "bytes", "cloud.google.com/firestore/quotas"),
+    "document": Limit(1 * MIB, "bytes, one field 89 less", _FIRESTORE),
+    "record": Limit(900 * KIB, "bytes of `data`", "ours: room below `document` for the indexed fields"),
+    "record_id": Limit(1500, "bytes; no slash, not . or .., not __.*__", _FIRESTORE),
+    "record_list": Limit(500, "entries a document holds itself; longer lists are work objects", _OURS),
+    "message": Limit(10_000_000, "bytes of data and attributes: one publish request", _PUBSUB),
+    "attributes": Limit(100, "attributes of a message", _PUBSUB),
+    "attribute_key": Limit(256, "bytes; none begins with `goog`", _PUBSUB),
+    "attribute_value": Limit(1024, "bytes", _PUBSUB),
+    "object_name": Limit(1024, "bytes; no carriage return, no line feed, not . or ..", _STORAGE),
+    "object_metadata": Limit(8 * KIB, "bytes of custom keys and values of an object", _STORAGE),
+    "bucket_name": Limit(63, "characters between dots; 222 in all", _STORAGE),
     "push_deadline": Limit(600, "seconds", "cloud.google.com/pubsub/docs/push"),
     "event_function": Limit(540, "seconds", "cloud.google.com/functions/quotas"),
 }

@@ -6,17 +6,22 @@ Schema `batchdrop.manifest/1`; the message's data is `batchdrop.job/1`, its attr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from batchdrop.core.jobs import Job
+from batchdrop.core.limits import limit
 from batchdrop.core.messages import JOB_SCHEMA
 from batchdrop.core.money.caching import SENTENCES
 from batchdrop.core.money.usage import tokens
 from batchdrop.core.shards import Shard
+
+_LABEL: Final = "label-"
+OWN_ATTRIBUTES: Final = 6
+"""Of the message about a job, its labels aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,22 @@ class Part:
     def from_json(entry: dict[str, Any]) -> Part:
         """Read a part as `to_json` wrote it."""
         return Part(**entry)
+
+
+def sendable(labels: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the labels that a message can carry beside its own attributes, and the names of those it cannot."""
+    room = limit("attributes") - OWN_ATTRIBUTES
+    kept: dict[str, str] = {}
+    left: list[str] = []
+    for name, value in labels.items():
+        long = len(f"{_LABEL}{name}".encode()) > limit("attribute_key") or len(value.encode()) > limit(
+            "attribute_value"
+        )
+        if long or len(kept) >= room:
+            left.append(name)
+        else:
+            kept[name] = value
+    return kept, left
 
 
 def manifest(job: Job, shards: Iterable[Shard], parts: Iterable[Part]) -> dict[str, Any]:
@@ -105,7 +126,7 @@ def done_message(job: Job) -> tuple[bytes, dict[str, str]]:
         "object": job.source.object,
         "job_id": job.job_id,
         "team": job.team,
-        **{f"label-{name}": value for name, value in job.labels.items()},
+        **{f"{_LABEL}{name}": value for name, value in sendable(job.labels)[0].items()},
     }
     return json.dumps(data, ensure_ascii=False).encode(), attributes
 

@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from batchdrop.core import names
 from batchdrop.core.errors import PermanentError
 
 WAKE_SCHEMA: Final = "batchdrop.wake/1"
@@ -92,8 +93,10 @@ def decode_message(push: Push) -> Wake | Uploaded | None:
         wake: Any = json.loads(push.data)
         if str(wake["schema"]).partition("/")[0] != WAKE_SCHEMA.partition("/")[0]:
             raise ValueError(wake["schema"])
-        shard = wake.get("shard_id")
-        return Wake(str(wake["job_id"]), None if shard is None else str(shard))
+        job, shard = str(wake["job_id"]), wake.get("shard_id")
+        if not names.is_job_id(job) or not (shard is None or names.is_shard_id(str(shard))):
+            raise ValueError("ids")
+        return Wake(job, None if shard is None else str(shard))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise PermanentError("the message is not a wake of ours", code="WAKE_INVALID") from None
 

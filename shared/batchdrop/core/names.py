@@ -23,12 +23,24 @@ MAX_OUTPUT_PREFIX_BYTES = 900
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _CACHE = re.compile(r"^bd\.(?P<stack>[a-z0-9]+)\.(?P<job>[a-f0-9]{32})$")
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
+_SHARD_ID = re.compile(r"[0-9a-f]{32}-[0-9a-f]{5,10}")
 _DISPLAY = re.compile(r"^bd\.(?P<stack>[a-z0-9]+)\.(?P<shard>[a-f0-9]{32}-[a-f0-9]+)$")
 
 
 def job_id(bucket: str, name: str, generation: int) -> str:
     """Return the same id for every delivery of one object generation, and no other."""
     return hashlib.sha256(f"{bucket}/{name}#{generation}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def is_job_id(text: str) -> bool:
+    """Tell whether a text can be a job's id: what is none is never looked up."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def is_shard_id(text: str) -> bool:
+    """Tell whether a text can be a shard's id, of the plan or a child's."""
+    return _SHARD_ID.fullmatch(text) is not None
 
 
 def shard_id(job: str, index: int) -> str:
@@ -76,6 +88,11 @@ def output_prefix(object_name: str, job: str) -> str:
     return f"_/{job}/" if unsafe else f"{object_name}/{job}/"
 
 
+def identity() -> str:
+    """Output object: whose batches the stack's are."""
+    return "_batchdrop/stack.json"
+
+
 def source(job: str) -> str:
     """Work object: the snapshot of the upload."""
     return f"{job}/source"
@@ -89,6 +106,11 @@ def records(job: str, step: int, fence: int) -> str:
 def conversion_state(job: str, step: int, fence: int) -> str:
     """Work object: where one converting step stopped."""
     return f"{job}/records/{step:05d}.{fence}.json"
+
+
+def columns(job: str, fence: int) -> str:
+    """Work object: the fields of a job's joined records."""
+    return f"{job}/columns.{fence}.json"
 
 
 def recipe(job: str, fence: int) -> str:

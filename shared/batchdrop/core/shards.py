@@ -168,6 +168,8 @@ class Shard(Record):
     team: str = ""
     priority: int = 0
     queued_at: datetime
+    account: str = ""
+    """Whose its file and its batch are (`Provider.account`)."""
     file: str | None = None
     file_expires_at: datetime | None = None
     intent: Intent | None = None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from batchdrop.core.errors import ConflictError, TransientError
+from batchdrop.core.errors import ConflictError
 from batchdrop.core.jobs import CacheUse, Job
 from batchdrop.core.money.budget import Budget, settled
 from batchdrop.core.money.caching import kept, made
@@ -20,7 +20,6 @@ from batchdrop.core.money.prices import Overrides, Processing, source
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.shards import Shard, ShardKind
 from batchdrop.ports import BatchState, Kind
-from batchdrop.store import ATTEMPTS
 from batchdrop.usecases.context import Context
 
 Any_ = Context[CommonSettings]
@@ -129,20 +128,4 @@ def settle(context: Any_, job: Job) -> None:
 
 def change_budget(context: Any_, month: str, transition: Callable[[Budget], Budget | str]) -> Budget | str:
     """Apply a pure transition to a month's budget by compare-and-set; return it, or the words of its refusal."""
-    records = context.store.records
-    for _ in range(ATTEMPTS):
-        document = records.get(Kind.BUDGET, month)
-        budget = Budget() if document is None else Budget.model_validate(document.data)
-        changed = transition(budget)
-        if isinstance(changed, str) or changed is budget:
-            return changed
-        data = changed.model_dump(mode="json", by_alias=True)
-        try:
-            if document is None:
-                records.create(Kind.BUDGET, month, index={}, data=data)
-            else:
-                records.replace(document, index={}, data=data)
-            return changed
-        except ConflictError:
-            continue
-    raise TransientError("the month's budget kept changing", code="CONTENTION")
+    return context.store.change_document(Kind.BUDGET, month, Budget(), transition)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 from batchdrop.core import queries
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
-from batchdrop.core.jobs import Job, JobState
+from batchdrop.core.jobs import GRACE, Job, JobState
 from batchdrop.core.logs import log
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
@@ -22,6 +23,7 @@ from batchdrop.usecases.spawning import spawn
 _S = JobState
 STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})
 CANCEL = "cancel"
+_CANCELLED: Final = Failure(code="CANCELLED", message="The job was cancelled before this line was answered.")
 STOP_AGAIN = timedelta(minutes=1)
 """A shard may name children while its siblings are told to stop; so they are told again."""
 
@@ -39,7 +41,8 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
         return
     if job.state is _S.RUNNING and job.spawned:
         if job.wanted == CANCEL:
-            _stop_shards(context, stored)
+            _stop_shards(context, stored, _CANCELLED)
+            _stop_again(context, stored)
         return
     if job.state not in STATES:
         return
@@ -48,10 +51,28 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
         _advance(context, stored)
     except LeaseLostError:
         raise
-    except PermanentError as error:
-        fail(context, stored, error)
     except BatchdropError as error:
+        _after(context, stored, error)
+
+
+def _after(context: Context[SubmitSettings], stored: Stored[Job], error: BatchdropError) -> None:
+    """End a job whose step failed for good, or still fails past its deadline; else try again later."""
+    if isinstance(error, PermanentError):
+        _give_up(context, stored, error)
+        return
+    job = context.store.reload(stored).value
+    if context.now() < job.deadline_at + GRACE:
         release_job(context, stored, error)
+        return
+    sentence = f"It could not begin before its deadline: {error.sentence or error.code}."
+    _give_up(context, stored, PermanentError(sentence, code="OVERDUE"))
+
+
+def _give_up(context: Context[SubmitSettings], stored: Stored[Job], error: PermanentError) -> None:
+    """End a job that no other try can help; shards it has already are not sent."""
+    if context.store.reload(stored).value.state is _S.RUNNING:
+        _stop_shards(context, stored, Failure(code=error.code, message=error.sentence))
+    fail(context, stored, error)
 
 
 def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
@@ -75,10 +96,9 @@ def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
         context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
 
 
-def _stop_shards(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
-    """Tell every open shard of a cancelled job to stop; what is at the provider, `poll` cancels."""
+def _stop_shards(context: Context[SubmitSettings], stored: Stored[Job], stop: Failure) -> None:
+    """Tell every open shard of a job to stop; what is at the provider, `poll` cancels."""
     now = context.now()
-    stop = Failure(code="CANCELLED", message="The job was cancelled before this line was answered.")
 
     def stopped(shard: Shard) -> Shard | None:
         if shard.state.terminal or shard.stop is not None:
@@ -88,5 +108,9 @@ def _stop_shards(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
 
     for entry in context.store.shards(queries.shards_of(stored.value.job_id)):
         context.store.change(entry, stopped)
+
+
+def _stop_again(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
+    now = context.now()
     context.store.change(stored, lambda job: job.with_(due_at=now + STOP_AGAIN) if not job.state.terminal else None)
     context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)

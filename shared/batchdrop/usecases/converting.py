@@ -86,9 +86,18 @@ def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] |
         converted=file.dialect is not Dialect.GEMINI,
         dialect=file.kind,
         dialect_url=found.url,
-        columns=found.columns,
-        warnings=found.sentences(),
+        columns=_kept_columns(context, job, found),
+        warnings=(*job.warnings, *found.sentences()),
     )
+
+
+def _kept_columns(context: Planning, job: Job, found: Findings) -> str:
+    """Write the fields of joined records to a work object: there may be more than a document holds."""
+    if not found.columns:
+        return ""
+    name = names.columns(job.job_id, job.fence)
+    work.put(context, name, [msgspec.json.encode(found.columns)])
+    return name
 
 
 def _saved(context: Planning, stored: Stored[Job], **changes: object) -> Stored[Job]:

@@ -15,12 +15,12 @@ from datetime import timedelta
 
 from batchdrop.core import queries
 from batchdrop.core.capacity import PROJECT, Ledger, Reservation, admitted, refused, released
-from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
+from batchdrop.core.errors import ConflictError, LeaseLostError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, DispatchSettings
 from batchdrop.core.shards import TOO_LARGE, BatchRef, Shard, ShardState
 from batchdrop.ports import Kind, Topic
-from batchdrop.store import ATTEMPTS, Stored
+from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.stack import paused
 
@@ -69,23 +69,7 @@ def change_ledger(
     context: Context[DispatchSettings], name: str, transition: Callable[[Ledger], Ledger | None]
 ) -> Ledger | None:
     """Apply a pure transition to one ledger by compare-and-set; None when the transition refuses."""
-    records = context.store.records
-    for _ in range(ATTEMPTS):
-        document = records.get(Kind.CAPACITY, name)
-        ledger = Ledger() if document is None else Ledger.model_validate(document.data)
-        changed = transition(ledger)
-        if changed is None or changed is ledger:
-            return changed
-        data = changed.model_dump(mode="json", by_alias=True)
-        try:
-            if document is None:
-                records.create(Kind.CAPACITY, name, index={}, data=data)
-            else:
-                records.replace(document, index={}, data=data)
-            return changed
-        except ConflictError:
-            continue
-    raise TransientError("a capacity ledger kept changing", code="CONTENTION")
+    return context.store.change_document(Kind.CAPACITY, name, Ledger(), transition)
 
 
 def _next(context: Context[DispatchSettings], model: str) -> Stored[Shard] | None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from batchdrop.core import names, queries
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
@@ -33,12 +34,14 @@ from batchdrop.usecases.attaching import detach
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.figures import ended_fields
 from batchdrop.usecases.lines import all_ranges
-from batchdrop.usecases.parts import range_parts
+from batchdrop.usecases.parts import joined_fields, range_parts
 from batchdrop.usecases.recipes import frozen
 from batchdrop.usecases.segments import RowFile
 
 Writing = Context[WriteSettings]
 RETRY_SECONDS = 30.0
+CLOSING: Final = timedelta(hours=24)
+"""For the last shards and the output, after results that cannot be read were given up."""
 _S = JobState
 
 
@@ -62,6 +65,11 @@ def advance_output(context: Writing, job_id: str) -> None:
         _publish(context, stored)
 
 
+def last_end(context: Writing, job: Job) -> datetime:
+    """Return when a job that has not ended is given up: every shard had its time to be read and written by then."""
+    return job.deadline_at + timedelta(hours=context.settings.results_hours) + CLOSING
+
+
 def closed(shards: Iterable[Shard], planned: int, job_id: str) -> bool:
     """True when every planned shard and every named child exists and has ended."""
     found = {shard.shard_id: shard for shard in shards}
@@ -78,6 +86,8 @@ def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
         return None
     shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
     if not closed(shards, job.plan.shards, job.job_id):
+        if now >= last_end(context, job):
+            return _fail(context, stored, "OVERDUE", "Some of its batches had not ended long after its deadline.")
         if job.due_at is None or job.due_at <= now:
             later = context.later(context.settings.lease_seconds)
             context.store.change(
@@ -106,6 +116,8 @@ def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     except PermanentError as error:
         return _fail(context, stored, error.code, error.sentence)
     except BatchdropError as error:
+        if context.now() >= last_end(context, stored.value):
+            return _fail(context, stored, "OVERDUE", f"The output could not be written by now ({error.code}).")
         _release(context, stored, error)
         return None
 
@@ -192,9 +204,9 @@ def _write_parts(
     job = stored.value
     by_range = _segments_by_range(shards)
     parts: list[Part] = []
-    recipe = frozen(context, job)
+    recipe, fields = frozen(context, job), joined_fields(context, job)
     for plan in ranges[job.finalizing.next_range :]:
-        parts += range_parts(context, job, recipe, plan, by_range.get(plan.index, []))
+        parts += range_parts(context, job, recipe, fields, plan, by_range.get(plan.index, []))
         if context.budget.spent() and plan is not ranges[-1]:
             _keep(context, stored, parts, plan.index + 1, pause=True)
             context.wake(Topic.BATCHES_FINISHED, job.job_id)

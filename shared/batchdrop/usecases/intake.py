@@ -25,6 +25,7 @@ from batchdrop.core.errors import (
 )
 from batchdrop.core.jobs import Job, JobState, Source
 from batchdrop.core.logs import log
+from batchdrop.core.manifest import sendable
 from batchdrop.core.messages import Uploaded
 from batchdrop.core.recipes import RECIPE_NAME
 from batchdrop.core.records import Failure
@@ -33,6 +34,7 @@ from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.recipes import report
+from batchdrop.usecases.recovering import finished_before
 
 UPLOAD_SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 TEMPORARY: Final = ("gcloud/tmp/", "gsutil/tmp/")
@@ -71,7 +73,7 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
     if context.store.job(job_id) is not None:
         return job_id
     info = context.objects.stat(upload.bucket, upload.name, generation=upload.generation)
-    job = _received(context, upload, job_id, info)
+    job = finished_before(context, _received(context, upload, job_id, info))
     try:
         context.store.add(job)
     except ConflictError:
@@ -154,7 +156,8 @@ def release_job(context: Receiving, stored: Stored[Job], error: BatchdropError) 
 def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInfo | None) -> Job:
     now = context.now()
     metadata = dict(info.metadata) if info else {}
-    labels = {key.removeprefix("label-"): value for key, value in metadata.items() if key.startswith("label-")}
+    given = {key.removeprefix("label-"): value for key, value in metadata.items() if key.startswith("label-")}
+    labels, unsendable = sendable(given)
     folder, slash, _ = upload.name.partition("/")
     team = labels.get(_TEAM_LABEL) or (folder if slash else "")
     source = Source(
@@ -175,6 +178,7 @@ def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInf
         team=team,
         labels=labels,
         model=context.settings.model,
+        warnings=tuple(f"METADATA_INVALID label-{name[:60]}: no message can carry this label" for name in unsendable),
         failure=None if info else _gone(),
         ended_at=None if info else now,
         created_at=now,

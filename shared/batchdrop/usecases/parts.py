@@ -42,11 +42,18 @@ class _Record(msgspec.Struct, frozen=True):
     record: dict[str, Any] | None = None
 
 
+Fields = Mapping[str, Kind] | None
+_decode_kinds = msgspec.json.Decoder(dict[str, str]).decode
 _decode_record = msgspec.json.Decoder(_Record).decode
 
 
 def range_parts(
-    context: Writing, job: Job, recipe: Recipe, plan: RangePlan, segments: list[tuple[Shard, Segment]]
+    context: Writing,
+    job: Job,
+    recipe: Recipe,
+    fields: Fields,
+    plan: RangePlan,
+    segments: list[tuple[Shard, Segment]],
 ) -> list[Part]:
     """Make all output objects of a range; the same segments give the same bytes."""
     found = [segment for _, segment in segments]
@@ -57,7 +64,8 @@ def range_parts(
         parts = _with_outcomes(parts, found[0].by_outcome)
     else:
         parts = _merged(context, job, plan, found)
-    tables = [_table(context, job, recipe, plan, found, form) for form in job.output.formats if form in _WRITERS]
+    columns = _columns(job, recipe, fields)
+    tables = [_table(context, job, columns, plan, found, form) for form in job.output.formats if form in _WRITERS]
     return parts + tables
 
 
@@ -125,15 +133,27 @@ def _in_words_of(job: Job) -> Callable[[bytes], bytes]:
     return lambda row: answer(dialect, msgspec.json.decode(row), url).rstrip(b"\n")
 
 
-def _table(context: Writing, job: Job, recipe: Recipe, plan: RangePlan, segments: list[Segment], form: str) -> Part:
-    """Write a table of the range's lines, in order, rejections among them."""
-    embeds = job.plan.batch_kind == "embed"
-    columns = plan_columns(
+def joined_fields(context: Writing, job: Job) -> Fields:
+    """Return the fields of a job's joined records in the order of the upload; None when none are joined."""
+    if not job.output.join:
+        return None
+    kinds = _decode_kinds(work.get(context, job.columns)) if job.columns else {}
+    return {name: Kind(kind) for name, kind in kinds.items()}
+
+
+def _columns(job: Job, recipe: Recipe, fields: Fields) -> tuple[Column, ...]:
+    return plan_columns(
         cast("Mapping[str, Any] | None", recipe.answer_schema()),
-        fields={name: Kind(kind) for name, kind in job.columns.items()} if job.output.join else None,
-        embeds=embeds,
+        fields=fields,
+        embeds=job.plan.batch_kind == "embed",
         dimensions=recipe.embed.dimensions if recipe.embed else None,
     )
+
+
+def _table(
+    context: Writing, job: Job, columns: tuple[Column, ...], plan: RangePlan, segments: list[Segment], form: str
+) -> Part:
+    """Write a table of the range's lines, in order, rejections among them."""
     count = 0
 
     def joined() -> Iterator[Joined]:

@@ -26,6 +26,7 @@ from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, release
 from batchdrop.usecases.figures import queue_figures
 from batchdrop.usecases.reporting import write_report
+from batchdrop.usecases.stack import beat
 from batchdrop.usecases.sweeping import sweep
 
 Polling = Context[PollSettings]
@@ -44,6 +45,7 @@ _SUBMIT_STATES = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.ST
 def tick(context: Polling) -> dict[str, int]:
     """Do one tick within the time budget; return what was done, by name."""
     done: dict[str, int] = dict.fromkeys(logs.TICK_DONE, 0)
+    beat(context)
     _guarded(done, lambda: _look_at_batches(context, done))
     _guarded(done, lambda: _wake_due(context, done))
     _guarded(done, lambda: _dispatch_all(context, done))
@@ -90,7 +92,9 @@ def is_due(shard: Shard, now: datetime, settings: PollSettings) -> bool:
 def _look(context: Polling, stored: Stored[Shard], done: dict[str, int]) -> None:
     shard, now = stored.value, context.now()
     batch = context.provider.get(shard.batch.name)
-    if batch is None and now < (shard.submitted_at or now) + timedelta(seconds=context.settings.quarantine_seconds):
+    if batch is None and shard.account != context.provider.account() and now < shard.deadline_at + CANCEL_GRACE:
+        log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id, batch=shard.batch.name)
+    elif batch is None and now < (shard.submitted_at or now) + timedelta(seconds=context.settings.quarantine_seconds):
         log("batch not shown yet", severity="WARNING", shard_id=shard.shard_id, batch=shard.batch.name)
     elif batch is None:
         log("batch vanished", severity="ERROR", shard_id=shard.shard_id, batch=shard.batch.name)

@@ -20,6 +20,7 @@ from batchdrop.core import names
 from batchdrop.core.jobs import Job, Output
 from batchdrop.core.limits import KIB
 from batchdrop.core.logs import log
+from batchdrop.core.manifest import sendable
 from batchdrop.core.messages import Uploaded, recipe_message
 from batchdrop.core.recipes import RECIPE_NAME, Recipe, RecipeProblem, digest, merged, parse_recipe, seconds
 from batchdrop.core.records import Failure
@@ -127,7 +128,8 @@ def _invalid(name: str, problems: list[RecipeProblem]) -> Failure:
 
 def _changes(context: Planning, job: Job, recipe: Recipe) -> dict[str, Any]:
     """Return what the recipe says of the job's record; what the upload says was in it before."""
-    labels = {**recipe.attribution, **job.labels}
+    inherited = {name: value for name, value in recipe.attribution.items() if name not in job.labels}
+    labels, _ = sendable(job.labels | inherited)
     length = timedelta(seconds=seconds(recipe.deadline)) if recipe.deadline else None
     default = timedelta(hours=context.settings.job_deadline_hours)
     output = recipe.output
@@ -137,7 +139,7 @@ def _changes(context: Planning, job: Job, recipe: Recipe) -> dict[str, Any]:
         "labels": labels,
         "team": labels.get("team") or job.team,
         "priority": recipe.priority,
-        "deadline_at": job.created_at + (length or default),
+        "deadline_at": job.created_at + (length or default) + timedelta(seconds=job.held_seconds),
         "finish": recipe.finish or "missing",
         "policy": recipe.policy or context.settings.policy,
         "max_rounds": recipe.redo,

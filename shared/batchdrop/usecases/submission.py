@@ -7,6 +7,9 @@
                                is over,        found     -> adopt the oldest, cancel the others
                                nothing found   not found -> wait; a failed listing is not "not found"
 
+Where the stack's documents were lost, an upload from before has its batches looked for first: its first intent is
+not followed by a create but by the same look and quarantine.
+
 `intent` is written before the call with a deadline: a worker that was paused past it does not send. The
 quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that after it a batch no
 listing shows was never created. Creating is not idempotent (ai.google.dev/gemini-api/docs/batch-api, "Submit
@@ -38,10 +41,12 @@ from batchdrop.usecases.caching import with_cache
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch, hold_off, release
 from batchdrop.usecases.lines import rendered, rendered_size
-from batchdrop.usecases.stack import PAUSED_SECONDS, paused, stack_id
+from batchdrop.usecases.stack import PAUSED_SECONDS, may_cancel, paused, recovered_at, stack_id
 
 _S = ShardState
 STATES = frozenset({_S.STAGING, _S.STAGED, _S.CREATING})
+FIRST_LOOK_SECONDS = 3.0
+"""After a create without an answer: most such batches are listed by then."""
 INTENT_SECONDS = 30.0
 """A create must be sent this soon after its intent; a pause in between makes the worker stop."""
 FILE_MARGIN = timedelta(hours=1)
@@ -71,15 +76,15 @@ def advance_shard(context: Submitting, shard_id: str) -> None:
 
 
 def _advance(context: Submitting, stored: Stored[Shard]) -> None:
-    if stored.value.claims > context.settings.max_claims:
-        stop = Failure(code="POISONED", message="submitting this shard crashed repeatedly; it was given up")
-        _end(context, stored, stop)
-        return
-    if stored.value.state is _S.CREATING:
+    if stored.value.state is _S.CREATING:  # whatever else is true of the shard: its batch may be running
         found = _reconcile(context, stored)
         if found is None:
             return
         stored = found
+    if stored.value.claims > context.settings.max_claims and stored.value.state in STATES:
+        stop = Failure(code="POISONED", message="submitting this shard crashed repeatedly; it was given up")
+        _end(context, stored, stop)
+        return
     if stored.value.state in STATES:
         stop = stopped(stored.value, context.now())
         if stop is not None:
@@ -124,7 +129,8 @@ def _queued(context: Submitting, stored: Stored[Shard]) -> None:
 def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     """Upload the rendered shard unless a file that will outlive the wait is there already."""
     shard, now = stored.value, context.now()
-    if shard.file and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
+    reachable = shard.account == context.provider.account()
+    if shard.file and reachable and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
         return _save(context, stored, _S.STAGED)
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
@@ -144,34 +150,62 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     log("shard staged", shard_id=shard.shard_id, bytes=size)
     margin = timedelta(seconds=context.settings.batch_deadline_seconds(shard.model)) - FILE_MARGIN
     expiries = [found for found in (file.expires_at, *(one.expires_at - margin for one in files)) if found is not None]
-    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=min(expiries, default=None))
+    expires_at = min(expiries, default=None)
+    account = context.provider.account()
+    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=expires_at, account=account)
 
 
 def _create(context: Submitting, stored: Stored[Shard]) -> None:
-    """Write the intent, check the deadline again, send one create call, record what is known."""
-    settings = context.settings
-    if context.budget.remaining() < settings.create_timeout_seconds:
+    """Write the intent, then send one create call; or look first, where a batch may be running unknown to us."""
+    if context.budget.remaining() < context.settings.create_timeout_seconds:
         _release(context, stored, stored.value.fence, 0, "BUDGET_SPENT")
+    elif _waits_for_resume(context, stored):
         return
-    if _waits_for_resume(context, stored):
-        return
+    elif stored.value.account != context.provider.account():
+        _stage_again(context, stored)
+    else:
+        name = names.display_name(stack_id(context), stored.value.shard_id)
+        stored = _intended(context, stored)
+        if stored.value.attempts == 1 and _may_have_run_before(context, stored.value):
+            _release(context, stored, stored.value.fence, 0, "STATE_LOST")
+        else:
+            _send(context, stored, name)
+
+
+def _stage_again(context: Submitting, stored: Stored[Shard]) -> None:
+    """Queue a shard whose file is of a key that was changed since."""
     shard = stored.value
-    name = names.display_name(stack_id(context), shard.shard_id)
-    before = context.clock.monotonic()
-    now = context.now()
-    intent = Intent(attempt=shard.attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
+    _save(context, stored, _S.QUEUED, file=None, lease_until=None, claims=0, due_at=shard.deadline_at)
+    release(context, shard)
+    dispatch(context, shard.model)
+
+
+def _intended(context: Submitting, stored: Stored[Shard]) -> Stored[Shard]:
+    """Write the intent and check its deadline again.
+
+    Raises:
+        TransientError: INTENT_LATE, this worker was paused in between; nothing was sent.
+    """
+    attempts, before, now = stored.value.attempts, context.clock.monotonic(), context.now()
+    intent = Intent(attempt=attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
     stored = _save(context, stored, _S.CREATING, intent=intent, attempts=intent.attempt)
     late = context.clock.monotonic() - before > INTENT_SECONDS or context.now() > intent.deadline
     if late:
-        _save(context, stored, _S.STAGED, intent=None)
+        _save(context, stored, _S.STAGED, intent=None, attempts=attempts)
         raise TransientError("paused between intent and create", code="INTENT_LATE")
+    return stored
+
+
+def _send(context: Submitting, stored: Stored[Shard], name: str) -> None:
+    """Send one create call and record what is known."""
+    shard = stored.value
     try:
         batch = context.provider.create(
             model=shard.model,
             kind=BatchKind(shard.batch_kind),
             file=shard.file or "",
             display_name=name,
-            timeout_seconds=settings.create_timeout_seconds,
+            timeout_seconds=context.settings.create_timeout_seconds,
         )
     except CapacityError as error:
         _requeue(context, stored, error)
@@ -180,10 +214,17 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
     except TransientError:
         _save(context, stored, _S.STAGED, intent=None)
         raise
-    except UnknownOutcomeError as error:
-        _release(context, stored, stored.value.fence, settings.reconcile_seconds, error.code)
+    except UnknownOutcomeError:
+        context.clock.pause(FIRST_LOOK_SECONDS, FIRST_LOOK_SECONDS)
+        _reconcile(context, stored)
     else:
         adopt(context, stored, batch, ())
+
+
+def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
+    """True for a shard of an upload that is older than the stack's documents: they were lost, its batch may not be."""
+    recovered = recovered_at(context)
+    return recovered is not None and _job(context, shard).source.uploaded_at < recovered
 
 
 def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
@@ -219,9 +260,14 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
     if found:
         oldest, *others = found
         for other in others:
-            context.provider.cancel(other.name)
-            log("duplicate batch cancelled", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
+            if may_cancel(context, other):
+                context.provider.cancel(other.name)
+            log("duplicate batch found", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
         return adopt(context, stored, oldest, tuple(batch.name for batch in others))
+    if shard.account != context.provider.account():
+        log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id)
+        _release(context, stored, shard.fence, settings.reconcile_seconds, "ACCOUNT_CHANGED")
+        return None
     begun = shard.intent.at if shard.intent else shard.updated_at
     quiet_until = begun + timedelta(seconds=settings.quarantine_seconds)
     if context.now() < quiet_until:

@@ -1,7 +1,8 @@
 """Sweeps: what was lost is found, what nobody needs any more is removed. A few pages at a time, by cursors.
 
     uploads        an object without a job: its event was lost, so it is announced again (`lost_uploads`)
-    batches        one of ours whose shard recorded another one: paid for twice, so it is cancelled and reported
+    batches        one of ours whose shard recorded another one, or ended without one: paid for in vain, so it is
+                   cancelled (unless it is older than documents that were lost) and reported
     files          one of ours that no shard uses: deleted
     caches         of running jobs: renewed; of ended and unknown jobs, and those no record names: deleted
     work           an object of an ended job, written late by a worker that was paused: deleted
@@ -30,7 +31,7 @@ from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import change_ledger
 from batchdrop.usecases.lost_uploads import find_lost_uploads
-from batchdrop.usecases.stack import stack_id
+from batchdrop.usecases.stack import may_cancel, stack_id
 
 Sweeping = Context[PollSettings]
 
@@ -104,13 +105,18 @@ def _check_batch(context: Sweeping, batch: Batch, shard_id: str) -> bool:
         log("batch of an unknown shard", severity="ERROR", shard_id=shard_id, batch=batch.name)
         return False
     recorded = stored.value.batch
-    if not recorded.name or batch.name == recorded.name or batch.name in recorded.duplicates:
+    if batch.name == recorded.name or batch.name in recorded.duplicates or _may_adopt(stored.value):
         return False
     log("orphan batch found", severity="ERROR", shard_id=shard_id, batch=batch.name, adopted=recorded.name)
-    if not batch.state.terminal:
+    if may_cancel(context, batch):
         context.provider.cancel(batch.name)
     _report_duplicate(context, stored, batch.name)
     return True
+
+
+def _may_adopt(shard: Shard) -> bool:
+    """True while a shard has no batch and may still get this one; an ended one without a batch never will."""
+    return not shard.batch.name and shard.state in _IN_USE
 
 
 def _report_duplicate(context: Sweeping, stored: Stored[Shard], name: str) -> None:

@@ -70,7 +70,9 @@ def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
     if stored.value.state is not _S.SETTLING:
         if stored.value.state is _S.ENDED:
             stored = _save(context, stored, _S.WRITING)
-        if taken_apart(stored.value, context.settings.min_split_requests):
+        if job.state.terminal:
+            stored = _save(context, stored, _S.SETTLING)
+        elif taken_apart(stored.value, context.settings.min_split_requests):
             stored = _save(context, stored, _S.SETTLING, children=halves(context, stored.value, job))
         else:
             written = _write_rows(context, stored, job)
@@ -245,7 +247,8 @@ def _release(context: Writing, stored: Stored[Shard], error: BatchdropError) -> 
     """Give the lease back and try again later; results that time will not bring back are given up."""
     now, due_at = context.now(), context.later(RETRY_SECONDS)
     give_up_at = stored.value.deadline_at + timedelta(hours=context.settings.results_hours)
-    lost = error.code if isinstance(error, PermanentError) or now >= give_up_at else ""
+    reachable = stored.value.account == context.provider.account()
+    lost = error.code if (isinstance(error, PermanentError) and reachable) or now >= give_up_at else ""
 
     def released(shard: Shard) -> Shard | None:
         if shard.lease_until is None:
