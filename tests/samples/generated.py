@@ -129,8 +129,7 @@ def _parquet(chance: random.Random) -> tuple[bytes, str, list[str]]:
     columns = {name: chance.choice(_COLUMNS)(chance, count) for name in names}
     frame = _pandas().DataFrame(columns)
     if chance.random() < 0.6:
-        frame.index = _pandas().Index(range(5, 5 + count), name=chance.choice((None, "i", "__i__")))
-        frame = frame[frame.index > 5] if count > 1 else frame
+        frame.index = _pandas().Index(chance.sample(range(99), count), name=chance.choice((None, "i", "__i__")))
     out = io.BytesIO()
     frame.to_parquet(out)
     return out.getvalue(), ".parquet", names
