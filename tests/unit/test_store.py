@@ -153,8 +153,8 @@ def test_the_largest_shard_fits_its_document() -> None:
         crc32c="AAAAAA==",
         generation=1 << 51,
     )
-    classes = ("input_text", "input_image", "input_audio", "cached", "output_text", "thoughts")
-    tokens = dict.fromkeys(classes, 10**9)
+    classes: tuple[str, ...] = ("input_text", "input_image", "input_audio", "cached", "output_text", "thoughts")
+    tokens: dict[str, int] = dict.fromkeys(classes, 10**9)
     open_list = names.line_list(child_id, 99_999, "02999.a")
     segment = Segment(
         range=2_999,
