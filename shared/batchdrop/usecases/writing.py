@@ -68,12 +68,12 @@ def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
     if stored.value.claims > context.settings.max_claims and not stored.value.results_lost:
         log("reading the results crashed repeatedly", severity="ERROR", shard_id=stored.value.shard_id)
         stored = _save(context, stored, stored.value.state, results_lost="POISONED")
-    if stored.value.state is not _S.SETTLING:
+    if job.state.terminal:
+        stored = _abandoned(context, stored)
+    elif stored.value.state is not _S.SETTLING:
         if stored.value.state is _S.ENDED:
             stored = _save(context, stored, _S.WRITING)
-        if job.state.terminal:
-            stored = _save(context, stored, _S.SETTLING)
-        elif taken_apart(stored.value, context.settings.min_split_requests):
+        if taken_apart(stored.value, context.settings.min_split_requests):
             stored = _save(context, stored, _S.SETTLING, children=halves(context, stored.value, job))
         else:
             written = _write_rows(context, stored, job)
@@ -82,6 +82,14 @@ def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
             stored = written
     _settle(context, stored, job)
     return _job(context, stored.value)
+
+
+def _abandoned(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
+    """Go to SETTLING with nothing: the job ended without the shard, its work objects may be gone, its cost unseen."""
+    nothing = {"segments": (), "segment_lists": (), "listed_segments": 0, "children": (), "results_lost": "JOB_ENDED"}
+    if stored.value.state is _S.ENDED:
+        stored = _save(context, stored, _S.WRITING)
+    return _save(context, stored, _S.SETTLING, **nothing)
 
 
 def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
