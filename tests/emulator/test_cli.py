@@ -16,14 +16,27 @@ from batchdrop.adapters.sqlite_topics import SqliteTopics
 from batchdrop.cli import main
 from batchdrop.ports import Topic
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
-from tests.harness import Stack, TestClock, assert_accounted, lines
+from tests.emulated import PREFIX
+from tests.harness import Stack, TestClock, assert_accounted, lines, make_emulated
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def stack(tmp_path: Path, gemini: GeminiEmulator, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def stack(
+    request: pytest.FixtureRequest,
+    stack_kind: str,
+    tmp_path: Path,
+    gemini: GeminiEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Stack:
     """A stack where the command line looks for it."""
+    if stack_kind == "emulators":
+        ports = request.getfixturevalue("emulated")
+        monkeypatch.setenv("BATCHDROP_PROJECT", request.getfixturevalue("project"))
+        monkeypatch.setenv("BATCHDROP_TOPIC_PREFIX", PREFIX)
+        ports.topics.others_publish = True
+        return make_emulated(ports, gemini)
     (tmp_path / "state").mkdir()
     monkeypatch.setenv("BATCHDROP_LOCAL_DIR", str(tmp_path))
     clock = TestClock()
@@ -116,6 +129,7 @@ def test_an_unknown_job_is_said_to_be_unknown(stack: Stack, run: Run) -> None:
         assert run(command, "0" * 32) == (1, "", "there is no such job\n")
 
 
+@pytest.mark.embedded_only("a hundred attempts a second apart; test_topics_contract has the dead letters of Pub/Sub")
 def test_dead_letters_are_listed_and_replayed(stack: Stack, run: Run) -> None:
     stack.topics.publish(Topic.SHARDS, b"not a wake")
     for _ in range(200):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
@@ -408,6 +409,7 @@ def test_a_state_nobody_knows_is_polled_on_and_alarmed_never_success(
     assert stack.run(info).counts.results == 1
 
 
+@pytest.mark.embedded_only("26 hours of ticks take two minutes there; test_deadlines has shorter ones")
 def test_a_batch_that_never_ends_is_cancelled_and_its_lines_reported(stack: Stack, gemini: GeminiEmulator) -> None:
     gemini.faults = Faults(hold_state="RUNNING")
     job = stack.run(stack.upload("a.jsonl", lines("one")), rounds=20_000)
@@ -479,3 +481,19 @@ def test_a_job_cancelled_before_it_was_planned_never_reaches_the_provider(stack:
     stack.want(info, "cancel")
     job = stack.run(info)
     assert (job.state, gemini.calls["upload"]) == ("CANCELLED", 0)
+
+
+# ----------------------------------------------------------------------------------- many ranges in a shard
+@pytest.mark.embedded_only("500 ranges take half a minute there; the lists are work objects on both")
+def test_a_shard_of_more_ranges_than_its_document_holds_writes_every_row(
+    stack_with: Callable[..., Stack], gemini: GeminiEmulator
+) -> None:
+    stack = stack_with(range_lines=1)
+    texts = [f"t{number}" + (" [[emulate:missing-once]]" if number < 503 else "") for number in range(510)]
+    job = stack.run(stack.upload("a.jsonl", lines(*texts)))
+    assert_accounted(stack, job)
+    assert (job.counts.results, job.verdict) == (510, "complete")
+    shards = stack.shards(job.job_id)
+    assert [shard.listed_segments for shard in shards if shard.kind == "plan"] == [510]
+    assert all(len(shard.segments) <= 500 and len(shard.lists) <= 500 for shard in shards)
+    assert Decimal(stack.manifest(job)["cost"]["amount"]) > 0

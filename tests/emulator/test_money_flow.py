@@ -48,7 +48,8 @@ def test_a_job_says_what_it_cost_by_its_rows_usage(stack: Stack) -> None:
     assert [(row["team"], Decimal(row["amount"])) for row in table] == [("blue", amount)]
 
 
-def test_redelivering_every_message_three_times_changes_no_figure(stack: Stack) -> None:
+def test_redelivering_every_message_three_times_changes_no_figure(stack_with: Make) -> None:
+    stack = stack_with(budgets={"stack": Decimal(1000)})
     texts = ["one", "two [[emulate:error-once=13]]", "three [[emulate:truncate]]", "four"]
     data = lines(*texts, maxOutputTokens=50)
     once = stack.run(stack.upload("a.jsonl", data))
@@ -181,6 +182,14 @@ def test_budgets_count_what_running_jobs_hold(stack_with: Make, gemini: GeminiEm
     assert (job.failure.code if job.failure else "") == "OVER_BUDGET"
     other = stack.upload("red/c.jsonl", data)
     assert stack.run(other, until=lambda job: job.state in ("RUNNING", "DONE")).state != "HELD"
+
+
+def test_a_budget_keeps_the_scopes_that_have_one_and_no_others(stack_with: Make) -> None:
+    stack = stack_with(budgets={"team:blue": Decimal(1)})
+    stack.run(stack.upload("red/a.jsonl", lines("one"), {"label-request": "1"}))
+    assert stack.records.get(Kind.BUDGET, stack.clock.now().strftime("%Y-%m")) is None
+    stack.run(stack.upload("blue/a.jsonl", lines("one"), {"label-request": "2"}))
+    assert set(budget(stack).spent) == {"team:blue"}
 
 
 # --------------------------------------------------------------------------------------------- the report

@@ -48,7 +48,7 @@ def test_names_of_every_kind_live_side_by_side(objects: Objects) -> None:
         assert get(objects, name) == name.encode()
 
 
-REFUSED = [
+REFUSED: list[tuple[str, dict[str, str], str]] = [
     ("", {}, "OBJECT_NAME"),
     (".", {}, "OBJECT_NAME"),
     ("..", {}, "OBJECT_NAME"),

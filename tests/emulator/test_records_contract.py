@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from google.api_core import exceptions
 from batchdrop.adapters.firestore import FirestoreRecords
 from batchdrop.adapters.sqlite_records import SqliteRecords
 from batchdrop.core import queries
-from batchdrop.core.errors import BatchdropError, ConflictError, PermanentError, TransientError
+from batchdrop.core.errors import BatchdropError, ConfigurationError, ConflictError, PermanentError, TransientError
 from batchdrop.core.limits import limit
 from batchdrop.core.queries import INDEXED
 from batchdrop.ports import Document, IndexValue, Kind, Query, Records
@@ -349,3 +350,18 @@ def test_expired_records_are_purged_on_one_machine(tmp_path: Path) -> None:
     make(records, "new", expire_at=NOW + timedelta(days=1))
     assert records.purge_expired(NOW) == 1
     assert records.query(Query(Kind.SHARD))[0].id == "new"
+
+
+def test_records_of_another_version_are_refused_with_a_sentence(tmp_path: Path, project: str) -> None:
+    path = tmp_path / "r.sqlite"
+    make(SqliteRecords(path))
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 0")
+    connection.close()
+    with pytest.raises(ConfigurationError, match="another version") as refused:
+        SqliteRecords(path)
+    assert refused.value.code == "RECORDS_FORMAT"
+    cloud = FirestoreRecords(project)
+    cloud.client.collection("shards").document("a").set({"version": 1, "write_id": "x", "data": {"n": 1}})
+    with pytest.raises(PermanentError, match="another version"):
+        cloud.get(Kind.SHARD, "a")

@@ -148,7 +148,8 @@ def lose(it: Context[SubmitSettings], mine: Stored[Job]) -> None:
 
 def outcome(it: Context[SubmitSettings], job: Job) -> Converted:
     data = b"".join(pieces.read(it, job.records)) if job.records else b"as it is"
-    return Converted("", data, job.model_dump(include={"converted", "dialect", "dialect_url", "columns", "warnings"}))
+    found = job.model_dump(include={"converted", "dialect", "dialect_url", "warnings"})
+    return Converted("", data, found | {"columns": work.get(it, job.columns) if job.columns else b""})
 
 
 def endless(steps: list[Step]) -> Iterator[Step]:

@@ -6,13 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
+from batchdrop.adapters.documents import encoded
 from batchdrop.adapters.sqlite_records import SqliteRecords
+from batchdrop.core import names
 from batchdrop.core.capacity import Ledger, Reservation
 from batchdrop.core.errors import LeaseLostError, TransientError
-from batchdrop.core.jobs import Job
+from batchdrop.core.jobs import Finalizing, Job, Piece, PlanCursor, job_index
+from batchdrop.core.limits import KIB, limit
+from batchdrop.core.outcomes import Outcome
+from batchdrop.core.shards import Child, Segment, SegmentFile, ShardKind, shard_index
 from batchdrop.ports import Kind
 from batchdrop.store import ATTEMPTS, LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, Store
-from tests.unit.test_records import job
+from tests.unit.test_records import job, shard
 
 ENTRY = Reservation(team="", tokens=1, bytes=1)
 
@@ -106,3 +111,70 @@ def test_a_refused_change_of_a_ledger_writes_nothing(store: Store) -> None:
     assert store.change_document(Kind.BUDGET, "m", Ledger(), lambda ledger: ledger) == Ledger()
     assert store.records.get(Kind.CAPACITY, "m") is None
     assert store.records.get(Kind.BUDGET, "m") is None
+
+
+# --------------------------------------------------------------------------------------------- documents
+RANGES = 3_000
+"""20 million lines in ranges of 10,000, and 64 GiB in ranges of 64 MiB (settings.range_lines, range_bytes)."""
+ID = "f" * 32
+
+
+def test_the_largest_job_fits_its_document() -> None:
+    """Every list of a job grows with its ranges, a range in a step: the worst case of an upload at its limits."""
+    steps = range(RANGES)
+    plan = PlanCursor(
+        parts=tuple(names.plan_part(ID, step, 99_999) for step in steps),
+        keys=tuple(names.key_hashes(ID, step, 99_999) for step in range(limit("counted_keys") // 10_000)),
+        agreeing=(20_000_000,) * limit("shared_units"),
+        checksum="f" * 64,
+    )
+    pieces = (Piece(name=names.records(ID, step, 99_999), bytes=64 << 20, generation=1 << 50) for step in range(2_000))
+    lists = (names.parts_list(ID, step, 99_999) for step in steps)
+    labels = {f"{number:02d}" + "n" * 20: "v" * 60 for number in range(94)}
+    value = job(
+        metadata={"k": "v" * 8 * KIB},
+        labels=labels,
+        plan=plan,
+        records=tuple(pieces),
+        finalizing=Finalizing(lists=tuple(lists)),
+        warnings=("w" * 300,) * 50,
+    )
+    encoded(Kind.JOB, ID, job_index(value, None), value.model_dump(mode="json", by_alias=True))
+
+
+def test_the_largest_shard_fits_its_document() -> None:
+    """Segments and lists of children above `record_list` are work objects."""
+    most = limit("record_list")
+    child_id = names.child_id(f"{ID}-00000", "again", 0)
+    file = SegmentFile(
+        object=names.segment(child_id, 99_999, 2_999, "a.results"),
+        rows=10_000,
+        bytes=64 << 20,
+        crc32c="AAAAAA==",
+        generation=1 << 51,
+    )
+    classes: tuple[str, ...] = ("input_text", "input_image", "input_audio", "cached", "output_text", "thoughts")
+    tokens: dict[str, int] = dict.fromkeys(classes, 10**9)
+    open_list = names.line_list(child_id, 99_999, "02999.a")
+    segment = Segment(
+        range=2_999,
+        results=file,
+        errors=file,
+        by_outcome=dict.fromkeys(map(str, Outcome), 10_000),
+        usage=tokens,
+        failed=tokens,
+        open_list=open_list,
+        open=dict.fromkeys(map(str, ShardKind), 10_000),
+    )
+    child = Child(
+        shard_id=child_id,
+        kind=ShardKind.AGAIN,
+        round=1,
+        requests=50_000,
+        tokens=10**9,
+        bytes=1 << 29,
+        lists=(open_list,) * most,
+        list_key="again",
+    )
+    value = shard(segments=(segment,) * most, children=(child, child), lists=(open_list,) * most)
+    encoded(Kind.SHARD, child_id, shard_index(value, None), value.model_dump(mode="json", by_alias=True))

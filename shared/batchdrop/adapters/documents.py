@@ -38,8 +38,14 @@ def encoded(kind: Kind, id: str, index: Mapping[str, IndexValue], data: Mapping[
     return text
 
 
-def decoded(text: str) -> dict[str, Any]:
-    """Read what `encoded` wrote."""
+def decoded(text: object) -> dict[str, Any]:
+    """Read what `encoded` wrote.
+
+    Raises:
+        PermanentError: RECORD_FORMAT, for what another version stored in its place.
+    """
+    if not isinstance(text, str):
+        raise PermanentError("a record was written by another version of Batchdrop", code="RECORD_FORMAT")
     found: dict[str, Any] = json.loads(text)
     return found
 

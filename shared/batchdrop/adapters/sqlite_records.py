@@ -15,11 +15,13 @@ from typing import Any
 
 from batchdrop.adapters.documents import decoded, encoded, fresh_write_id
 from batchdrop.adapters.refusing import check_record_id
-from batchdrop.core.errors import ConflictError, TransientError
+from batchdrop.core.errors import ConfigurationError, ConflictError, TransientError
 from batchdrop.core.queries import COMPOSITE, INDEXED, TTL_FIELD
 from batchdrop.ports import Document, IndexValue, Json, Kind, Query
 
 BUSY_SECONDS = 30.0
+FORMAT = 2
+"""The form of the stored documents and their index fields; another one is not read."""
 _TIME_SUFFIX = "_at"
 """Indexed fields with this ending hold times."""
 
@@ -28,11 +30,16 @@ class SqliteRecords:
     """A Records port on one database file, or `:memory:`. Safe from several threads and processes."""
 
     def __init__(self, path: Path | str) -> None:
-        """Open the file and make the tables."""
+        """Open the file and make the tables.
+
+        Raises:
+            ConfigurationError: Another version of the program wrote the file.
+        """
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
             self._connection.execute(f"PRAGMA {pragma}")
+        _check_format(self._connection, path)
         for kind in Kind:
             _make_table(self._connection, kind)
 
@@ -120,6 +127,17 @@ class SqliteRecords:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+
+def _check_format(connection: sqlite3.Connection, path: Path | str) -> None:
+    """Refuse records of another form than ours; a new file becomes one of our form."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if tables and found != FORMAT:
+        sentence = f"{path} holds records of another version of Batchdrop; move the data folder away and start anew"
+        raise ConfigurationError(sentence, code="RECORDS_FORMAT")
+    if found != FORMAT:
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _make_table(connection: sqlite3.Connection, kind: Kind) -> None:

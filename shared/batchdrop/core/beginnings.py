@@ -18,6 +18,8 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.limits import limit
+
 _NULL = msgspec.Raw(b"null")
 GIVE_UP: Final = 64
 """After so many lines that share nothing worth a cache, a job is taken for one whose lines differ."""
@@ -108,7 +110,7 @@ class Watch:
         if not self.counts:
             self._units = units
             self.counts = [0] * len(units)
-            if not any(self._worth(depth) for depth in range(len(units))):
+            if len(units) > limit("shared_units") or not any(self._worth(depth) for depth in range(len(units))):
                 self.counts = None
                 return
         self.counts[_agreed(self._units, units)] += 1

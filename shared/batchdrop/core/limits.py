@@ -46,6 +46,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "record": Limit(900 * KIB, "bytes of `data`", "ours: room below `document` for the indexed fields"),
     "record_id": Limit(1500, "bytes; no slash, not . or .., not __.*__", _FIRESTORE),
     "record_list": Limit(500, "entries a document holds itself; longer lists are work objects", _OURS),
+    "shared_units": Limit(10_000, "parts of a first line that a cache is looked for in", _OURS),
     "message": Limit(10_000_000, "bytes of data and attributes: one publish request", _PUBSUB),
     "attributes": Limit(100, "attributes of a message", _PUBSUB),
     "attribute_key": Limit(256, "bytes; none begins with `goog`", _PUBSUB),

@@ -148,6 +148,11 @@ def segment(shard: str, fence: int, range_index: int, what: str) -> str:
     return f"{shard.partition('-')[0]}/rows/{range_index:05d}/{shard}.{fence}.{what}.jsonl"
 
 
+def segment_list(shard: str, fence: int, number: int) -> str:
+    """Work object: segments of a shard that its record does not hold."""
+    return f"{shard.partition('-')[0]}/segments/{shard}.{fence}.{number:05d}.json"
+
+
 def attached(shard: str, fence: int, index: int) -> str:
     """Work object: some of the files that a shard's objects became."""
     return f"{shard.partition('-')[0]}/attached/{shard}.{fence}.{index:05d}.jsonl"

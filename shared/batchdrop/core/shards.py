@@ -178,6 +178,10 @@ class Shard(Record):
     batch_deadline_at: datetime | None = None
     cancel_sent_at: datetime | None = None
     segments: tuple[Segment, ...] = ()
+    """The last ones, or all (`usecases.segment_lists`)."""
+    segment_lists: tuple[str, ...] = ()
+    """Work objects with the `listed_segments` before them."""
+    listed_segments: int = 0
     answers: tuple[str, ...] = ()
     """Work objects with the answers of synchronous calls (kind `standard`)."""
     results_lost: str = ""

@@ -21,6 +21,7 @@ from batchdrop.core.settings import CommonSettings
 from batchdrop.core.shards import Shard, ShardKind
 from batchdrop.ports import BatchState, Kind
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.segment_lists import segments_of
 
 Any_ = Context[CommonSettings]
 _UNSEEN = (BatchState.CANCELLED, BatchState.CANCELLING, BatchState.EXPIRED, "GONE")
@@ -32,10 +33,11 @@ def entry_of(context: Any_, job: Job, shard: Shard) -> Entry | None:
     if not standard and not shard.batch.name:
         return None
     usage, failed = Counter[str](), Counter[str]()
-    for segment in shard.segments:
+    segments = segments_of(context, shard)
+    for segment in segments:
         usage.update(segment.usage)
         failed.update(segment.failed)
-    missing = any(segment.by_outcome.get("missing") for segment in shard.segments)
+    missing = any(segment.by_outcome.get("missing") for segment in segments)
     work = Work(
         shard_id=shard.shard_id,
         job_id=job.job_id,

@@ -15,6 +15,7 @@ import msgspec
 
 from batchdrop.core import names
 from batchdrop.core.jobs import Job
+from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.shards import TOO_LARGE, BatchRef, Child, Segment, Shard, ShardKind, ShardState
@@ -53,9 +54,10 @@ def next_round(context: Writing, shard: Shard, segments: Sequence[Segment]) -> t
         count = sum(segment.open.get(kind.value, 0) for segment in segments)
         if not count:
             continue
-        if kind is ShardKind.STANDARD or (_stuck(shard) and count > 1):
+        cut = kind is ShardKind.STANDARD or (_stuck(shard) and count > 1)
+        if cut or len(lists) > limit("record_list"):
             numbers = _open_lines(context, lists, kind)
-            pieces = _pieces(context, kind, len(numbers))
+            pieces = _pieces(context, kind, len(numbers)) if cut else 1
             found += _named(context, shard, kind, shard.round + 1, _cut(numbers, pieces))
         else:
             found.append(_child(shard, kind, 0, shard.round + 1, count, lists, kind.value))

@@ -58,8 +58,8 @@ def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching,
 def refuse_cost(context: Planning, job: Job, cost: Range) -> Failure | None:
     """Say which gate of money a job does not pass; a job that passes holds its likely cost in the budgets."""
     budgets = context.settings.budgets
-    scopes = scopes_of(job.team, job.labels)
-    limited = job.max_cost is not None or any(scope in budgets for scope in scopes)
+    scopes = tuple(scope for scope in scopes_of(job.team, job.labels) if scope in budgets)
+    limited = job.max_cost is not None or bool(scopes)
     if cost.likely is None:
         if not limited or job.cost_released:
             return None
@@ -68,6 +68,8 @@ def refuse_cost(context: Planning, job: Job, cost: Range) -> Failure | None:
     if not job.cost_released and job.max_cost is not None and cost.likely > job.max_cost:
         message = f"The job may cost {cost.likely:.6f} USD; its limit is {job.max_cost}."
         return Failure(code="OVER_MAX_COST", message=message, fix=_FIX)
+    if not scopes:
+        return None
     likely = cost.likely
     limits = {} if job.cost_released else budgets
     month = context.now().strftime("%Y-%m")

@@ -36,6 +36,7 @@ from batchdrop.usecases.figures import ended_fields
 from batchdrop.usecases.lines import all_ranges
 from batchdrop.usecases.parts import joined_fields, range_parts
 from batchdrop.usecases.recipes import frozen
+from batchdrop.usecases.segment_lists import whole
 from batchdrop.usecases.segments import RowFile
 
 Writing = Context[WriteSettings]
@@ -135,7 +136,7 @@ def _release(context: Writing, stored: Stored[Job], error: BatchdropError) -> No
 
 def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     job = stored.value
-    shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
+    shards = [whole(context, entry.value) for entry in context.store.shards(queries.shards_of(job.job_id))]
     runs = job.final_state is not _S.REJECTED
     ranges = all_ranges(context, job)
     if runs:

@@ -35,6 +35,7 @@ from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import dispatch
 from batchdrop.usecases.finishing import answer_all
 from batchdrop.usecases.lines import input_lines, ranges_of
+from batchdrop.usecases.segment_lists import kept, segments_of
 from batchdrop.usecases.segments import write_segment
 
 _S = ShardState
@@ -67,12 +68,12 @@ def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
     if stored.value.claims > context.settings.max_claims and not stored.value.results_lost:
         log("reading the results crashed repeatedly", severity="ERROR", shard_id=stored.value.shard_id)
         stored = _save(context, stored, stored.value.state, results_lost="POISONED")
-    if stored.value.state is not _S.SETTLING:
+    if job.state.terminal:
+        stored = _abandoned(context, stored)
+    elif stored.value.state is not _S.SETTLING:
         if stored.value.state is _S.ENDED:
             stored = _save(context, stored, _S.WRITING)
-        if job.state.terminal:
-            stored = _save(context, stored, _S.SETTLING)
-        elif taken_apart(stored.value, context.settings.min_split_requests):
+        if taken_apart(stored.value, context.settings.min_split_requests):
             stored = _save(context, stored, _S.SETTLING, children=halves(context, stored.value, job))
         else:
             written = _write_rows(context, stored, job)
@@ -81,6 +82,14 @@ def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
             stored = written
     _settle(context, stored, job)
     return _job(context, stored.value)
+
+
+def _abandoned(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
+    """Go to SETTLING with nothing: the job ended without the shard, its work objects may be gone, its cost unseen."""
+    nothing = {"segments": (), "segment_lists": (), "listed_segments": 0, "children": (), "results_lost": "JOB_ENDED"}
+    if stored.value.state is _S.ENDED:
+        stored = _save(context, stored, _S.WRITING)
+    return _save(context, stored, _S.SETTLING, **nothing)
 
 
 def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
@@ -104,8 +113,8 @@ def _write_ranges(
     context: Writing, stored: Stored[Shard], job: Job, answers: Callable[[int], Windowed | Joined], tag: str
 ) -> Stored[Shard] | None:
     shard = stored.value
-    done = frozenset(segment.range for segment in shard.segments)
-    segments = list(shard.segments)
+    segments = list(segments_of(context, shard))
+    done = frozenset(segment.range for segment in segments)
     ranges = [plan for plan in ranges_of(context, job, shard) if plan.index not in done]
     joined = answers(ranges[0].first_line if ranges else 0)
     for plan in ranges:
@@ -118,12 +127,8 @@ def _write_ranges(
     unknown = joined.finish()
     if unknown:
         log("results for unknown lines", severity="WARNING", shard_id=shard.shard_id, rows=unknown)
-    changes = {
-        "segments": tuple(segments),
-        "children": next_round(context, shard, segments),
-        "unknown_rows": unknown,
-    }
-    return _save(context, stored, _S.SETTLING, **changes)
+    changes = {"children": next_round(context, shard, segments), "unknown_rows": unknown}
+    return _save(context, stored, _S.SETTLING, **changes, **kept(context, shard, segments))
 
 
 def _nothing(shard: Shard) -> Answer:
@@ -228,9 +233,10 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
 def _pause(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
     """Keep what is written and continue in a new message."""
     now = context.now()
+    changes = kept(context, stored.value, segments)
 
     def paused(shard: Shard) -> Shard:
-        return shard.released(now, now + timedelta(seconds=RETRY_SECONDS)).with_(segments=tuple(segments))
+        return shard.released(now, now + timedelta(seconds=RETRY_SECONDS)).with_(**changes)
 
     shard = context.store.change(stored, paused, fence=stored.value.fence).value
     log("writing continues", shard_id=shard.shard_id, ranges=len(segments))
