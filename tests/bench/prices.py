@@ -25,8 +25,8 @@ _RUN = "cloud.google.com/run/pricing (tier 1, CPU during requests; second-genera
 _FIRESTORE = "cloud.google.com/firestore/pricing (Standard, us-central1: 0.03, 0.09, 0.01 per 100,000)"
 _STORAGE = "cloud.google.com/storage/pricing (Standard, us-central1: 0.005 and 0.0004 per 1,000 operations)"
 _ALERTS = (
-    "cloud.google.com/stackdriver/pricing: 0.35 by cloud.google.com/monitoring/alerts/cost-control, which has a look every"
-    " 30 s; 0.10 at second hand, 1.50 on its page of 2024"
+    "cloud.google.com/stackdriver/pricing: 0.35 by cloud.google.com/monitoring/alerts/cost-control, a look every 30"
+    " s; 0.10 at second hand, 1.50 on that page of 2024"
 )
 _GEMINI = "ai.google.dev/gemini-api/docs/pricing (2.5 Flash-Lite, batch: 0.05 in, 0.20 out per million tokens)"
 
