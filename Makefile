@@ -25,7 +25,7 @@ INSTALL = if $(BIN)/python -c 'import pip' 2>/dev/null; then $(PIP) install --qu
 endif
 
 .PHONY: help demo up gemini-emulator test test-fast fault check lint types imports installs bench requirements \
-  preview deploy destroy clean
+  pulumi-cli preview deploy destroy smoke clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -119,9 +119,17 @@ requirements: $(VENV)/.check ## Pin all dependencies again; UPGRADE=1 takes the 
 	@set -e; for name in submit poll write; do $(COMPILE) -c requirements-check.txt --extra $$name --no-strip-extras | \
 	  $(WITH_EXTRAS) >> functions/$$name/requirements.txt; done
 
-preview deploy destroy: $(VENV)/.deploy ## Show, make or remove the cloud stack with Pulumi (preview, deploy, destroy)
+pulumi-cli:
 	@command -v pulumi >/dev/null || { echo "the Pulumi CLI is missing: see pulumi.com/docs/install"; exit 1; }
+
+preview deploy: pulumi-cli $(VENV)/.deploy ## Show or make the cloud stack with Pulumi (preview, deploy)
 	@cd infra && pulumi $(if $(filter deploy,$@),up,$@)
+
+destroy: pulumi-cli $(VENV)/.runtime $(VENV)/.deploy ## Cancel what runs, then remove the cloud stack but not its data; DRAIN=no cancels nothing
+	@$(BIN)/python -m infra.destroy $(if $(filter no,$(DRAIN)),--no-drain)
+
+smoke: pulumi-cli $(VENV)/.runtime $(VENV)/.deploy ## In a real PROJECT= with a real GEMINI_API_KEY: deploy, run ten lines, replay, say what it cost, destroy
+	@$(BIN)/python -m tests.e2e.smoke --project $(or $(PROJECT),$(error say which project: make smoke PROJECT=my-project))
 
 clean: ## Remove the environment and all local data
 	@rm -rf .venv .venv-latest $(DATA) .pytest_cache .ruff_cache .coverage
