@@ -118,8 +118,8 @@ MUTANTS = (
     Mutant(
         "first recorded adoption is final",
         f"{SHARED}/usecases/submission.py",
-        "        for other in others:\n            context.provider.cancel(other.name)\n",
-        "        for other in ():\n            context.provider.cancel(other.name)\n",
+        "        for other in others:\n            if may_cancel(context, other):\n",
+        "        for other in ():\n            if may_cancel(context, other):\n",
         GUARDS,
     ),
 )
