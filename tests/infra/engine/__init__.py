@@ -63,7 +63,7 @@ def run(
     secrets: Collection[str] = (),
     preview: bool = False,
     stack: str = "dev",
-    refuse: Refusal = lambda resource: None,
+    refuse: Refusal = lambda _: None,
 ) -> Run:
     """Run a program once.
 

@@ -3,8 +3,8 @@
 It does what `pulumi-language-python-exec` of the Pulumi CLI does (pulumi/pulumi, sdk/python/cmd, read 2026-11-25): the
 configuration comes from PULUMI_CONFIG and PULUMI_CONFIG_SECRET_KEYS as text, the program's folder is the working
 directory and the first entry of the path, an error that a user can mend is logged as one sentence and ends with 1, any
-other is logged with its trace and ends with 32. It is a file of its own and imports nothing of this repository, so that a
-program which forgets to set its path fails here as it would fail there.
+other is logged with its trace and ends with 32. It is a file of its own and imports nothing of this repository, so that
+a program which forgets to set its path fails here as it would fail there.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ wait for. Nothing else orders two resources: the time at which they happened to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tests.infra.engine.values import Value
@@ -110,9 +110,9 @@ class Journal:
         """Return a journal in which a resource was never asked for."""
         return replace(self, resources={urn: kept for urn, kept in self.resources.items() if urn != resource.urn})
 
-    def unordered(self, resource: Resource | Invoke, type: str) -> Journal:
-        """Return a journal in which something no longer waits, on any way, for the resources of a type."""
-        gone = {found.urn for found in self.of(type)}
+    def unordered(self, gone: Collection[str]) -> Journal:
+        """Return a journal in which nothing waits for some resources, given by their urns, any more."""
+        gone = frozenset(gone)
         cut = {
             urn: replace(
                 kept,

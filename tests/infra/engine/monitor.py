@@ -1,3 +1,4 @@
+# ruff: noqa: N802, ARG002 - names and arguments are those of the protocol
 """The engine's side of Pulumi's protocol: it makes nothing, remembers everything, and can refuse a resource."""
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self._moments = itertools.count(1)
         self._lock = threading.Lock()
 
-    def GetDeploymentInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:  # noqa: N802
+    def GetDeploymentInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:
         """Say who runs and what this engine can do."""
         return resource_pb2.DeploymentInfo(
             project=self.project, stack=self.stack, dryRun=self.preview, supportedFeatures=FEATURES
         )
 
-    def SignalAndWaitForShutdown(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def SignalAndWaitForShutdown(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Let the program end."""
         return empty_pb2.Empty()
 
     # ------------------------------------------------------------------------------- resources
-    def RegisterResource(  # noqa: N802
+    def RegisterResource(
         self, request: resource_pb2.RegisterResourceRequest, context: grpc.ServicerContext
     ) -> resource_pb2.RegisterResourceResponse:
         """Remember a resource and answer as if it had been made.
@@ -115,7 +116,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             id = id or "provider-id"
         return replace(resource, id=id, outputs=outputs, ended=next(self._moments))
 
-    def ReadResource(  # noqa: N802
+    def ReadResource(
         self, request: resource_pb2.ReadResourceRequest, context: grpc.ServicerContext
     ) -> resource_pb2.ReadResourceResponse:
         """Return a resource that is there already; it is not the program's, so it is not in the journal."""
@@ -123,7 +124,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             urn=self._urn(request.type, request.name, request.parent), id=request.id, properties=request.properties
         )
 
-    def RegisterResourceOutputs(  # noqa: N802
+    def RegisterResourceOutputs(
         self, request: resource_pb2.RegisterResourceOutputsRequest, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
         """Remember what a component or the stack hands out."""
@@ -138,7 +139,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return empty_pb2.Empty()
 
     # ------------------------------------------------------------------------------- questions
-    def Invoke(  # noqa: N802
+    def Invoke(
         self, request: resource_pb2.ResourceInvokeRequest, context: grpc.ServicerContext
     ) -> resource_pb2.ResourceInvokeResponse:
         """Answer a question; in a preview, one that waits for a resource that is not there stays open."""
@@ -167,7 +168,7 @@ class Engine(engine_pb2_grpc.EngineServicer):
     warnings: list[str] = field(default_factory=list[str])
     root: str = ""
 
-    def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Keep what a person would see."""
         if request.severity == engine_pb2.ERROR:
             self.errors.append(request.message)
@@ -175,20 +176,20 @@ class Engine(engine_pb2_grpc.EngineServicer):
             self.warnings.append(request.message)
         return empty_pb2.Empty()
 
-    def GetRootResource(  # noqa: N802
+    def GetRootResource(
         self, request: engine_pb2.GetRootResourceRequest, context: grpc.ServicerContext
     ) -> engine_pb2.GetRootResourceResponse:
         """Return the stack's urn."""
         return engine_pb2.GetRootResourceResponse(urn=self.root)
 
-    def SetRootResource(  # noqa: N802
+    def SetRootResource(
         self, request: engine_pb2.SetRootResourceRequest, context: grpc.ServicerContext
     ) -> engine_pb2.SetRootResourceResponse:
         """Keep the stack's urn."""
         self.root = request.urn
         return engine_pb2.SetRootResourceResponse()
 
-    def RequirePulumiVersion(  # noqa: N802
+    def RequirePulumiVersion(
         self, request: engine_pb2.RequirePulumiVersionRequest, context: grpc.ServicerContext
     ) -> engine_pb2.RequirePulumiVersionResponse:
         """Be of any version."""
