@@ -61,7 +61,7 @@ class Invoke:
     """Whether the answer had to wait for a resource that a preview does not make."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Journal:
     """One run of a program."""
 

@@ -1,8 +1,8 @@
 """What the provider would refuse: each input of each resource against the types it was made from.
 
 Three sources, each read where it stands: names, types and what is required come from the installed provider's argument
-classes; the words of an enum from the documentation of its properties; formats, ranges and conflicts from `tables.toml`,
-whose rows name where they were read. What is unknown in a preview is not judged.
+classes; the words of an enum from the documentation of its properties; formats, ranges and conflicts from
+`tables.toml`, whose rows name where they were read. What is unknown in a preview is not judged.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _pattern(row: Row, value: Any) -> str:
 
 def _range(row: Row, value: Any) -> str:
     low, high = row["range"]
-    good = (value == 0 and row.get("or_zero")) or low <= value <= high
+    good = isinstance(value, int | float) and ((value == 0 and row.get("or_zero")) or low <= value <= high)
     return "" if good else f"is {value}, not between {low} and {high}"
 
 
@@ -211,7 +211,11 @@ def _given(names: Sequence[str], value: Any) -> list[str]:
 
 def _exactly_one(row: Row, value: Any) -> str:
     found = _given(row["exactly_one"], value)
-    return "" if len(found) == 1 else f"has {' and '.join(found) or 'none'} of {', '.join(row['exactly_one'])}; one must be"
+    return (
+        ""
+        if len(found) == 1
+        else f"has {' and '.join(found) or 'none'} of {', '.join(row['exactly_one'])}; one must be"
+    )
 
 
 def _conflicts(row: Row, value: Any) -> str:

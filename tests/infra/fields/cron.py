@@ -1,11 +1,11 @@
-"""Schedules as Cloud Scheduler takes them: unix-cron, five fields (cloud.google.com/scheduler/docs, read 2026-11-25)."""
+"""Schedules of Cloud Scheduler: unix-cron, five fields (cloud.google.com/scheduler/docs, read 2026-11-25)."""
 
 from __future__ import annotations
 
 import re
 
-MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-DAYS = "SUN MON TUE WED THU FRI SAT".split()
+MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 FIELDS: tuple[tuple[int, int, list[str]], ...] = ((0, 59, []), (0, 23, []), (1, 31, []), (1, 12, MONTHS), (0, 7, DAYS))
 PART = re.compile(r"(?:(\*)|(\w+)(?:-(\w+))?)(?:/(\d+))?")
 
