@@ -1,109 +1,77 @@
-"""The configuration of a stack, typed and validated before anything is made.
+"""The configuration of a stack, as `pulumi config` keeps it: text, read into typed arguments before anything is made.
 
 pulumi config set gcp:project P ; pulumi config set gcp:region R
 pulumi config set --secret batchdrop:gemini_api_key KEY
+pulumi config set batchdrop:uploaders group:data@example.com,user:ada@example.com
 pulumi config set --path batchdrop:settings.budgets.stack 500
+
+The other names are those of `batchdrop_pulumi.StackArgs`.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
-from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings
+from batchdrop_pulumi import StackArgs
 
-FIELDS = (
-    "prefix",
-    "model",
-    "models",
-    "tier",
-    "policy",
-    "schedule",
-    "alert_email",
-    "work_days",
-    "input_days",
-    "output_days",
-    "max_instances",
-    "attachment_buckets",
-    "settings",
-)
-SETTINGS = (SubmitSettings, PollSettings, WriteSettings)
-FIXED = frozenset(
-    {"local_dir", "project", "database", "input_bucket", "work_bucket", "output_bucket", "topic_prefix", "model"}
-    | {"models", "tier", "policy", "function_timeout_seconds", "gemini_api_key_file", "attachment_buckets"}
-)
-"""Settings the program itself sets."""
+SPACE = "batchdrop"
+KEY = "gemini_api_key"
+FIELDS = tuple(name for name in StackArgs.model_fields if name not in ("project", "region", "api_key"))
 
 
-class StackConfig(BaseModel):
-    """What can be chosen; the names are those of `pulumi config set batchdrop:NAME`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    project: str = Field(min_length=6, max_length=30, pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$")
-    region: str = Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$")
-    api_key: Any
-    """The Gemini API key, a Pulumi secret."""
-    prefix: str = Field("batchdrop", pattern=r"^[a-z][a-z0-9-]{1,18}[a-z0-9]$")
-    """Begins every name, so that several stacks fit into one project."""
-    model: str = Field("gemini-2.5-flash-lite", min_length=1)
-    models: str = ""
-    """Allowed models, comma separated; empty: any."""
-    tier: Literal[1, 2, 3] = 1
-    policy: Literal["lenient", "strict"] = "lenient"
-    schedule: str = "* * * * *"
-    """How often `poll` runs: cron, five fields."""
-    alert_email: str = Field("", pattern=r"^$|^[^@\s]+@[^@\s]+$")
-    work_days: int = Field(14, ge=9)
-    """Work objects are deleted after so many days, whatever happens; jobs end sooner."""
-    input_days: int = Field(0, ge=0)
-    """Uploads are deleted after so many days; 0: never."""
-    output_days: int = Field(0, ge=0)
-    max_instances: int = Field(10, ge=1, le=100)
-    attachment_buckets: str = Field("", pattern=r"^$|^[a-z0-9._-]+(,[a-z0-9._-]+)*$")
-    """Buckets, comma separated, whose objects requests may name besides those of the input bucket."""
-    settings: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Any other setting of the functions (`batchdrop.core.settings`): budgets, prices, limits, times."""
-
-    @field_validator("settings")
-    @classmethod
-    def _known(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """Refuse a name no function has, and a value a function would not start with."""
-        names = {name for found in SETTINGS for name in found.model_fields} - FIXED
-        unknown = sorted(set(settings) - names)
-        if unknown:
-            raise ValueError(f"no such settings: {', '.join(unknown)}; there are {', '.join(sorted(names))}")
-        for found in SETTINGS:
-            found(**{name: value for name, value in settings.items() if name in found.model_fields})
-        return settings
-
-    def variables(self) -> dict[str, str]:
-        """Return `settings` as the variables of a function."""
-        return {
-            f"BATCHDROP_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-            for name, value in self.settings.items()
-        }
-
-
-def read(config: pulumi.Config, gcp: pulumi.Config) -> StackConfig:
+def read(config: pulumi.Config, gcp: pulumi.Config, written: Iterable[str]) -> StackArgs:
     """Read and validate the stack's configuration.
 
+    Args:
+        config: The values of `batchdrop:`.
+        gcp: The values of `gcp:`.
+        written: Every name that is set, with its space, so that a mistyped one is seen.
+
     Raises:
-        pulumi.RunError: Something is missing or wrong; the message names each setting.
+        pulumi.RunError: Something is missing, wrong or unknown; the message names each setting.
     """
-    texts = (name for name in FIELDS if name != "settings")
-    values: dict[str, Any] = {name: value for name in texts if (value := config.get(name)) is not None}
-    values["settings"] = config.get_object("settings") or {}
+    values = _values(config, written)
     try:
-        return StackConfig(
+        return StackArgs(
             project=gcp.require("project"),
             region=gcp.require("region"),
-            api_key=config.require_secret("gemini_api_key"),
+            api_key=config.require_secret(KEY),
             **values,
         )
     except ValidationError as error:
-        lines = (f"batchdrop:{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise pulumi.RunError("the configuration is wrong:\n  " + "\n  ".join(lines)) from None
+        raise _wrong(f"{_where(item['loc'])}{item['msg']}" for item in error.errors()) from None
+
+
+def _values(config: pulumi.Config, written: Iterable[str]) -> Mapping[str, Any]:
+    names = {name.removeprefix(f"{SPACE}:") for name in written if name.startswith(f"{SPACE}:")}
+    unknown = sorted(names - {*FIELDS, KEY})
+    if unknown:
+        raise _wrong(f"{SPACE}:{name}: no such setting{_near(name)}" for name in unknown)
+    return {name: _parsed(value) for name in FIELDS if (value := config.get(name)) is not None}
+
+
+def _parsed(text: str) -> Any:
+    """Read what `pulumi config set --path` has made of lists and objects; anything else stays text."""
+    try:
+        return json.loads(text) if text[:1] in ("[", "{") else text
+    except json.JSONDecodeError:
+        return text
+
+
+def _near(name: str) -> str:
+    near = difflib.get_close_matches(name, [*FIELDS, KEY], n=1)
+    return f"; did you mean {SPACE}:{near[0]}?" if near else ""
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    return f"{SPACE}:{'.'.join(map(str, location))}: " if location else ""
+
+
+def _wrong(lines: Iterable[str]) -> pulumi.RunError:
+    return pulumi.RunError("the configuration is wrong:\n  " + "\n  ".join(lines))

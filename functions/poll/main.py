@@ -1,25 +1,5 @@
-"""Function `poll`: one tick, called by Cloud Scheduler."""
+"""Function `poll`: its entry point, where the functions framework looks for it."""
 
-from __future__ import annotations
+from batchdrop.functions.poll import poll
 
-from functools import cache
-
-import functions_framework
-from flask import Request
-
-from batchdrop.core.settings import PollSettings, load
-from batchdrop.handling import Response, answered, on_tick
-from batchdrop.usecases.context import Context
-from batchdrop.wiring import build
-
-
-@cache
-def context() -> Context[PollSettings]:
-    """Build settings and clients once for each instance."""
-    return build(load(PollSettings))
-
-
-@functions_framework.http
-def poll(request: Request) -> Response:
-    """Do one tick: 204 when it ran, 503 when it could not."""
-    return answered(lambda: on_tick(context().fresh()))
+__all__ = ["poll"]

@@ -1,25 +1,5 @@
-"""Function `submit`: uploads and shard wakes, pushed by Pub/Sub."""
+"""Function `submit`: its entry point, where the functions framework looks for it."""
 
-from __future__ import annotations
+from batchdrop.functions.submit import submit
 
-from functools import cache
-
-import functions_framework
-from flask import Request
-
-from batchdrop.core.settings import SubmitSettings, load
-from batchdrop.handling import Response, answered, on_submit
-from batchdrop.usecases.context import Context
-from batchdrop.wiring import build
-
-
-@cache
-def context() -> Context[SubmitSettings]:
-    """Build settings and clients once for each instance."""
-    return build(load(SubmitSettings))
-
-
-@functions_framework.http
-def submit(request: Request) -> Response:
-    """Take one push: 204 when it is done or reported, 503 when it must come again."""
-    return answered(lambda: on_submit(context().fresh(), request.get_data()))
+__all__ = ["submit"]

@@ -10,13 +10,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
+from pulumi.runtime.config import set_all_config
 from pydantic import ValidationError
 
 from batchdrop.core.settings import SubmitSettings, load
-from infra.archive import source_archive
-from infra.config import FIELDS, StackConfig
+from batchdrop_pulumi import StackArgs
+from batchdrop_pulumi.archive import installed_archive, source_archive
+from batchdrop_pulumi.arguments import least_work_days
+from batchdrop_pulumi.identities import ACCOUNTS
+from batchdrop_pulumi.regions import REGIONS
+from batchdrop_pulumi.services import SERVICES
+from infra.config import FIELDS, read
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD: dict[str, Any] = {"project": "my-project", "region": "europe-west1", "api_key": "k"}
@@ -27,27 +34,103 @@ GOOD: dict[str, Any] = {"project": "my-project", "region": "europe-west1", "api_
     [
         ("project", "No"),
         ("region", "europe"),
+        ("region", "asia-east2"),
         ("prefix", "Upper"),
+        ("prefix", "abc"),
+        ("prefix", "goods-of-google"),
+        ("prefix", "googol"),
+        ("prefix", "a" * 21),
         ("tier", 4),
+        ("tier", "0"),
         ("policy", "loose"),
         ("alert_email", "nobody"),
-        ("work_days", 3),
+        ("notification_channels", "slack"),
+        ("work_days", 24),
+        ("tick_minutes", 7),
         ("max_instances", 0),
+        ("uploaders", "allUsers"),
+        ("readers", "allAuthenticatedUsers"),
+        ("operators", "ada@example.com"),
+        ("labels", {"Team": "a"}),
+        ("labels", {"team": "A"}),
+        ("backup_days", 99),
         ("surprise", 1),
         ("settings", {"surprise": 1}),
         ("settings", {"project": "another"}),
+        ("settings", {"stack_id": "another"}),
         ("settings", {"cache_seconds": 5}),
     ],
 )
 def test_a_wrong_setting_is_named(field: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
-        StackConfig(**{**GOOD, field: value})
+        StackArgs(**{**GOOD, field: value})
     assert field in str(caught.value)
 
 
+def test_work_outlives_whatever_a_job_may_wait_for() -> None:
+    """14 days of deadline, 7 held, 2 of looking for results, 2 to spare."""
+    assert least_work_days({}) == 25 == StackArgs(**GOOD).work_days
+    assert least_work_days({"job_deadline_hours": 24 * 20}) == 31
+    assert least_work_days({"held_days": 1}) == 19
+    with pytest.raises(ValidationError, match="28 days"):
+        StackArgs(**GOOD, settings={"held_days": 10})
+    assert StackArgs(**GOOD, settings={"held_days": 10}, work_days=28).work_days == 28
+
+
+def test_names_fit_where_they_are_used() -> None:
+    longest = "a" * 20
+    assert StackArgs(**{**GOOD, "prefix": longest}).prefix == longest
+    assert all(6 <= len(f"{longest}-{account}") <= 30 for account in ACCOUNTS), "an account's id"
+    assert len(f"{'p' * 30}-{longest}-output") <= 63, "a bucket's name"
+    assert all(len(f"{longest}-{service.name}") <= 49 for service in SERVICES), "a Cloud Run service's name"
+
+
+def test_a_new_region_can_be_allowed() -> None:
+    assert StackArgs(**{**GOOD, "region": "europe-north9"}, allow_region=True).region == "europe-north9"
+    assert {"us-central1", "europe-west1", "asia-southeast1"} <= REGIONS
+    assert "asia-east2" not in REGIONS
+
+
+# ------------------------------------------------------------------------- as `pulumi config` keeps it
+def configured(**values: str) -> StackArgs:
+    """Read a configuration that is all text."""
+    texts = {f"batchdrop:{name}": value for name, value in values.items()}
+    texts |= {"gcp:project": "my-project", "gcp:region": "europe-west1"}
+    texts.setdefault("batchdrop:gemini_api_key", "k")
+    set_all_config(texts, [])
+    return read(pulumi.Config("batchdrop"), pulumi.Config("gcp"), texts)
+
+
 def test_every_setting_can_be_set() -> None:
-    assert set(StackConfig.model_fields) - {"project", "region", "api_key"} == set(FIELDS)
-    assert StackConfig(**GOOD).prefix == "batchdrop"
+    assert set(FIELDS) == set(StackArgs.model_fields) - {"project", "region", "api_key"}
+    assert configured().prefix == "batchdrop"
+
+
+def test_numbers_switches_lists_and_objects_may_be_text() -> None:
+    args = configured(
+        tier="2",
+        max_instances="30",
+        tick_minutes="5",
+        keep_data="false",
+        uploaders="group:a@example.com, user:b@example.com",
+        readers='["user:c@example.com"]',
+        labels='{"team":"data"}',
+        settings='{"budgets":{"stack":500}}',
+    )
+    assert (args.tier, args.max_instances, args.tick_minutes, args.keep_data) == (2, 30, 5, False)
+    assert args.uploaders == ("group:a@example.com", "user:b@example.com")
+    assert (args.readers, args.labels) == (("user:c@example.com",), {"team": "data"})
+    assert args.settings == {"budgets": {"stack": 500}}
+
+
+def test_a_mistyped_setting_is_refused_and_the_near_one_named() -> None:
+    with pytest.raises(pulumi.RunError, match="batchdrop:max_instance: no such setting; did you mean batchdrop:max_in"):
+        configured(max_instance="3")
+
+
+def test_a_wrong_value_is_named_with_its_setting() -> None:
+    with pytest.raises(pulumi.RunError, match="batchdrop:tier: Input should be less than or equal to 3"):
+        configured(tier="7")
 
 
 def test_budgets_and_prices_of_a_stack_arrive_at_its_functions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,9 +140,9 @@ def test_budgets_and_prices_of_a_stack_arrive_at_its_functions(monkeypatch: pyte
         "shard_requests": "2000",
     }
     settings["prices"] = {"gemini-x": {"batch": {"input_mtok": 0.1}}}
-    config = StackConfig.model_validate({**GOOD, "settings": settings})
-    for name, value in config.variables().items():
-        monkeypatch.setenv(name, value)
+    args = StackArgs(**GOOD, settings=settings)
+    for name, value in args.variables().items():
+        monkeypatch.setenv(f"BATCHDROP_{name.upper()}", value)
     found = load(SubmitSettings)
     assert found.budgets == {"stack": Decimal(500), "team:blue": Decimal("49.5")}
     assert (found.cache_seconds, found.shard_requests) == (7200, 2000)
@@ -91,7 +174,7 @@ def test_an_archive_changes_exactly_when_its_content_does(sources: tuple[Path, P
     assert list(first.files) == ["batchdrop/__init__.py", "batchdrop/inner/a.py", "main.py", "requirements.txt"]
     (package / "__pycache__").mkdir()
     (package / "__pycache__" / "a.pyc").write_bytes(b"x")
-    (package / "notes.txt").write_text("not code")
+    (package / ".editor").write_text("not ours")
     (package / "inner" / "a.py").touch()
     assert source_archive(function, package).digest == first.digest
     seen = {first.digest}
@@ -101,7 +184,9 @@ def test_an_archive_changes_exactly_when_its_content_does(sources: tuple[Path, P
     seen.add(source_archive(function, package).digest)
     (function / "requirements.txt").write_text("z")
     seen.add(source_archive(function, package).digest)
-    assert len(seen) == 4
+    (package / "inner" / "page.html").write_text("what is no code belongs to it too")
+    seen.add(source_archive(function, package).digest)
+    assert len(seen) == 5
 
 
 def test_a_missing_file_is_an_error(sources: tuple[Path, Path]) -> None:
@@ -113,7 +198,7 @@ def test_a_missing_file_is_an_error(sources: tuple[Path, Path]) -> None:
 
 @pytest.mark.parametrize("name", ["submit", "poll", "write"])
 def test_a_functions_archive_stands_alone(tmp_path: Path, name: str) -> None:
-    archive = source_archive(ROOT / "functions" / name, ROOT / "shared" / "batchdrop")
+    archive = installed_archive(name)
     packed = tmp_path / "source.zip"
     with zipfile.ZipFile(packed, "w") as out:
         for inside, path in archive.files.items():

@@ -42,6 +42,14 @@ LIMITS: Final[dict[str, Limit]] = {
     "record": Limit(1 * MIB, "bytes", "cloud.google.com/firestore/quotas"),
     "push_deadline": Limit(600, "seconds", "cloud.google.com/pubsub/docs/push"),
     "event_function": Limit(540, "seconds", "cloud.google.com/functions/quotas"),
+    "deadline": Limit(14 * 86400, "seconds", _OURS),
+    "backup_days": Limit(98, "days", "cloud.google.com/firestore/docs/backups: a backup is kept for 14 weeks at most"),
+    "runtime_ends": Limit(
+        20291010,
+        "day, as yyyymmdd",
+        "docs.cloud.google.com/run/docs/runtimes/function-runtimes (stored copies read 2026-11-25): python313 is"
+        " deprecated on 2029-10-10 and decommissioned on 2030-04-10",
+    ),
 }
 
 ENQUEUED_TOKENS: Final[dict[str, tuple[int, int, int]]] = {

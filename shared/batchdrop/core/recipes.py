@@ -31,12 +31,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from batchdrop.core import yaml_lines
 from batchdrop.core.answers import SchemaError, schema_check
+from batchdrop.core.limits import limit
 from batchdrop.core.templates import TemplateError, compile_template
 from batchdrop.core.validation import Problem
 from batchdrop.core.validation.schemas import check_json_schema
 
 RECIPE_NAME: Final = "recipe.yaml"
-MAX_DEADLINE_SECONDS: Final = 14 * 86400
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -90,7 +90,7 @@ def _schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _deadline(text: str) -> str:
-    if not 0 < seconds(text) <= MAX_DEADLINE_SECONDS:
+    if not 0 < seconds(text) <= limit("deadline"):
         raise PydanticCustomError("deadline", "A deadline is more than nothing and 14d at most.")
     return text
 

@@ -26,7 +26,6 @@ class CommonSettings(BaseSettings):
     """Root folder of the embedded stack; unset on Google Cloud and on the emulators."""
     project: str = "local"
     database: str = "(default)"
-    stack_id: str = "dev"
     input_bucket: str = "input"
     work_bucket: str = "work"
     output_bucket: str = "output"
