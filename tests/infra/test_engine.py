@@ -10,24 +10,34 @@ from textwrap import dedent
 import pytest
 
 from infra.config import FIELDS
-from tests.infra.engine import UNKNOWN, Archive, Run, run
+from tests.infra.engine import UNKNOWN, Archive, Journal, Run, run
 from tests.infra.fields import refused
+from tests.infra.rules.grants import grants
 from tests.infra.stands import BASE, KEY, LONGEST_PROJECT, PROGRAM, ROOT, deployed, tried
 
 TEXT = {
+    "allow_region": "true",
     "prefix": "blue",
+    "labels": '{"cost-center": "data"}',
     "model": "gemini-2.5-flash",
     "models": "gemini-2.5-flash,gemini-2.5-pro",
     "tier": "2",
     "policy": "strict",
-    "schedule": "*/2 * * * *",
+    "settings": '{"budgets": {"stack": 500}, "shard_requests": 2000}',
+    "attachment_buckets": "pictures,sounds",
+    "tick_minutes": "30",
+    "max_instances": "20",
+    "uploaders": "group:data@example.com,user:ada@example.com",
+    "readers": '["domain:example.com"]',
+    "operators": "serviceAccount:ops@my-project.iam.gserviceaccount.com",
     "alert_email": "somebody@example.com",
+    "notification_channels": "projects/my-project/notificationChannels/1",
+    "keep_data": "false",
     "work_days": "40",
     "input_days": "30",
     "output_days": "365",
-    "max_instances": "20",
-    "attachment_buckets": "pictures,sounds",
-    "settings": '{"budgets": {"stack": 500}, "shard_requests": 2000}',
+    "point_in_time_recovery": "true",
+    "backup_days": "14",
 }
 """Every field as `pulumi config set` stores it: text, and JSON for what has structure."""
 
@@ -142,15 +152,26 @@ def test_every_resource_has_an_explicit_provider() -> None:
         assert "pulumi:providers:gcp" in resource.provider, resource.urn
 
 
+def with_every_option() -> Journal:
+    """Return the journal of a stack for which everything was set."""
+    return deployed({f"batchdrop:{name}": value for name, value in TEXT.items()})
+
+
 def test_every_field_can_be_set_as_text() -> None:
     assert set(TEXT) == set(FIELDS), "a field has no text here"
-    done = tried({f"batchdrop:{name}": value for name, value in TEXT.items()})
-    assert done.exit_code == 0, done.errors
-    functions = done.journal.of("cloudfunctionsv2/function")
+    journal = with_every_option()
+    functions = journal.of("cloudfunctionsv2/function")
     variables = functions[0].inputs["serviceConfig"]["environmentVariables"]
     assert variables["BATCHDROP_TIER"] == "2"
     assert json.loads(variables["BATCHDROP_BUDGETS"]) == {"stack": 500}
     assert {entry.inputs["serviceConfig"]["maxInstanceCount"] for entry in functions} >= {20}
+    assert {grant.member for grant in grants(journal)} >= {"user:ada@example.com", "domain:example.com"}
+    assert not [entry for entry in journal.gcp() if entry.protect]
+    assert journal.of("firestore/backupSchedule")
+
+
+def test_what_is_set_is_nothing_that_google_refuses() -> None:
+    assert [said for resource in with_every_option().gcp() for said in refused(resource)] == []
 
 
 WRONG: list[tuple[dict[str, str], str]] = [
@@ -159,6 +180,8 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"batchdrop:tier": "two"}, "tier"),
     ({"batchdrop:policy": "loose"}, "policy"),
     ({"batchdrop:work_days": "22"}, "work_days"),
+    ({"batchdrop:uploaders": "ada@example.com"}, "uploaders"),
+    ({"batchdrop:notification_channels": "slack"}, "notification_channels"),
     ({"batchdrop:prefix": "googly"}, "prefix"),
     ({"batchdrop:prefix": "Blue"}, "prefix"),
     ({"batchdrop:settings": '{"budget": 5}'}, "budget"),
@@ -196,7 +219,7 @@ def test_every_name_fits_for_any_prefix_that_is_accepted(length: int) -> None:
     done = tried(config)
     if done.exit_code != 0:
         assert "prefix" in " ".join(done.errors)
-        assert length not in (4, 18), "these lengths are promised"
+        assert length not in (4, 20), "these lengths are promised"
         return
     assert [said for resource in done.journal.gcp() for said in refused(resource)] == []
 
