@@ -36,14 +36,13 @@ def read(config: pulumi.Config, gcp: pulumi.Config, written: Iterable[str]) -> S
     Raises:
         pulumi.RunError: Something is missing, wrong or unknown; the message names each setting.
     """
-    values = _values(config, written)
+    where = {
+        "project": gcp.require("project"),
+        "region": gcp.require("region"),
+        "api_key": config.require_secret(KEY),
+    }
     try:
-        return StackArgs(
-            project=gcp.require("project"),
-            region=gcp.require("region"),
-            api_key=config.require_secret(KEY),
-            **values,
-        )
+        return StackArgs.model_validate({**where, **_values(config, written)})
     except ValidationError as error:
         raise _wrong(f"{_where(item['loc'])}{item['msg']}" for item in error.errors()) from None
 

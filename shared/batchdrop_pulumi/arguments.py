@@ -62,16 +62,16 @@ class StackArgs(BaseModel):
     """Take a region that `regions.REGIONS` does not know."""
     api_key: Any
     """The Gemini API key as `pulumi.Input[str]`; give a secret, it is kept in Secret Manager and in the state."""
-    prefix: str = Field("batchdrop", pattern=r"^[a-z][a-z0-9-]{2,18}[a-z0-9]$")
+    prefix: str = Field(default="batchdrop", pattern=r"^[a-z][a-z0-9-]{2,18}[a-z0-9]$")
     """Begins every name, so that several stacks fit into one project. 4 letters are the least a database's id may have
     (cloud.google.com/firestore/docs/manage-databases), 20 the most that leaves room in an account's id of 30."""
     labels: dict[str, str] = Field(default_factory=dict[str, str], max_length=62)
     """Labels of everything that can have some."""
 
-    model: str = Field("gemini-2.5-flash-lite", min_length=1)
+    model: str = Field(default="gemini-2.5-flash-lite", min_length=1)
     models: Texts = ()
     """Allowed models; empty: any."""
-    tier: int = Field(1, ge=1, le=3)
+    tier: int = Field(default=1, ge=1, le=3)
     """The usage tier of the API key's project: it decides the token limits."""
     policy: Literal["lenient", "strict"] = "lenient"
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
@@ -80,7 +80,7 @@ class StackArgs(BaseModel):
     """Buckets whose objects requests may name besides those of the input bucket."""
     tick_minutes: Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30] = 1
     """How often `poll` runs; divisors of an hour, so that ticks are evenly spaced."""
-    max_instances: int = Field(10, ge=1, le=100)
+    max_instances: int = Field(default=10, ge=1, le=100)
     """Instances of each function that is pushed to."""
 
     uploaders: Members = ()
@@ -90,7 +90,7 @@ class StackArgs(BaseModel):
     operators: Members = ()
     """Who may use the command line on this stack: look, cancel, release, replay, drain."""
 
-    alert_email: str = Field("", pattern=r"^$|^[^@\s]+@[^@\s]+$")
+    alert_email: str = Field(default="", pattern=r"^$|^[^@\s]+@[^@\s]+$")
     notification_channels: Texts = ()
     """Channels that exist, as `projects/P/notificationChannels/N`: Slack, PagerDuty, whatever the console offers."""
 
@@ -98,12 +98,12 @@ class StackArgs(BaseModel):
     """Protect INPUT, OUTPUT and the database, so that a destroy leaves them; else it deletes them with all content."""
     work_days: int = 25
     """Work objects are deleted after so many days, whatever happens; jobs end sooner (`least_work_days`)."""
-    input_days: int = Field(0, ge=0)
+    input_days: int = Field(default=0, ge=0)
     """Uploads are deleted after so many days; 0: never."""
-    output_days: int = Field(0, ge=0)
+    output_days: int = Field(default=0, ge=0)
     point_in_time_recovery: bool = False
     """Keep every version of the database for 7 days."""
-    backup_days: int = Field(0, ge=0, le=limit("backup_days"))
+    backup_days: int = Field(default=0, ge=0, le=limit("backup_days"))
     """Back the database up every day and keep each backup so long; 0: no backups."""
 
     @field_validator("tick_minutes", mode="before")

@@ -128,8 +128,11 @@ class Functions(pulumi.ComponentResource):
             **{secret.setting: secret.path for secret in service.secrets},
             **args.variables(),
         }
-        known = {key: value for key, value in chosen.items() if key in service.settings.model_fields}
-        return {"LOG_EXECUTION_ID": "true"} | {f"BATCHDROP_{key.upper()}": value for key, value in known.items()}
+        variables: dict[str, pulumi.Input[str]] = {"LOG_EXECUTION_ID": "true"}
+        for key, value in chosen.items():
+            if key in service.settings.model_fields:
+                variables[f"BATCHDROP_{key.upper()}"] = value
+        return variables
 
     def _invoker(self, service: Service) -> gcp.cloudrunv2.ServiceIamMember:
         """Let the caller call: the invoker role sits on the Cloud Run service behind the function."""

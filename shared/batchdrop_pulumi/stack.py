@@ -21,6 +21,7 @@ from batchdrop_pulumi.identities import BuildRoles, Identities
 from batchdrop_pulumi.images import Images
 from batchdrop_pulumi.messaging import Subscriptions, Topics, announce_uploads
 from batchdrop_pulumi.metrics import Metrics
+from batchdrop_pulumi.pause import Pause
 from batchdrop_pulumi.project import Project
 from batchdrop_pulumi.roles import Resources
 from batchdrop_pulumi.schedule import call_by_the_clock
@@ -74,7 +75,8 @@ class Stack(pulumi.ComponentResource):
         secrets, images = Secrets(name, args, own), Images(name, args, own)
         build = BuildRoles(name, args, self._project, self._identities, self._buckets, images, own)
         roles = ServiceRoles(name, args, self._resources(), self._identities, secrets, own)
-        ready = [build, roles, secrets, self._database]
+        settled = Pause(f"{name}-settled", pulumi.ResourceOptions(parent=self, depends_on=[build, roles]))
+        ready = [settled, build, roles, secrets, self._database]
         around = Surroundings(self._buckets, images, self._identities, self._database.name, ready)
         return Functions(name, args, around, own)
 

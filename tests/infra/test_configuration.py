@@ -29,6 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 GOOD: dict[str, Any] = {"project": "my-project", "region": "europe-west1", "api_key": "k"}
 
 
+def made(**values: Any) -> StackArgs:
+    return StackArgs.model_validate({**GOOD, **values})
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -63,30 +67,30 @@ GOOD: dict[str, Any] = {"project": "my-project", "region": "europe-west1", "api_
 )
 def test_a_wrong_setting_is_named(field: str, value: Any) -> None:
     with pytest.raises(ValidationError) as caught:
-        StackArgs(**{**GOOD, field: value})
+        made(**{field: value})
     assert field in str(caught.value)
 
 
 def test_work_outlives_whatever_a_job_may_wait_for() -> None:
     """14 days of deadline, 7 held, 2 of looking for results, 2 to spare."""
-    assert least_work_days({}) == 25 == StackArgs(**GOOD).work_days
+    assert least_work_days({}) == 25 == made().work_days
     assert least_work_days({"job_deadline_hours": 24 * 20}) == 31
     assert least_work_days({"held_days": 1}) == 19
     with pytest.raises(ValidationError, match="28 days"):
-        StackArgs(**GOOD, settings={"held_days": 10})
-    assert StackArgs(**GOOD, settings={"held_days": 10}, work_days=28).work_days == 28
+        made(settings={"held_days": 10})
+    assert made(settings={"held_days": 10}, work_days=28).work_days == 28
 
 
 def test_names_fit_where_they_are_used() -> None:
     longest = "a" * 20
-    assert StackArgs(**{**GOOD, "prefix": longest}).prefix == longest
+    assert made(prefix=longest).prefix == longest
     assert all(6 <= len(f"{longest}-{account}") <= 30 for account in ACCOUNTS), "an account's id"
     assert len(f"{'p' * 30}-{longest}-output") <= 63, "a bucket's name"
     assert all(len(f"{longest}-{service.name}") <= 49 for service in SERVICES), "a Cloud Run service's name"
 
 
 def test_a_new_region_can_be_allowed() -> None:
-    assert StackArgs(**{**GOOD, "region": "europe-north9"}, allow_region=True).region == "europe-north9"
+    assert made(region="europe-north9", allow_region=True).region == "europe-north9"
     assert {"us-central1", "europe-west1", "asia-southeast1"} <= REGIONS
     assert "asia-east2" not in REGIONS
 
@@ -140,7 +144,7 @@ def test_budgets_and_prices_of_a_stack_arrive_at_its_functions(monkeypatch: pyte
         "shard_requests": "2000",
     }
     settings["prices"] = {"gemini-x": {"batch": {"input_mtok": 0.1}}}
-    args = StackArgs(**GOOD, settings=settings)
+    args = made(settings=settings)
     for name, value in args.variables().items():
         monkeypatch.setenv(f"BATCHDROP_{name.upper()}", value)
     found = load(SubmitSettings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import functions_framework
 from flask import Request
 
 from batchdrop.core.settings import PollSettings, load
@@ -19,7 +18,6 @@ def context() -> Context[PollSettings]:
     return build(load(PollSettings))
 
 
-@functions_framework.http
 def poll(request: Request) -> Response:
     """Do one tick: 204 when it ran, 503 when it could not."""
     return answered(lambda: on_tick(context().fresh()))

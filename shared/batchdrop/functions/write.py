@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import functions_framework
 from flask import Request
 
 from batchdrop.core.settings import WriteSettings, load
@@ -19,7 +18,6 @@ def context() -> Context[WriteSettings]:
     return build(load(WriteSettings))
 
 
-@functions_framework.http
 def write(request: Request) -> Response:
     """Take one push: 204 when it is done or reported, 503 when it must come again."""
     return answered(lambda: on_write(context().fresh(), request.get_data()))
