@@ -142,6 +142,12 @@ def regex_of_once(journal: Journal) -> Journal:
     return journal
 
 
+def log_match_without_a_limit(journal: Journal) -> Journal:
+    """Send a mail for every line."""
+    match = next(entry for entry in journal.of(POLICY) if "conditionMatchedLog" in entry.inputs["conditions"][0])
+    return journal.with_input(match, "alertStrategy.notificationRateLimit", None)
+
+
 def same(stacks: Stacks) -> Stacks:
     """Make the other stack one with the same names."""
     return Stacks(stacks.own, stacks.own)
@@ -179,9 +185,7 @@ SEEDS: Mapping[str, tuple[Seed, ...]] = {
     "no alert names a log metric that was just made": (
         given(POLICY, "conditions.0.conditionThreshold.filter", USER_METRIC),
     ),
-    "a log match has a rate limit and stands alone": (
-        given(POLICY, "conditions.0.conditionMatchedLog.filter", EVERY_ERROR),
-    ),
+    "a log match has a rate limit and stands alone": (log_match_without_a_limit,),
     "alerts watch every subscription of the stack and none of another": (regex_of_once, without(POLICY)),
     "log lines fire the alerts they should": (
         given(POLICY, "conditions.0.conditionMatchedLog.filter", EVERY_ERROR),

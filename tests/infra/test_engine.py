@@ -147,11 +147,6 @@ def test_a_preview_of_a_fresh_project_passes() -> None:
     assert {entry.urn for entry in journal.resources.values()} == set(real.resources)
 
 
-def test_every_resource_has_an_explicit_provider() -> None:
-    for resource in deployed().gcp():
-        assert "pulumi:providers:gcp" in resource.provider, resource.urn
-
-
 def with_every_option() -> Journal:
     """Return the journal of a stack for which everything was set."""
     return deployed({f"batchdrop:{name}": value for name, value in TEXT.items()})

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|(&&|\|\||!=|!~|=~|>=|<=|==|[=><:(),!])|([\w.*/@%+-]+))')
@@ -28,11 +29,16 @@ def matches(expression: str, subject: Subject) -> bool:
     Raises:
         ValueError: The expression is not understood.
     """
+    return _parsed(expression)(subject)
+
+
+@cache
+def _parsed(expression: str) -> Test:
     parser = _Parser(_tokens(expression))
     found = parser.either()
     if parser.left():
         raise ValueError(f"not understood: {' '.join(parser.tokens[parser.at :])!r} in {expression!r}")
-    return found(subject)
+    return found
 
 
 def _tokens(text: str) -> list[str]:
