@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)/shared:$(CURDIR)
 PARALLEL := -n auto --dist worksteal
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help demo up gemini-emulator test test-fast fault check lint types imports bench requirements preview deploy destroy clean
+.PHONY: help demo up gemini-emulator test test-fast fault check lint types imports bench requirements preview deploy destroy smoke clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -78,9 +78,19 @@ requirements: $(VENV)/.dev ## Pin all dependencies again (needs uv)
 	  uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --extra $$2 -o $$1 || exit 1; done
 
-preview deploy destroy: $(VENV)/.dev ## Show, make or remove the cloud stack with Pulumi (preview, deploy, destroy)
-	@command -v pulumi >/dev/null || { echo "the Pulumi CLI is missing: see pulumi.com/docs/install"; exit 1; }
+PULUMI = command -v pulumi >/dev/null || { echo "the Pulumi CLI is missing: see pulumi.com/docs/install"; exit 1; }
+
+preview deploy: $(VENV)/.dev ## Show or make the cloud stack with Pulumi (preview, deploy)
+	@$(PULUMI)
 	@cd infra && pulumi $(if $(filter deploy,$@),up,$@)
+
+destroy: $(VENV)/.dev ## Cancel what runs, then remove the cloud stack but not its data; DRAIN=no cancels nothing
+	@$(PULUMI)
+	@$(BIN)/python -m infra.destroy $(if $(filter no,$(DRAIN)),--no-drain)
+
+smoke: $(VENV)/.dev ## In a real PROJECT= with a real GEMINI_API_KEY: deploy, run ten lines, replay, say what it cost, destroy
+	@$(PULUMI)
+	@$(BIN)/python -m tests.e2e.smoke --project $(or $(PROJECT),$(error say which project: make smoke PROJECT=my-project))
 
 clean: ## Remove the environment and all local data
 	@rm -rf $(VENV) $(DATA) .pytest_cache .ruff_cache .coverage

@@ -17,6 +17,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from batchdrop_pulumi.arguments import StackArgs
+from batchdrop_pulumi.metrics import ROWS
 from batchdrop_pulumi.services import PUSHED, SERVICES
 
 COLUMNS: Final = 12
@@ -49,12 +50,21 @@ def charts(prefix: str) -> list[Chart]:
         ),
         Chart(
             "Rows by outcome",
-            [(what, f"sum({_grown(prefix, what, '_sum')})") for what in ("results", "errors", "rejections")],
+            [(what, f"sum({_grown(prefix, f'rows-{what}', '_sum')})") for what in ROWS],
             "STACKED_BAR",
         ),
-        Chart("Queue", [("waiting", _mean(prefix, "queued")), ("at the provider", _mean(prefix, "in-flight"))]),
+        Chart(
+            "Queue",
+            [
+                ("shards that wait", _mean(prefix, "queued")),
+                ("shards at the provider", _mean(prefix, "in-flight")),
+                ("held jobs", _mean(prefix, "held")),
+            ],
+        ),
         Chart("Age of the oldest job (seconds)", [("oldest", _mean(prefix, "oldest-job"))]),
-        Chart("Spent (USD)", [("spent", f"sum({_grown(prefix, 'cost', '_sum')})")], "STACKED_BAR"),
+        Chart(
+            "Spent (USD)", [("${labels.model}", f"sum by (model) ({_grown(prefix, 'cost', '_sum')})")], "STACKED_BAR"
+        ),
         Chart(
             "Errors and overdue jobs",
             [

@@ -14,11 +14,10 @@ from typing import Final
 import pulumi
 import pulumi_gcp as gcp
 
+from batchdrop.core.logs import JOB_ENDED, OUTCOME_PREFIX, TICK
+from batchdrop.core.outcomes import Outcome
 from batchdrop_pulumi.arguments import StackArgs
 from batchdrop_pulumi.services import SERVICES
-
-TICK: Final = 'jsonPayload.message = "tick"'
-ENDED: Final = 'jsonPayload.message = "job ended"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +30,29 @@ class LogMetric:
     description: str
     value: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Label -> the field of a log line, below `jsonPayload` unless it is `severity`."""
+    """Label -> the field of a log line."""
 
 
+_TICK: Final = f'jsonPayload.message = "{TICK}"'
+_ENDED: Final = f'jsonPayload.message = "{JOB_ENDED}"'
+_ERROR: Final = "severity >= ERROR"
+
+ROWS: Final = {outcome.value: f"{OUTCOME_PREFIX}{outcome}" for outcome in Outcome} | {"rejected": "rejections"}
+"""What becomes of a line -> the field that counts it."""
 METRICS: Final = (
-    LogMetric("jobs", ENDED, "1", "Jobs that ended", labels={"state": "state", "verdict": "verdict"}),
-    LogMetric("results", ENDED, "1", "Result rows of a job", value="results"),
-    LogMetric("errors", ENDED, "1", "Error rows of a job", value="errors"),
-    LogMetric("rejections", ENDED, "1", "Rejected lines of a job", value="rejections"),
-    LogMetric("cost", ENDED, "USD", "What a job cost, as far as prices are known", value="cost_usd"),
-    LogMetric("queued", TICK, "1", "Shards that wait for capacity", value="queued"),
-    LogMetric("in-flight", TICK, "1", "Batches at the provider", value="in_flight"),
-    LogMetric("oldest-job", TICK, "s", "Age of the oldest job that has not ended", value="oldest_job_seconds"),
-    LogMetric("overdue", TICK, "1", "Jobs past their deadline", value="overdue"),
-    LogMetric("faults", "severity >= ERROR", "1", "Log lines that a person should read", labels={"message": "message"}),
+    LogMetric("jobs", _ENDED, "1", "Jobs that ended", labels={"state": "state", "verdict": "verdict"}),
+    *(LogMetric(f"rows-{what}", _ENDED, "1", f"Rows of a job: {what}", value=field) for what, field in ROWS.items()),
+    LogMetric(
+        "cost", _ENDED, "USD", "What a job cost, if prices are known", value="cost_usd", labels={"model": "model"}
+    ),
+    LogMetric("queued", _TICK, "1", "Shards that wait for capacity", value="queued"),
+    LogMetric("in-flight", _TICK, "1", "Shards at the provider", value="in_flight"),
+    LogMetric("held", _TICK, "1", "Jobs that wait for a person or a recipe", value="held"),
+    LogMetric("overdue", _TICK, "1", "Jobs past their deadline", value="overdue"),
+    LogMetric("oldest-job", _TICK, "s", "Age of the oldest job that has not ended", value="oldest_job_seconds"),
+    LogMetric("faults", _ERROR, "1", "Log lines that a person should read", labels={"message": "message"}),
 )
+"""Their fields are those that `batchdrop.core.logs` promises."""
 
 
 def written_by_functions(args: StackArgs) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -236,10 +238,71 @@ def test_a_functions_requirements_are_pinned_with_hashes(name: str) -> None:
     assert "://" not in text
 
 
-@pytest.mark.parametrize("target", ["preview", "deploy", "destroy"])
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_sample_configurations_are_complete_but_for_the_key(stack: str) -> None:
+    values = yaml.safe_load((ROOT / "infra" / f"Pulumi.{stack}.yaml").read_text())["config"]
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    assert not any("key" in name for name in texts), "a secret in a sample"
+    set_all_config({**texts, "batchdrop:gemini_api_key": "k"}, [])
+    args = read(pulumi.Config("batchdrop"), pulumi.Config("gcp"), texts)
+    assert args.keep_data is (stack == "prod")
+    assert args.labels["environment"] == stack
+    done = subprocess.run(["git", "check-ignore", f"infra/Pulumi.{stack}.yaml"], cwd=ROOT, check=False)
+    assert done.returncode != 0, "a sample that git ignores"
+
+
+# ------------------------------------------------------------------------------------------- destroying
+PULUMI = """#!/bin/sh
+echo "$*" >> "$CALLS"
+case "$*" in
+  "stack output --json") echo "$OUTPUTS" ;;
+  "config get batchdrop:gemini_api_key") echo the-key ;;
+esac
+"""
+"""What stands in for the Pulumi CLI: it writes down how it is called, and knows a stack's outputs and its key."""
+
+
+def destroyed(folder: Path, outputs: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run `infra.destroy` with this Pulumi; return how it ended and the calls."""
+    (folder / "pulumi").write_text(PULUMI)
+    (folder / "pulumi").chmod(0o755)
+    own = {"CALLS": str(folder / "calls"), "OUTPUTS": outputs, "PYTHONPATH": f"{ROOT / 'shared'}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.destroy", *arguments],
+        cwd=folder,
+        env={**os.environ, **own, "PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    calls = folder / "calls"
+    return done, calls.read_text().splitlines() if calls.exists() else []
+
+
+def test_destroying_leaves_out_what_is_protected_and_says_what_stays(tmp_path: Path) -> None:
+    done, calls = destroyed(tmp_path, "{}", "--no-drain", "--yes")
+    assert (done.returncode, calls) == (0, ["destroy --exclude-protected --yes", "stack --show-ids"])
+    for word in ("uploads and results", "soft delete", "gcf-v2-sources", "pulumi import"):
+        assert word in done.stdout
+
+
+def test_nothing_is_destroyed_when_draining_failed(tmp_path: Path) -> None:
+    outputs = json.dumps({"environment": "export BATCHDROP_PROJECT=my-project BATCHDROP_MAX_CLAIMS=none"})
+    done, calls = destroyed(tmp_path, outputs, "--yes")
+    assert done.returncode == 1
+    assert calls == ["stack output --json", "config get batchdrop:gemini_api_key"]
+    assert "nothing was removed" in done.stderr
+
+
+def test_a_stack_that_never_ran_needs_no_draining(tmp_path: Path) -> None:
+    done, calls = destroyed(tmp_path, "{}")
+    assert (done.returncode, calls[1:]) == (0, ["destroy --exclude-protected", "stack --show-ids"])
+
+
+@pytest.mark.parametrize("target", ["preview", "deploy", "destroy", "smoke"])
 def test_make_says_how_to_get_the_cli(target: str) -> None:
     if shutil.which("pulumi") or not (ROOT / ".venv" / ".dev").exists():
         pytest.skip("the Pulumi CLI is here, or the environment was not made by make")
-    done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", target, "PROJECT=p"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "pulumi.com/docs/install" in done.stdout + done.stderr

@@ -14,7 +14,9 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks as pulumi_mocks
 
+from batchdrop.core import logs
 from batchdrop.core.limits import limit
+from batchdrop.core.outcomes import Outcome
 from batchdrop.core.queries import COMPOSITE, INDEXED, TTL_FIELD
 from batchdrop.core.settings import PollSettings, load
 from batchdrop.ports import Kind, Topic
@@ -428,11 +430,21 @@ def test_errors_are_the_functions_own_words_not_the_request_log(graph: Graph) ->
 
 
 def test_metrics_are_read_from_lines_the_code_writes(graph: Graph) -> None:
-    source = "".join(path.read_text() for path in (ROOT / "shared" / "batchdrop").rglob("*.py"))
+    promised = {
+        logs.TICK: {*logs.TICK_DONE, *logs.TICK_QUEUE, *logs.TICK_SWEPT},
+        logs.JOB_ENDED: {
+            *logs.JOB_ENDED_LABELS,
+            *logs.JOB_ENDED_COUNTS,
+            *(f"outcome_{outcome}" for outcome in Outcome),
+        },
+    }
     for metric in of(graph, "logging/metric:Metric").values():
         assert 'log_id("run.googleapis.com/stdout")' in metric["filter"]
+        fields = re.findall(
+            r"jsonPayload\.(\w+)", json.dumps([metric.get("valueExtractor"), metric.get("labelExtractors")])
+        )
         for message in re.findall(r'jsonPayload\.message = "([^"]+)"', metric["filter"]):
-            assert f'log("{message}"' in source or f'log(\n        "{message}"' in source
+            assert set(fields) <= promised[message], metric["name"]
         labels = {label["key"] for label in metric["metricDescriptor"].get("labels", [])}
         assert labels == set(metric.get("labelExtractors", {}))
         distribution = metric["metricDescriptor"]["valueType"] == "DISTRIBUTION"
