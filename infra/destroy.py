@@ -18,7 +18,7 @@ DRAIN = "import sys; from batchdrop.cli import main; sys.exit(main(['drain']))"
 STAYS = """What stays, and what it costs:
   - the buckets for uploads and results and the database, unless keep_data is false: storage
       to remove them: pulumi config set batchdrop:keep_data false && make deploy && make destroy
-      to use them again in a new stack: pulumi import, see "Deploy" in the README
+      to use them in a new stack: pulumi config set batchdrop:adopt true, for its first deployment
   - deleted objects of these buckets for 7 days (soft delete): storage
   - the bucket gcf-v2-sources-NUMBER-REGION of Cloud Functions, with old archives: less than a cent a month
   - the APIs, switched on; logs until their retention ends; both free

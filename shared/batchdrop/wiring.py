@@ -1,6 +1,6 @@
 """Where adapters are chosen: a folder and SQLite when `local_dir` is set, Google Cloud otherwise.
 
-Only the functions' `main.py`, the command line and the local runner call this. Adapters open their
+Only the entry points of the functions, the command line and the local runner call this. Adapters open their
 connections when first used, so building a context does no I/O beyond opening local files.
 """
 

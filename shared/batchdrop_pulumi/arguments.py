@@ -96,6 +96,8 @@ class StackArgs(BaseModel):
 
     keep_data: bool = True
     """Protect INPUT, OUTPUT and the database, so that a destroy leaves them; else it deletes them with all content."""
+    adopt: bool = False
+    """Take over INPUT, OUTPUT and the database that an earlier stack of this prefix left: for one deployment."""
     work_days: int = 25
     """Work objects are deleted after so many days, whatever happens; jobs end sooner (`least_work_days`)."""
     input_days: int = Field(default=0, ge=0)

@@ -36,7 +36,8 @@ class Buckets(pulumi.ComponentResource):
     def _owned(self, what: str, days: int) -> gcp.storage.Bucket:
         """Make a bucket of the users'."""
         keep = self._args.keep_data
-        opts = pulumi.ResourceOptions(parent=self, protect=keep, retain_on_delete=keep)
+        left = self._bucket_name(what) if self._args.adopt else None
+        opts = pulumi.ResourceOptions(parent=self, protect=keep, retain_on_delete=keep, import_=left)
         return self._make(what, days, SOFT_DELETE_SECONDS, destroy=not keep, opts=opts)
 
     def _bucket(self, what: str, days: int) -> gcp.storage.Bucket:
@@ -49,7 +50,7 @@ class Buckets(pulumi.ComponentResource):
         args = self._args
         return gcp.storage.Bucket(
             f"{self._stem}-{what}",
-            name=f"{args.project}-{args.prefix}-{what}",
+            name=self._bucket_name(what),
             project=args.project,
             location=args.region,
             labels=args.labels,
@@ -61,6 +62,9 @@ class Buckets(pulumi.ComponentResource):
             lifecycle_rules=[_abort_uploads(), *([_delete_after(days)] if days else [])],
             opts=opts,
         )
+
+    def _bucket_name(self, what: str) -> str:
+        return f"{self._args.project}-{self._args.prefix}-{what}"
 
 
 def _delete_after(days: int) -> gcp.storage.BucketLifecycleRuleArgs:

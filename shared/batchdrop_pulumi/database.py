@@ -36,6 +36,7 @@ class Database(pulumi.ComponentResource):
 
     def _database(self) -> gcp.firestore.Database:
         args, keep = self._args, self._args.keep_data
+        left = f"projects/{args.project}/databases/{args.prefix}" if args.adopt else None
         return gcp.firestore.Database(
             f"{self._stem}-database",
             name=args.prefix,
@@ -47,7 +48,7 @@ class Database(pulumi.ComponentResource):
                 f"POINT_IN_TIME_RECOVERY_{'ENABLED' if args.point_in_time_recovery else 'DISABLED'}"
             ),
             deletion_policy="DELETE",
-            opts=pulumi.ResourceOptions(parent=self, protect=keep),
+            opts=pulumi.ResourceOptions(parent=self, protect=keep, import_=left),
         )
 
     def _index(self, kind: Kind, fields: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Final
 
 from batchdrop.core.limits import GIB
+from batchdrop_pulumi.services import PUSHED
 from tests.bench.counting import Tally
 from tests.bench.data import lines
 from tests.bench.figures import Figure, Size
@@ -34,9 +35,11 @@ CALL_SECONDS: Final = 0.03
 BYTES_PER_SECOND: Final = 100_000_000
 """Assumed speed of a transfer to or from a bucket or the provider."""
 MEMORY_GIB: Final = {"submit": 1.0, "poll": 0.5, "write": 1.0}
-"""As `infra/functions.py` sets it, each with one vCPU."""
+"""As `batchdrop_pulumi/services.py` sets it, each with one vCPU."""
 TICKS: Final = 60 * 24 * 30
 SWEEPS: Final = TICKS // 10
+LOOKS: Final = 2 * 60 * 24 * 30
+"""How often Cloud Monitoring evaluates a condition in a month."""
 IMAGE_GB: Final = 0.6
 """Assumed: the three functions' images together."""
 GEMINI_TOKENS: Final = {"input_token": 500.0 * MILLION, "output_token": 100.0 * MILLION}
@@ -59,6 +62,7 @@ def run(size: Size) -> Iterator[Figure]:
         million = {name: amount * MILLION / results for name, amount in amounts.items()}
         yield _priced(million)
         yield _at_rest(it)
+    yield _alerts()
 
 
 def _priced(million: dict[str, float]) -> Figure:
@@ -87,6 +91,16 @@ def _at_rest(it: Stand) -> Figure:
     context: dict[str, float | str] = {name: f"${dollars:.3f}" for name, dollars in priced.items()}
     total = sum(priced.values(), Decimal(0))
     return Figure("cost", "at rest for a month, US dollars", float(total), "$", None, 1.0, context)
+
+
+def _alerts() -> Figure:
+    """Price a month of the deployed alerts: what a stack without any does not pay."""
+    series = {"messages": 2 * len(PUSHED), "silence": 1, "errors": 0}
+    priced = cost({"alert_condition": len(series), "alert_series": sum(series.values()) * LOOKS})
+    context: dict[str, float | str] = {name: f"${dollars:.3f}" for name, dollars in priced.items()}
+    return Figure(
+        "cost", "alerts for a month, US dollars", float(sum(priced.values(), Decimal(0))), "$", None, 1.0, context
+    )
 
 
 def _tick(it: Stand) -> dict[str, float]:

@@ -24,6 +24,10 @@ class Price:
 _RUN = "cloud.google.com/run/pricing (tier 1, CPU during requests; second-generation functions are billed as these)"
 _FIRESTORE = "cloud.google.com/firestore/pricing (Standard, us-central1: 0.03, 0.09, 0.01 per 100,000)"
 _STORAGE = "cloud.google.com/storage/pricing (Standard, us-central1: 0.005 and 0.0004 per 1,000 operations)"
+_ALERTS = (
+    "cloud.google.com/stackdriver/pricing: 0.35 by cloud.google.com/monitoring/alerts/cost-control, a look every 30"
+    " s; 0.10 at second hand, 1.50 on that page of 2024"
+)
 _GEMINI = "ai.google.dev/gemini-api/docs/pricing (2.5 Flash-Lite, batch: 0.05 in, 0.20 out per million tokens)"
 
 
@@ -45,6 +49,8 @@ PRICES: Final[dict[str, Price]] = {
     "scheduler_job": _price("0.10", 1, "job-month", "cloud.google.com/scheduler/pricing"),
     "secret": _price("0.06", 1, "active version-month", "cloud.google.com/secret-manager/pricing"),
     "image_gb": _price("0.10", 1, "GB-month", "cloud.google.com/artifact-registry/pricing"),
+    "alert_condition": _price("0.10", 1, "condition-month", _ALERTS),
+    "alert_series": _price("0.35", 1_000_000, "time series returned, one a look", _ALERTS),
     "input_token": _price("0.05", 1_000_000, "token", _GEMINI),
     "output_token": _price("0.20", 1_000_000, "token", _GEMINI),
 }

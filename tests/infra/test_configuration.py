@@ -282,7 +282,7 @@ def destroyed(folder: Path, outputs: str, *arguments: str) -> tuple[subprocess.C
 def test_destroying_leaves_out_what_is_protected_and_says_what_stays(tmp_path: Path) -> None:
     done, calls = destroyed(tmp_path, "{}", "--no-drain", "--yes")
     assert (done.returncode, calls) == (0, ["destroy --exclude-protected --yes", "stack --show-ids"])
-    for word in ("uploads and results", "soft delete", "gcf-v2-sources", "pulumi import"):
+    for word in ("uploads and results", "soft delete", "gcf-v2-sources", "batchdrop:adopt"):
         assert word in done.stdout
 
 

@@ -115,6 +115,18 @@ def test_data_can_be_given_up_and_kept_safer() -> None:
     assert silent["conditionAbsent"]["duration"] == "2700s", "three ticks"
 
 
+def test_what_an_earlier_stack_left_is_adopted() -> None:
+    def program() -> None:
+        Stack("a", stack_args(adopt=True))
+
+    imported = {args.name: args.resource_id for args in ran(program).google() if args.resource_id}
+    assert imported == {
+        "a-input": "my-project-batchdrop-input",
+        "a-output": "my-project-batchdrop-output",
+        "a-database": "projects/my-project/databases/batchdrop",
+    }
+
+
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this clone, unpacked as an installer does."""
