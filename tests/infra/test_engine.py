@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
@@ -12,10 +14,13 @@ import pytest
 from infra.config import FIELDS
 from tests.infra.engine import UNKNOWN, Archive, Journal, Run, run
 from tests.infra.fields import refused
+from tests.infra.rules import RULES, Stacks, broken
+from tests.infra.rules.expressions import matches
 from tests.infra.rules.grants import grants
 from tests.infra.stands import BASE, KEY, LONGEST_PROJECT, PROGRAM, ROOT, deployed, tried
 
 TEXT = {
+    "adopt": "true",
     "allow_region": "true",
     "prefix": "blue",
     "labels": '{"cost-center": "data"}',
@@ -224,8 +229,42 @@ def test_the_key_is_nowhere_in_what_is_printed() -> None:
     assert KEY not in done.printed + " ".join([*done.errors, *done.warnings])
 
 
-def test_destroying_leaves_out_what_is_protected() -> None:
-    """`pulumi destroy` refuses to begin when anything is protected (pulumi.com/docs, resource option `protect`)."""
+def test_destroying_leaves_out_what_is_protected(tmp_path: Path) -> None:
+    """Pulumi refuses to begin when anything is protected (pulumi.com/docs, resource option `protect`)."""
     assert [entry for entry in deployed().gcp() if entry.protect]
-    makefile = (ROOT / "Makefile").read_text()
-    assert "--exclude-protected" in makefile
+    cli = tmp_path / "pulumi"
+    cli.write_text(
+        '#!/bin/sh\necho "$*" >> "$0.asked"\n[ "$1" != destroy ] && exit 0\n'
+        'case "$*" in *--exclude-protected*) exit 0;; esac\necho "error: resource is protected" >&2\nexit 255\n'
+    )
+    cli.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.destroy", "--no-drain", "--yes"],
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": f"{ROOT}:{ROOT / 'shared'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "destroy" in (tmp_path / "pulumi.asked").read_text()
+
+
+EMBEDDING = ROOT / "shared" / "examples" / "embed"
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_the_example_of_embedding_deploys(preview: bool) -> None:
+    config = {"gcp:project": "my-project", "reviews:gemini_api_key": KEY}
+    done = run(EMBEDDING, config, secrets=["reviews:gemini_api_key"], path=[ROOT / "shared"], preview=preview)
+    journal = done.journal_or_fail()
+    assert [said for resource in journal.gcp() for said in refused(resource)] == []
+    for resource in journal.gcp():
+        assert resource.provider.endswith("::reviews"), f"{resource.urn} is not made by the team's provider"
+    for rule in () if preview else RULES:
+        assert broken(rule, Stacks(journal, deployed())) == [], rule
+    [subscriber] = [entry for entry in journal.of("pubsub/subscription") if entry.name == "reviews-unfinished"]
+    assert "gcp:pubsub/topic:Topic" in str(sorted(subscriber.property_dependencies["topic"]))
+    sent = {"attributes": {"state": "DONE", "verdict": "complete"}}
+    assert not matches(subscriber.inputs["filter"], sent)
+    assert matches(subscriber.inputs["filter"], {"attributes": {"state": "DONE", "verdict": "partial"}})

@@ -15,7 +15,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +63,7 @@ def run(
     secrets: Collection[str] = (),
     preview: bool = False,
     stack: str = "dev",
+    path: Sequence[Path] = (),
     refuse: Refusal = lambda _: None,
 ) -> Run:
     """Run a program once.
@@ -74,6 +75,7 @@ def run(
         secrets: The names that were set with `--secret`.
         preview: Whether nothing is made yet, so that ids and computed outputs are unknown.
         stack: The stack's name.
+        path: Folders with packages that stand for installed ones.
         refuse: Says why a resource is refused, or None.
     """
     project = cast("dict[str, Any]", yaml.safe_load((program / "Pulumi.yaml").read_text()))
@@ -90,7 +92,7 @@ def run(
         }
         done = subprocess.run(
             [sys.executable, str(HOST), *(f"--{name}={value}" for name, value in arguments.items())],
-            env=_environment({**_defaults(project), **config}, secrets),
+            env=_environment({**_defaults(project), **config}, secrets, path),
             capture_output=True,
             text=True,
             timeout=SECONDS,
@@ -116,13 +118,14 @@ def _defaults(project: dict[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in plain.items()}
 
 
-def _environment(config: Mapping[str, str], secrets: Collection[str]) -> dict[str, str]:
+def _environment(config: Mapping[str, str], secrets: Collection[str], path: Sequence[Path]) -> dict[str, str]:
     """Return what the CLI sets; of this process's environment only what finds Python and its files."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
     return kept | {
         "PULUMI_CONFIG": json.dumps(dict(config)),
         "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(secrets)),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": ":".join(map(str, path)),
     }
 
 

@@ -113,7 +113,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             return replace(resource, ended=next(self._moments))
         id, outputs = answer(resource.type, resource.name, resource.inputs, preview=self.preview)
         if resource.type.startswith("pulumi:providers:"):
-            id = id or "provider-id"
+            id = "the-providers-own-id"
         return replace(resource, id=id, outputs=outputs, ended=next(self._moments))
 
     def ReadResource(
