@@ -141,18 +141,18 @@ def log_lines(journal: Journal, other: Journal) -> Iterator[str]:
     """A person hears of a line if `logs.toml` says so, in every function; a line of another stack fires nothing."""
     for sample in LOGS:
         for function in journal.of("cloudfunctionsv2/function"):
-            fired = _fired(journal, sample["entry"], str(function.inputs["name"]))
+            heard = fired(journal, sample["entry"], str(function.inputs["name"]))
             line = f"{sample['says']}, in {function.inputs['name']}"
-            if sample["told"] and not fired:
+            if sample["told"] and not heard:
                 yield f"{line}: nobody hears of it"
             if not sample["told"]:
-                yield from (f"{line}: {name} fires" for name in sorted(fired))
+                yield from (f"{line}: {name} fires" for name in sorted(heard))
         for function in other.of("cloudfunctionsv2/function"):
-            for name in sorted(_fired(journal, sample["entry"], str(function.inputs["name"]))):
+            for name in sorted(fired(journal, sample["entry"], str(function.inputs["name"]))):
                 yield f"{sample['says']}, in {function.inputs['name']} of the other stack: {name} fires"
 
 
-def _fired(journal: Journal, entry: Mapping[str, Any], service: str) -> set[str]:
+def fired(journal: Journal, entry: Mapping[str, Any], service: str) -> set[str]:
     """Return the names of the policies that hear of a log entry."""
     labels = {"service_name": service, "location": "europe-west1", "project_id": "my-project"}
     whole = {**entry, "resource": {"type": "cloud_run_revision", "labels": labels}}
