@@ -10,8 +10,9 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import pulumi
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from batchdrop.core.limits import limit
@@ -27,6 +28,11 @@ FIXED = frozenset(
     | {"models", "tier", "policy", "function_timeout_seconds", "gemini_api_key_file", "attachment_buckets"}
 )
 """Settings of the functions that the component itself sets."""
+
+if TYPE_CHECKING:
+    Secret = pulumi.Input[str]
+else:
+    Secret = Any  # pydantic does not look into outputs
 
 _MEMBER = re.compile(r"(user|group|serviceAccount|domain|principal|principalSet):[^\s,]+")
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -60,8 +66,8 @@ class StackArgs(BaseModel):
     region: str
     allow_region: bool = False
     """Take a region that `regions.REGIONS` does not know."""
-    api_key: Any
-    """The Gemini API key as `pulumi.Input[str]`; give a secret, it is kept in Secret Manager and in the state."""
+    api_key: Secret
+    """The Gemini API key; give a secret output: it is kept in Secret Manager, and encrypted in the state."""
     prefix: str = Field(default="batchdrop", pattern=r"^[a-z][a-z0-9-]{2,18}[a-z0-9]$")
     """Begins every name, so that several stacks fit into one project. 4 letters are the least a database's id may have
     (cloud.google.com/firestore/docs/manage-databases), 20 the most that leaves room in an account's id of 30."""

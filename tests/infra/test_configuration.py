@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,17 +16,20 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
+from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.config import set_all_config
 from pydantic import ValidationError
 
 from batchdrop.core.settings import SubmitSettings, load
-from batchdrop_pulumi import StackArgs
+from batchdrop_pulumi import Stack, StackArgs
 from batchdrop_pulumi.archive import installed_archive, source_archive
 from batchdrop_pulumi.arguments import least_work_days
 from batchdrop_pulumi.identities import ACCOUNTS
 from batchdrop_pulumi.regions import REGIONS
 from batchdrop_pulumi.services import SERVICES
 from infra.config import FIELDS, read
+from infra.outputs import outputs
+from tests.infra.test_program import Mocks
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD: dict[str, Any] = {"project": "my-project", "region": "europe-west1", "api_key": "k"}
@@ -249,6 +253,22 @@ def test_the_sample_configurations_are_complete_but_for_the_key(stack: str) -> N
     assert args.labels["environment"] == stack
     done = subprocess.run(["git", "check-ignore", f"infra/Pulumi.{stack}.yaml"], cwd=ROOT, check=False)
     assert done.returncode != 0, "a sample that git ignores"
+
+
+def listed(heading: str) -> list[str]:
+    """Return the names in the first column of a table of the README."""
+    table = (ROOT / "README.md").read_text().partition(heading)[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+
+
+def test_the_readme_lists_every_setting_and_every_output() -> None:
+    assert sorted(listed("| `batchdrop:` | default | |")) == sorted(FIELDS)
+    args = made(api_key=pulumi.Output.secret("k"))
+    pulumi_mocks.set_mocks(Mocks(), preview=False)
+    names: list[str] = []
+    pulumi.runtime.test(lambda: names.extend(outputs(args, Stack("a", args))))()
+    assert sorted(listed("| output | |")) == sorted(names)
 
 
 # ------------------------------------------------------------------------------------------- destroying
