@@ -18,6 +18,7 @@ DRAIN = "import sys; from batchdrop.cli import main; sys.exit(main(['drain']))"
 STAYS = """What stays, and what it costs:
   - the buckets for uploads and results and the database, unless keep_data is false: storage
       to remove them: pulumi config set batchdrop:keep_data false && make deploy && make destroy
+      to use them again: make deploy, then batchdrop resume, because draining pauses a stack for 24 hours
       to use them in a new stack: pulumi config set batchdrop:adopt true, for its first deployment
   - deleted objects of these buckets for 7 days (soft delete): storage
   - the bucket gcf-v2-sources-NUMBER-REGION of Cloud Functions, with old archives: less than a cent a month

@@ -2,7 +2,7 @@
 
 batchdrop validate reviews.csv --recipe recipe.yaml     each problem with its line, and how to mend it
 batchdrop convert openai.jsonl --to gemini              the lines as Gemini's Batch API reads them
-    batchdrop estimate reviews.csv                          what it may cost: batch, with a cache, flex, standard
+batchdrop estimate reviews.csv                          what it may cost: batch, with a cache, flex, standard
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,25 +49,6 @@ class Checked:
     found: Findings
     model: str
     converted: bool
-
-
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    """Add `validate` and `convert`."""
-    validate = commands.add_parser("validate", help="check a file before it is uploaded")
-    validate.add_argument("--json", action="store_true", help="for programs: one JSON object a problem, then the sums")
-    validate.set_defaults(local=_validate)
-    convert = commands.add_parser("convert", help="write a file as Gemini batch JSONL to standard output")
-    convert.add_argument("--to", choices=("gemini",), default="gemini")
-    convert.set_defaults(local=_convert)
-    estimate_ = commands.add_parser("estimate", help="what a file may cost, run in each way")
-    estimate_.add_argument("--json", action="store_true", help="for programs")
-    estimate_.add_argument("--output-tokens", type=int, default=None, help="tokens of an answer, if you know them")
-    estimate_.add_argument("--hours", type=float, default=24, help="how long a cache will be kept (default 24)")
-    estimate_.set_defaults(local=_estimate)
-    for command in (validate, convert, estimate_):
-        command.add_argument("file", type=Path)
-        command.add_argument("--recipe", type=Path, help="the recipe (default: recipe.yaml beside the file)")
-        command.add_argument("--model", default="", help="the model it will run on")
 
 
 def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
@@ -234,3 +215,10 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(MIB):
             yield chunk
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "validate": _validate,
+    "convert": _convert,
+    "estimate": _estimate,
+}
