@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,11 @@ def guard() -> Generator[Guard]:
 @pytest.fixture
 def stack_with(tmp_path: Path, gemini: GeminiEmulator, guard: Guard) -> Make:
     """Make stacks whose functions are held to their grants."""
-    return lambda **overrides: guarded(make_stack(tmp_path, gemini, **overrides), guard)
+
+    def make(**overrides: Any) -> Stack:
+        return guarded(make_stack(tmp_path, gemini, **overrides), guard)
+
+    return make
 
 
 @pytest.fixture

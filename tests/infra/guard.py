@@ -19,6 +19,7 @@ from batchdrop.adapters.sqlite_topics import Leased
 from batchdrop.core.errors import PermanentError
 from batchdrop.handling import Response
 from batchdrop.ports import (
+    DeadLetter,
     Document,
     IndexValue,
     Json,
@@ -221,6 +222,12 @@ class GuardedTopics(Topics):
     def publish(self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None) -> str:
         self.needs("pubsub.topics.publish", self.guard.topic(topic))
         return self.inner.publish(topic, data, attributes)
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        raise AssertionError("no function looks at dead letters")
+
+    def replay(self, letter: DeadLetter) -> str:
+        raise AssertionError("no function replays")
 
 
 @dataclass

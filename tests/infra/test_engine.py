@@ -193,7 +193,7 @@ WRONG: list[tuple[dict[str, str], str]] = [
 def wrong() -> list[Run]:
     """Runs with a mistake each, two at a time."""
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda pair: tried(pair[0]), WRONG))
+        return list(pool.map(tried, (config for config, _ in WRONG)))
 
 
 @pytest.mark.parametrize(

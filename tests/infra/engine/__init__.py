@@ -15,7 +15,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,14 +108,18 @@ def run(
     )
 
 
-def _defaults(project: dict[str, Any]) -> dict[str, str]:
-    """Return the configuration that `Pulumi.yaml` itself sets."""
-    given = cast("dict[str, Any]", project.get("config", {}))
-    plain = {
-        name: value.get("default", value.get("value")) if isinstance(value, dict) else value
-        for name, value in given.items()
-    }
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in plain.items()}
+def _defaults(project: Mapping[str, Any]) -> dict[str, str]:
+    """Return the configuration that `Pulumi.yaml` itself sets: plain values, or objects with a default."""
+    given: Mapping[str, Any] = project.get("config", {})
+    return {name: _text(_default(value)) for name, value in given.items()}
+
+
+def _default(value: Any) -> Any:
+    return cast("dict[str, Any]", value).get("default") if isinstance(value, dict) else value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _environment(config: Mapping[str, str], secrets: Collection[str], path: Sequence[Path]) -> dict[str, str]:
@@ -130,7 +134,7 @@ def _environment(config: Mapping[str, str], secrets: Collection[str], path: Sequ
 
 
 @contextmanager
-def _served(monitor: Monitor, engine: Engine) -> Iterator[str]:
+def _served(monitor: Monitor, engine: Engine) -> Generator[str]:
     limits = [("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.max_send_message_length", MESSAGE_BYTES)]
     server = grpc.server(ThreadPoolExecutor(max_workers=32), options=limits)
     resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)

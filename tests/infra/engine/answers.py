@@ -7,7 +7,7 @@ answers with its inputs and an id.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from tests.infra.engine.values import UNKNOWN, Value
 
@@ -106,8 +106,9 @@ def _hidden(computed: dict[str, Value], inputs: Inputs) -> dict[str, Value]:
     shown: dict[str, Value] = {}
     for name, value in computed.items():
         given = inputs.get(name)
-        if isinstance(value, dict) and isinstance(given, Mapping):
-            shown[name] = {inner: given.get(inner, UNKNOWN) for inner in value}
+        if isinstance(value, dict) and isinstance(given, dict):
+            said = cast("dict[str, Value]", given)
+            shown[name] = {inner: said.get(inner, UNKNOWN) for inner in cast("dict[str, Value]", value)}
         else:
             shown[name] = UNKNOWN
     return shown

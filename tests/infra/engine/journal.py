@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from tests.infra.engine.values import Value
 
@@ -128,9 +129,9 @@ class Journal:
 def _put(node: Value, path: list[str], value: Value) -> Value:
     head, *rest = path
     if isinstance(node, list):
-        at = int(head)
-        changed = _put(node[at], rest, value) if rest else value
-        return [changed if index == at else item for index, item in enumerate(node)]
+        at, items = int(head), cast("list[Value]", node)
+        changed = _put(items[at], rest, value) if rest else value
+        return [changed if index == at else item for index, item in enumerate(items)]
     inner = _put(node.get(head, {}), rest, value) if rest else value
     kept = {name: item for name, item in node.items() if name != head}
     return kept if inner is None else kept | {head: inner}

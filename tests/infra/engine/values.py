@@ -50,7 +50,7 @@ class Reader:
 
     def struct(self, message: struct_pb2.Struct) -> dict[str, Value]:
         """Return a message's properties as plain values."""
-        found = cast("dict[str, Any]", json_format.MessageToDict(message))
+        found = json_format.MessageToDict(message)
         return {name: self._value(value, name) for name, value in found.items()}
 
     def _value(self, value: object, path: str) -> Value:

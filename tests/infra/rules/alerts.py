@@ -103,7 +103,7 @@ def watched(journal: Journal, other: Journal) -> Iterator[str]:
         for name in sorted(names):
             if not any(_hears(journal, metric, name) for metric in BACKLOG[what]):
                 yield f"nobody hears of {what} that wait in {name}"
-    for name in sorted(set().union(*_subscriptions(other))):
+    for name in sorted(set[str]().union(*_subscriptions(other))):
         for metric in BACKLOG["dead letters"]:
             if _hears(journal, metric, name):
                 yield f"an alert on {metric} fires for {name} of the other stack"
