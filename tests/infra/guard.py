@@ -224,10 +224,10 @@ class GuardedTopics(Topics):
         return self.inner.publish(topic, data, attributes)
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        raise AssertionError("no function looks at dead letters")
+        raise AssertionError(f"no function looks at dead letters, nor at {limit} of them")
 
     def replay(self, letter: DeadLetter) -> str:
-        raise AssertionError("no function replays")
+        raise AssertionError(f"no function replays {letter.handle}")
 
 
 @dataclass

@@ -148,6 +148,15 @@ def log_match_without_a_limit(journal: Journal) -> Journal:
     return journal.with_input(match, "alertStrategy.notificationRateLimit", None)
 
 
+def silence_of_a_failing_clock(journal: Journal) -> Journal:
+    """Listen to answers of any kind from any service: a clock whose ticks all fail is heard by nobody."""
+    for policy in journal.of(POLICY):
+        if "conditionAbsent" in policy.inputs["conditions"][0]:
+            text = 'resource.type = "cloud_run_revision" AND metric.type = "run.googleapis.com/request_count"'
+            journal = journal.with_input(policy, "conditions.0.conditionAbsent.filter", text)
+    return journal
+
+
 def same(stacks: Stacks) -> Stacks:
     """Make the other stack one with the same names."""
     return Stacks(stacks.own, stacks.own)
@@ -191,6 +200,7 @@ SEEDS: Mapping[str, tuple[Seed, ...]] = {
         given(POLICY, "conditions.0.conditionMatchedLog.filter", EVERY_ERROR),
         without(POLICY),
     ),
+    "somebody hears when the clock stops": (without(POLICY), silence_of_a_failing_clock),
     "incidents close": (given(POLICY, "alertStrategy", None),),
     "a push outlasts its function": (
         push_given_up_early,

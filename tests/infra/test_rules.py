@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from batchdrop_pulumi.regions import REGIONS
 from tests.infra.rules import RULES, Stacks, broken
 from tests.infra.rules.expressions import matches
+from tests.infra.rules.grants import FACTS
 from tests.infra.seeds import SEEDS, Seed, same
 from tests.infra.stands import deployed, neighbour
 
@@ -35,6 +37,11 @@ def test_a_rule_sees_two_stacks_that_share_names() -> None:
 
 def test_every_rule_has_a_mistake() -> None:
     assert set(SEEDS) | {"no two stacks ask for the same thing"} == set(RULES)
+
+
+def test_every_region_that_is_accepted_has_every_service() -> None:
+    for service, found in FACTS["regions"].items():
+        assert set(found.split()) >= REGIONS, service
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ RULES: Mapping[str, Rule] = {
     "a log match has a rate limit and stands alone": alerts.log_matches,
     "alerts watch every subscription of the stack and none of another": alerts.watched,
     "log lines fire the alerts they should": alerts.log_lines,
+    "somebody hears when the clock stops": alerts.heartbeat,
     "incidents close": alerts.close,
     "a push outlasts its function": messages.deadlines,
     "dead letters are kept": messages.dead_letters,

@@ -16,6 +16,7 @@ LOGS: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / "logs.toml")
 USER = "logging.googleapis.com/user/"
 METRIC = re.compile(r'metric\.type\s*=\s*"([^"]+)"')
 SERIES = ("conditionThreshold", "conditionAbsent")
+SILENCE_SECONDS = 3600
 BACKLOG = {
     "pushes": ("oldest_unacked_message_age",),
     "dead letters": ("num_undelivered_messages", "oldest_unacked_message_age"),
@@ -118,6 +119,40 @@ def _hears(journal: Journal, metric: str, subscription: str) -> bool:
         str(found["filter"]) for _, kind, found in _conditions(journal) if kind in SERIES and _named(found) == type
     ]
     return any(matches(text, _series(type, subscription)) for text in filters)
+
+
+def heartbeat(journal: Journal, other: Journal) -> Iterator[str]:
+    """Somebody hears within the hour when the clock stops or every tick fails: nothing else says so."""
+    for own, stack in ((True, journal), (False, other)):
+        for job in stack.of("cloudscheduler/job"):
+            poll = _called_by(stack, job)
+            heard = [found for found in _absences(journal) if matches(str(found["filter"]), _answered(poll))]
+            if own and not heard:
+                yield f"nobody hears when {poll} answers nothing"
+            if not own and heard:
+                yield f"an alert on silence listens to {poll} of the other stack"
+            if own and any(float(found["duration"][:-1]) > SILENCE_SECONDS for found in heard):
+                yield f"silence of {poll} is heard after more than {SILENCE_SECONDS} s"
+
+
+def _absences(journal: Journal) -> list[Condition]:
+    return [found for _, kind, found in _conditions(journal) if kind == "conditionAbsent"]
+
+
+def _called_by(journal: Journal, job: Resource) -> str:
+    """Return the name of the function that a job of Cloud Scheduler calls."""
+    functions = journal.of("cloudfunctionsv2/function")
+    return next(
+        str(f.inputs["name"]) for f in functions if f.outputs["serviceConfig"]["uri"] == job.inputs["httpTarget"]["uri"]
+    )
+
+
+def _answered(service: str) -> dict[str, Any]:
+    """Return the time series of a service's good answers."""
+    return {
+        "metric": {"type": "run.googleapis.com/request_count", "labels": {"response_code_class": "2xx"}},
+        "resource": {"type": "cloud_run_revision", "labels": {"service_name": service}},
+    }
 
 
 def _subscriptions(journal: Journal) -> tuple[set[str], set[str]]:
