@@ -3,7 +3,8 @@ ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do $$name $(ENOUGH) 2>/dev/null && { echo $$name; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-DATA ?= .local
+# Only `make DATA=...` is taken: a DATA of the environment is somebody else's, and `clean` removes.
+DATA := .local
 STACK ?= embedded
 GEMINI ?=
 export PYTHONPATH := $(CURDIR)/shared:$(CURDIR)
@@ -35,11 +36,12 @@ $(VENV)/.dev: $(VENV)/.python requirements-dev.txt
 	@touch $@ $(VENV)/.runtime
 
 demo: $(VENV)/.runtime ## Run a sample (or INPUT=file MODEL=name GEMINI=live STACK=emulators) end to end
-	@$(BIN)/python -m infra.local.demo --stack $(STACK) --data $(DATA)/demo $(if $(INPUT),--input $(INPUT)) \
-	  $(if $(MODEL),--model $(MODEL)) $(if $(filter live,$(GEMINI)),--live)
+	@$(BIN)/python -m infra.local.demo --stack $(STACK) --data $(DATA)/demo $(if $(INPUT),--input "$(INPUT)") \
+	  $(if $(MODEL),--model $(MODEL)) $(if $(GEMINI),--gemini "$(GEMINI)")
 
 up: $(VENV)/.runtime ## Keep a stack running: STACK=embedded (default) or STACK=emulators
-	@exec $(BIN)/python -m infra.local.up --stack $(STACK) --data $(DATA)/$(STACK) $(if $(filter live,$(GEMINI)),--live)
+	@exec $(BIN)/python -m infra.local.up --stack $(STACK) --data $(DATA)/$(STACK) $(if $(GEMINI),--gemini "$(GEMINI)") \
+	  $(if $(QUIET),--quiet-seconds $(QUIET))
 
 gemini-emulator: $(VENV)/.runtime ## Run the Gemini emulator alone: PORT=8085
 	@exec $(BIN)/python -m infra.local.gemini --port $(or $(PORT),8085) --data $(DATA)/gemini
@@ -82,5 +84,6 @@ preview deploy destroy: $(VENV)/.dev ## Show, make or remove the cloud stack wit
 	@command -v pulumi >/dev/null || { echo "the Pulumi CLI is missing: see pulumi.com/docs/install"; exit 1; }
 	@cd infra && pulumi $(if $(filter deploy,$@),up,$@)
 
-clean: ## Remove the environment and all local data
-	@rm -rf $(VENV) $(DATA) .pytest_cache .ruff_cache .coverage
+clean: ## Remove the environment, and the local data that we made (never another folder)
+	@test ! -d "$(DATA)" || "$(PYTHON)" -m infra.local.cleaning "$(DATA)"
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .coverage

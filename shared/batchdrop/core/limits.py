@@ -40,6 +40,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "batch_expiry": Limit(48 * 3600, "seconds", _BATCH),
     "file_expiry": Limit(48 * 3600, "seconds", _BATCH),
     "record": Limit(1 * MIB, "bytes", "cloud.google.com/firestore/quotas"),
+    "object_name": Limit(1024, "bytes", "cloud.google.com/storage/docs/objects#naming (read 2026-11-25)"),
     "push_deadline": Limit(600, "seconds", "cloud.google.com/pubsub/docs/push"),
     "event_function": Limit(540, "seconds", "cloud.google.com/functions/quotas"),
 }
