@@ -28,7 +28,7 @@ from infra.local.keeping import keep_doing
 from infra.local.scanning import Found, object_name, opened, scan, shown
 from infra.local.settling import QUIET_SECONDS, Seen
 from infra.local.uploaded import Uploaded
-from infra.local.writers import open_for_writing
+from infra.local.writers import Identity, open_for_writing
 
 SCAN_SECONDS: Final = 0.5
 SCAN_SHARE: Final = 10
@@ -49,8 +49,20 @@ class DropFolder:
         say: Callable[[str], None],
         quiet_seconds: float = QUIET_SECONDS,
         clock: Clock | None = None,
+        written: Callable[[], frozenset[Identity]] = open_for_writing,
     ) -> None:
-        """Watch nothing yet; `say` takes the lines that a person should see."""
+        """Watch nothing yet.
+
+        Args:
+            folder: The input folder.
+            inbox: Where its files go.
+            uploaded: What went there before.
+            say: Takes the lines that a person should see.
+            quiet_seconds: How long a file that was seen to grow must rest.
+            clock: The time.
+            written: Tells which files are open for writing.
+        """
+        self._written = written
         self._folder = folder
         self._inbox = inbox
         self._uploaded = uploaded
@@ -94,13 +106,13 @@ class DropFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
         events = self._taken_events()
         present: set[str] = set()
-        written: frozenset[tuple[int, int]] | None = None
+        written: frozenset[Identity] | None = None
         for found in scan(self._folder):
             if self._stopped.is_set():
                 break
             present.add(found.path)
             if self._is_waiting(found, events):
-                written = open_for_writing() if written is None else written
+                written = self._written() if written is None else written
                 if found.identity not in written:
                     self._try(found)
         else:

@@ -12,7 +12,9 @@ PAUSE_SECONDS = 1.0
 """After a step that failed."""
 
 
-def keep_doing(name: str, step: Callable[[], object], stopped: threading.Event) -> None:
+def keep_doing(
+    name: str, step: Callable[[], object], stopped: threading.Event, pause_seconds: float = PAUSE_SECONDS
+) -> None:
     """Do a step again and again until stopped; the step itself waits for its next time.
 
     A thread that ended would take every later upload or message with it, and nobody would see it; so whatever a step
@@ -24,4 +26,4 @@ def keep_doing(name: str, step: Callable[[], object], stopped: threading.Event) 
         except Exception as error:  # noqa: BLE001 - see above
             with suppress(OSError):
                 log("a step of the local stack failed", severity="ERROR", step=name, error=type(error).__name__)
-            stopped.wait(PAUSE_SECONDS)
+            stopped.wait(pause_seconds)

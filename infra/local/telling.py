@@ -33,13 +33,14 @@ class Teller:
     """Says what becomes of the jobs, in a thread, while the block runs."""
 
     def __init__(self, context: Context[CommonSettings], settings: SubmitSettings, say: Callable[[str], None]) -> None:
-        """Say nothing yet; jobs that have ended by now are never told."""
+        """Say nothing yet; jobs made from now on have arrived, earlier ones go on."""
         self._context = context
         self._settings = settings
         self._say = say
         self._open: dict[str, str] = {}
         """Of jobs that have not ended: what was said last."""
-        self._newest: datetime | None = None
+        self._newest = context.now()
+        self._took_up = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(
             target=keep_doing, args=("telling", self._step, self._stopped), name="telling", daemon=True
@@ -47,7 +48,6 @@ class Teller:
 
     def __enter__(self) -> Self:
         """Begin to tell."""
-        self._begin()
         self._thread.start()
         return self
 
@@ -68,19 +68,21 @@ class Teller:
             if stored is not None:
                 self._tell(stored.value)
 
-    def _begin(self) -> None:
-        """Take the jobs of earlier starts as known; those that have not ended go on."""
-        for stored in self._context.store.jobs(queries.newest_jobs(10 * PAGE)):
-            job = stored.value
-            self._newest = max(filter(None, (self._newest, job.created_at)))
-            if not job.state.terminal:
-                self._open[job.job_id] = ""
-                self._line("goes on", job, f"job {job.job_id}")
-
     def _step(self) -> None:
         begun = time.monotonic()
+        if not self._took_up:
+            self._take_up()
         self.look()
         self._stopped.wait(max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - begun)))
+
+    def _take_up(self) -> None:
+        """Say which jobs of earlier starts go on."""
+        for stored in self._context.store.jobs(queries.newest_jobs(10 * PAGE)):
+            job = stored.value
+            if job.created_at <= self._newest and not job.state.terminal:
+                self._open[job.job_id] = ""
+                self._line("goes on", job, f"job {job.job_id}")
+        self._took_up = True
 
     def _arrived(self) -> list[Job]:
         """Return the jobs made since the last look, oldest first."""
@@ -88,7 +90,7 @@ class Teller:
         before: datetime | None = None
         while True:
             page = [stored.value for stored in self._context.store.jobs(queries.newest_jobs(PAGE, before))]
-            new = [job for job in page if self._newest is None or job.created_at > self._newest]
+            new = [job for job in page if job.created_at > self._newest]
             found += new
             if len(new) < PAGE:
                 break

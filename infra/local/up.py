@@ -10,7 +10,6 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
 from batchdrop.core import logs
 from batchdrop.core.settings import SubmitSettings, load
@@ -74,26 +73,31 @@ def _run(name: str, options: Options) -> int:
     log = options.root / "logs" / "functions.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", buffering=1) as out, logs.to(out), open_stack(name, options) as stack:
+        teller = Teller(stack.context, load(SubmitSettings), options.say)
         _introduce(stack, options)
-        try:
-            with Teller(stack.context, load(SubmitSettings), options.say):
-                _tend(stack)
-        except ChildDiedError as error:
-            within_grace(1)
-            print(error, flush=True)
-            return 1
-        except KeyboardInterrupt:
-            print("stopping; a second Ctrl-C stops at once", flush=True)
-            if stack.notifies:
-                print(FORGETFUL, flush=True)
-    return 0
+        with teller:
+            return _tended(stack)
 
 
-def _tend(stack: Stack) -> NoReturn:
-    """Look after the children until a signal comes; they must be started from this, the main thread."""
-    while True:
-        stack.children.tend()
-        time.sleep(TEND_SECONDS)
+def _tended(stack: Stack) -> int:
+    """Look after the children until a signal comes; return how `up` ends.
+
+    They are started from this, the main thread. What follows may wait for calls that a dead emulator never answers, so
+    the end has its time from here on.
+    """
+    try:
+        while True:
+            stack.children.tend()
+            time.sleep(TEND_SECONDS)
+    except ChildDiedError as error:
+        within_grace(1)
+        print(error, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print("stopping; a second Ctrl-C stops at once", flush=True)
+        if stack.notifies:
+            print(FORGETFUL, flush=True)
+        return 0
 
 
 def _introduce(stack: Stack, options: Options) -> None:

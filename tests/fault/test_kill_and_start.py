@@ -1,0 +1,103 @@
+"""A machine that loses its power: `up` is killed by SIGKILL at a random moment of a large job, then started again.
+
+The provider lives on meanwhile, as the real one does, and counts the creates. Afterwards every line has one row, and
+no batch was made twice. `FAULT=full` does it 50 times; `SEED` chooses the moments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.gemini import GeminiEmulator
+from tests.harness import lines
+
+ROOT = Path(__file__).resolve().parents[2]
+FULL = os.environ.get("FAULT") == "full"
+RUNS = int(os.environ.get("KILLS", "50" if FULL else "3"))
+SEED = int(os.environ.get("SEED", "20261125"))
+LINES = 20_000
+SPAN_SECONDS = 4.5
+"""About as long as the job takes; what is killed later had ended."""
+END_SECONDS = 1500.0
+"""More than the quarantine: a kill between an intent and its create waits for its end."""
+
+
+@contextmanager
+def running(folder: Path, gemini: GeminiEmulator) -> Generator[subprocess.Popen[bytes]]:
+    """`up` on the folder, killed at the end."""
+    path = os.pathsep.join([str(ROOT / "shared"), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path, "GEMINI_API_KEY": "none", "BATCHDROP_TIER": "3"}
+    environment |= {"BATCHDROP_GEMINI_BASE_URL": gemini.url, "BATCHDROP_SHARD_REQUESTS": "5000"}
+    command = [sys.executable, "-m", "infra.local.up", "--data", str(folder), "--gemini", "live"]
+    with (folder.parent / "said").open("ab") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def manifest_of(folder: Path) -> dict[str, Any] | None:
+    found = list((folder / "buckets").glob("output/**/manifest.json"))
+    return json.loads(found[0].read_bytes()) if found else None
+
+
+def killed_and_started(
+    folder: Path, gemini: GeminiEmulator, upload: bytes, moment: float
+) -> tuple[dict[str, Any], float]:
+    """Kill at that moment after the upload was seen; return the manifest and the seconds from the start to the end."""
+    path = folder / "input" / "big.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(upload)
+    os.utime(path, (1_700_000_000, 1_700_000_000))  # written long ago: uploaded at once
+    with running(folder, gemini) as process:
+        until = time.monotonic() + END_SECONDS
+        while not (folder / "buckets").exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(moment)
+    begun = time.monotonic()
+    with running(folder, gemini):
+        while (manifest := manifest_of(folder)) is None:
+            assert time.monotonic() - begun < END_SECONDS, "the job did not end"
+            time.sleep(0.05)
+    return manifest, time.monotonic() - begun
+
+
+def check(folder: Path, manifest: dict[str, Any], gemini: GeminiEmulator) -> None:
+    rows: Counter[int] = Counter()
+    for path in (folder / "buckets" / "output").rglob("*.jsonl"):
+        if path.is_file():
+            rows.update(json.loads(line)["line"] for line in path.read_bytes().split(b"\n") if line)
+    assert rows == Counter(range(1, LINES + 1))
+    assert manifest["counts"]["results"] == LINES
+    assert gemini.calls["create"] == len(manifest["batches"]) == 4
+
+
+@pytest.mark.timeout(RUNS * 60 + int(2 * END_SECONDS))
+def test_killed_at_any_moment_of_a_large_job_a_start_ends_it_at_once(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    upload = lines(*(f"line {number}" for number in range(LINES)))
+    taken: list[float] = []
+    for number in range(RUNS):
+        place = tmp_path / str(number)
+        moment = chance.uniform(0, SPAN_SECONDS)
+        with GeminiEmulator(data_dir=place / "gemini") as gemini:
+            manifest, seconds = killed_and_started(place / "stack", gemini, upload, moment)
+            check(place / "stack", manifest, gemini)
+        taken.append(seconds)
+        print(f"killed {moment:.2f} s after the start, ended {seconds:.1f} s after the next", flush=True)
+    print(f"{RUNS} kills: median {statistics.median(taken):.1f} s, worst {max(taken):.1f} s to the end")
