@@ -31,7 +31,7 @@ _running: list[subprocess.Popen[bytes]] = []
 
 
 class ChildDiedError(Exception):
-    """A child died and cannot be started again; the message is for a person."""
+    """A child did not start, or died and cannot be started again; the message is for a person."""
 
 
 def die_with_parent() -> None:

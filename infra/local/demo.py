@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchdrop.core import logs, names
+from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.recipes import RECIPE_NAME
 from batchdrop.usecases.intake import UPLOAD_SUFFIXES, is_upload
 from infra.local import google_emulators, runs
@@ -62,7 +63,7 @@ def main() -> int:
     except KeyboardInterrupt:
         _say_stopped(run)
         return INTERRUPTED
-    except (FolderError, ChildDiedError, TimeoutError) as error:
+    except (FolderError, ChildDiedError, ConfigurationError, TimeoutError) as error:
         print(error)
         return 1
 

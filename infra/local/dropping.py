@@ -9,6 +9,7 @@ is tried again after a pause that grows.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -162,6 +163,8 @@ class DropFolder:
             return  # it vanished: nothing to upload
         except BatchdropError as error:
             self._failed(found, error.sentence, error.code)
+        except sqlite3.Error as error:
+            self._failed(found, str(error), type(error).__name__)
         except OSError as error:
             self._failed(found, error.strerror or type(error).__name__, type(error).__name__)
         else:

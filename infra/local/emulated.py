@@ -41,7 +41,7 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
 
     Raises:
         FolderError: Another process runs a stack on the folder, or its data is of another format.
-        RuntimeError: An emulator is missing or did not start.
+        ChildDiedError: An emulator is missing or did not start.
     """
     root = options.root
     with ExitStack() as running:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.children import Children
+from infra.local.children import ChildDiedError, Children
 
 JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Duser.language=en")
 PROJECT = "demo-local"
@@ -71,11 +71,11 @@ def started(children: Children, logs: Path) -> GoogleEmulators:
     """Start both emulators; what they store lives in their memory.
 
     Raises:
-        RuntimeError: Something is missing or did not start; the message says what.
+        ChildDiedError: Something is missing or did not start; the message says what.
     """
     lacking = missing()
     if lacking:
-        raise RuntimeError("; ".join(lacking))
+        raise ChildDiedError("; ".join(lacking))
     logs.mkdir(parents=True, exist_ok=True)
     pubsub, firestore = _free_port(), _free_port()
     base = [str(java()), *JVM_FLAGS]
@@ -160,7 +160,7 @@ def _await(name: str, child: subprocess.Popen[bytes], port: int, log: Path) -> N
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             pass
         time.sleep(0.05)
-    raise RuntimeError(f"the {name} emulator did not start; see {log}")
+    raise ChildDiedError(f"the {name} emulator did not start; see {log}")
 
 
 def _owns(pid: int, port: int) -> bool:

@@ -89,7 +89,8 @@ def _lock(lock: IO[str], root: Path) -> None:
 
 
 def _mark(root: Path) -> None:
-    (root / LOCK).write_text(f"{os.getpid()}\n")
+    with contextlib.suppress(OSError):  # a full disk; the number is only for the sentence
+        (root / LOCK).write_text(f"{os.getpid()}\n")
     if not is_ours(root):
         write_durably(root / MARKER, json.dumps({"schema": FORMAT}).encode() + b"\n")
 

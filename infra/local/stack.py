@@ -24,7 +24,7 @@ from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.take_over import take_over
 from batchdrop.wiring import build
-from infra.local.children import Children
+from infra.local.children import ChildDiedError, Children
 from infra.local.dropping import DropFolder
 from infra.local.functions import Functions
 from infra.local.inbox import Inbox
@@ -102,6 +102,7 @@ def embedded(options: Options) -> Generator[Stack]:
 
     Raises:
         FolderError: Another process runs a stack on the folder, or its data is of another format.
+        ChildDiedError: The Gemini emulator did not start.
     """
     root = options.root
     with ExitStack() as running:
@@ -178,7 +179,7 @@ def gemini(children: Children, options: Options) -> str | None:
         if child.process.poll() is not None:
             break
         time.sleep(0.02)
-    raise RuntimeError(f"{GEMINI} did not start; see {log}")
+    raise ChildDiedError(f"{GEMINI} did not start; see {log}")
 
 
 def _python_path() -> dict[str, str]:

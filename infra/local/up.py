@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from batchdrop.core import logs
+from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.settings import SubmitSettings, load
 from infra.local import google_emulators
 from infra.local.children import ChildDiedError
@@ -50,7 +51,7 @@ def main() -> int:
             return _run(arguments.stack, options)
     except KeyboardInterrupt:
         return 0
-    except FolderError as error:
+    except (FolderError, ChildDiedError, ConfigurationError) as error:
         print(error)
         return 1
 

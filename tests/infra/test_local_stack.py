@@ -478,3 +478,13 @@ def test_the_stack_takes_utf8_names_under_a_c_locale(tmp_path: Path) -> None:
     assert "grüße/日本.jsonl  complete: 1 results" in until(process, "  ended ")
     process.kill()
     process.communicate()
+
+
+@pytest.mark.parametrize("module", ["demo", "up"])
+def test_a_wrong_setting_is_a_sentence(tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHDROP_LEASE_SECONDS", "5")
+    command = [sys.executable, "-m", f"infra.local.{module}", "--data", str(tmp_path / "d")]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "lease_seconds must be greater than function_timeout_seconds" in done.stdout
+    assert "Traceback" not in done.stderr
