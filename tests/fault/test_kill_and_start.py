@@ -30,7 +30,7 @@ RUNS = int(os.environ.get("KILLS", "50" if FULL else "3"))
 SEED = int(os.environ.get("SEED", "20261125"))
 LINES = 20_000
 STEPS = 19
-"""Lines in the log of an undisturbed job, ticks aside: received, planned, 4 x staged, submitted, ended, settled, ended."""
+"""Lines in the log of an undisturbed job: received, planned, four each staged, submitted, ended and settled, ended."""
 STEP_SECONDS = 0.5
 """A moment is a step of the job, and at most so long after it: so every phase is met, however busy the machine is."""
 END_SECONDS = 1500.0
