@@ -19,7 +19,7 @@ from batchdrop.usecases.intake import UPLOAD_SUFFIXES, is_upload
 from infra.local import google_emulators, runs
 from infra.local.children import ChildDiedError
 from infra.local.choosing import in_utf8, open_stack, problems
-from infra.local.ending import ended_by_signals
+from infra.local.ending import ended_by_signals, within_grace
 from infra.local.owning import FolderError
 from infra.local.runs import Asked, Run
 from infra.local.sample import write_sample
@@ -120,7 +120,15 @@ def _run(run: Run, source: Path, wanted: Wanted, goes_on: bool) -> int:
     with log.open("a", buffering=1) as out, logs.to(out), open_stack(wanted.stack, options) as stack:
         ready = time.monotonic() - started
         print(f"stack      {wanted.stack}, ready in {ready:.1f} s; logs in {log.parent}")
-        view = _followed(stack, source, wanted)
+        try:
+            view = _followed(stack, source, wanted)
+        except KeyboardInterrupt:
+            _say_stopped(run)
+            return INTERRUPTED
+        except ChildDiedError as error:
+            within_grace(1)  # calls to the dead one may never be answered
+            print(error, flush=True)
+            return 1
         ok = summarize(stack.context, view, ready, live=wanted.gemini == "live", folder=source.parent)
         print_memory(stack)
     run.end()
