@@ -5,7 +5,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
   $$name $(SUPPORTED) 2>/dev/null && { echo $$name; break; }; done)
 VENV := $(if $(LATEST),.venv-latest,.venv)
 BIN := $(VENV)/bin
-DATA ?= .local
+# Only `make DATA=...` is taken: a DATA of the environment is somebody else's, and `clean` removes.
+DATA := .local
 STACK ?= embedded
 GEMINI ?=
 export PYTHONPATH := $(CURDIR)/shared:$(CURDIR)
@@ -66,11 +67,12 @@ $(VENV)/.check: $(VENV)/.python requirements-check.txt $(if $(LATEST),always)
 always:
 
 demo: $(VENV)/.runtime ## Run a sample (or INPUT=file MODEL=name GEMINI=live STACK=emulators) end to end
-	@$(BIN)/python -m infra.local.demo --stack $(STACK) --data $(DATA)/demo $(if $(INPUT),--input $(INPUT)) \
-	  $(if $(MODEL),--model $(MODEL)) $(if $(filter live,$(GEMINI)),--live)
+	@$(BIN)/python -m infra.local.demo --stack $(STACK) --data $(DATA)/demo $(if $(INPUT),--input "$(INPUT)") \
+	  $(if $(MODEL),--model $(MODEL)) $(if $(GEMINI),--gemini "$(GEMINI)")
 
 up: $(VENV)/.runtime ## Keep a stack running: STACK=embedded (default) or STACK=emulators
-	@exec $(BIN)/python -m infra.local.up --stack $(STACK) --data $(DATA)/$(STACK) $(if $(filter live,$(GEMINI)),--live)
+	@exec $(BIN)/python -m infra.local.up --stack $(STACK) --data $(DATA)/$(STACK) $(if $(GEMINI),--gemini "$(GEMINI)") \
+	  $(if $(QUIET),--quiet-seconds $(QUIET))
 
 gemini-emulator: $(VENV)/.runtime ## Run the Gemini emulator alone: PORT=8085
 	@exec $(BIN)/python -m infra.local.gemini --port $(or $(PORT),8085) --data $(DATA)/gemini
@@ -131,5 +133,6 @@ destroy: pulumi-cli $(VENV)/.runtime $(VENV)/.deploy ## Cancel what runs, then r
 smoke: pulumi-cli $(VENV)/.runtime $(VENV)/.deploy ## In a real PROJECT= with a real GEMINI_API_KEY: deploy, run ten lines, replay, say what it cost, destroy
 	@$(BIN)/python -m tests.e2e.smoke --project $(or $(PROJECT),$(error say which project: make smoke PROJECT=my-project))
 
-clean: ## Remove the environment and all local data
-	@rm -rf .venv .venv-latest $(DATA) .pytest_cache .ruff_cache .coverage
+clean: ## Remove the environments, and the local data that we made (never another folder)
+	@test ! -d "$(DATA)" || "$(PYTHON)" -m infra.local.cleaning "$(DATA)"
+	@rm -rf .venv .venv-latest .pytest_cache .ruff_cache .coverage

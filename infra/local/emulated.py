@@ -14,12 +14,14 @@ from batchdrop.core.settings import CommonSettings, load
 from batchdrop.ports import ObjectInfo
 from batchdrop.wiring import build
 from infra.local import google_emulators
+from infra.local.children import Children
 from infra.local.functions import Functions
 from infra.local.gcs import GcsServer
 from infra.local.google_emulators import PROJECT
 from infra.local.notifying import notify
+from infra.local.owning import owned
 from infra.local.pubsub_setup import set_up
-from infra.local.stack import ROUTES, Options, Stack, dropping, export, gemini_process, variables_of
+from infra.local.stack import ROUTES, Options, Stack, dropping, export, gemini, variables_of
 from infra.local.ticking import Scheduler
 
 PREFIX = "batchdrop"
@@ -38,12 +40,15 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
     """Run the stack until the block ends; `serve` starts the functions, given the port wanted.
 
     Raises:
-        RuntimeError: An emulator is missing or did not start.
+        FolderError: Another process runs a stack on the folder, or its data is of another format.
+        ChildDiedError: An emulator is missing or did not start.
     """
     root = options.root
     with ExitStack() as running:
-        gemini_url, pid = gemini_process(running, options)
-        google = running.enter_context(google_emulators.running(root / "logs"))
+        running.enter_context(owned(root))
+        children = running.enter_context(Children(options.say))
+        gemini_url = gemini(children, options)
+        google = google_emulators.started(children, root / "logs")
         topics = PubSubTopics(PROJECT, PREFIX)
         bucket = "input"
 
@@ -65,6 +70,6 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
         set_up(PROJECT, PREFIX, {topic: functions.url_of(name) for topic, name in ROUTES.items()})
         context = build(load(CommonSettings))
         running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
-        stack = Stack(context, variables, functions.url_of, gemini_url, pid, root / "input", notifies=True)
-        running.enter_context(dropping(stack, root))
+        stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=True)
+        running.enter_context(dropping(stack, options))
         yield stack

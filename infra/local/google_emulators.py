@@ -16,11 +16,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local import children
+from infra.local.children import ChildDiedError, Children
 
 JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Duser.language=en")
 PROJECT = "demo-local"
@@ -62,35 +62,39 @@ def missing() -> list[str]:
 
 @contextmanager
 def running(logs: Path) -> Generator[GoogleEmulators]:
-    """Run both emulators until the block ends.
+    """Run both emulators until the block ends; raises as `started` does."""
+    with Children() as children:
+        yield started(children, logs)
+
+
+def started(children: Children, logs: Path) -> GoogleEmulators:
+    """Start both emulators; what they store lives in their memory.
 
     Raises:
-        RuntimeError: Something is missing or did not start; the message says what.
+        ChildDiedError: Something is missing or did not start; the message says what.
     """
     lacking = missing()
     if lacking:
-        raise RuntimeError("; ".join(lacking))
+        raise ChildDiedError("; ".join(lacking))
     logs.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        pubsub, firestore = _free_port(), _free_port()
-        base = [str(java()), *JVM_FLAGS]
-        commands = {
-            "pubsub": [*base, "-jar", str(pubsub_jar()), "--host=127.0.0.1", f"--port={pubsub}"],
-            "firestore": [
-                *base,
-                "-cp",
-                str(firestore_jar()),
-                "com.google.cloud.datastore.emulator.firestore.CloudFirestore",
-                "start",
-                "--host=127.0.0.1",
-                f"--port={firestore}",
-            ],
-        }
-        for name, port in (("pubsub", pubsub), ("firestore", firestore)):
-            child = children.start(commands[name], log=logs / f"{name}.log")
-            stack.callback(children.stop, child)
-            _await(name, child, port, logs / f"{name}.log")
-        yield GoogleEmulators(f"127.0.0.1:{pubsub}", f"127.0.0.1:{firestore}")
+    pubsub, firestore = _free_port(), _free_port()
+    base = [str(java()), *JVM_FLAGS]
+    commands = {
+        "pubsub": [*base, "-jar", str(pubsub_jar()), "--host=127.0.0.1", f"--port={pubsub}"],
+        "firestore": [
+            *base,
+            "-cp",
+            str(firestore_jar()),
+            "com.google.cloud.datastore.emulator.firestore.CloudFirestore",
+            "start",
+            "--host=127.0.0.1",
+            f"--port={firestore}",
+        ],
+    }
+    for name, port in (("pubsub", pubsub), ("firestore", firestore)):
+        child = children.start(f"the {name} emulator", commands[name], log=logs / f"{name}.log")
+        _await(name, child.process, port, logs / f"{name}.log")
+    return GoogleEmulators(f"127.0.0.1:{pubsub}", f"127.0.0.1:{firestore}")
 
 
 def pubsub_jar() -> Path | None:
@@ -156,7 +160,7 @@ def _await(name: str, child: subprocess.Popen[bytes], port: int, log: Path) -> N
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             pass
         time.sleep(0.05)
-    raise RuntimeError(f"the {name} emulator did not start; see {log}")
+    raise ChildDiedError(f"the {name} emulator did not start; see {log}")
 
 
 def _owns(pid: int, port: int) -> bool:

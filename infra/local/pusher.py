@@ -12,13 +12,14 @@ import http.client
 import json
 import threading
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
-from batchdrop.core.errors import TransientError
 from batchdrop.ports import Topic, Topics
+from infra.local.keeping import keep_doing
 
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 DEADLINE_SECONDS = 600.0
@@ -42,7 +43,12 @@ class Pusher:
         self._topics = topics
         self._stopped = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, args=(topic, url), name=f"push {topic} {n}", daemon=True)
+            threading.Thread(
+                target=keep_doing,
+                args=("push", partial(self._push_next, topic, url), self._stopped),
+                name=f"push {topic} {n}",
+                daemon=True,
+            )
             for topic, url in routes.items()
             for n in range(concurrency)
         ]
@@ -63,21 +69,16 @@ class Pusher:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, topic: Topic, url: str) -> None:
-        while not self._stopped.is_set():
-            try:
-                message = self._topics.lease(topic, DEADLINE_SECONDS)
-            except TransientError:
-                message = None
-            if message is None:
-                with self._topics.published:
-                    if not self._stopped.is_set():
-                        self._topics.published.wait(LOOK_SECONDS)
-                continue
-            if push(url, message) in ACKNOWLEDGED:
-                self._topics.ack(message)
-            else:
-                self._topics.nack(message)
+    def _push_next(self, topic: Topic, url: str) -> None:
+        message = self._topics.lease(topic, DEADLINE_SECONDS)
+        if message is None:
+            with self._topics.published:
+                if not self._stopped.is_set():
+                    self._topics.published.wait(LOOK_SECONDS)
+        elif push(url, message) in ACKNOWLEDGED:
+            self._topics.ack(message)
+        else:
+            self._topics.nack(message)
 
 
 def push(url: str, message: Leased) -> int:

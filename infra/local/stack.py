@@ -13,25 +13,35 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchdrop.core.limits import MIB
+from batchdrop.adapters.sqlite_topics import SqliteTopics
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.take_over import take_over
 from batchdrop.wiring import build
-from infra.local import children
+from infra.local.children import ChildDiedError, Children
 from infra.local.dropping import DropFolder
 from infra.local.functions import Functions
-from infra.local.notifying import notify
+from infra.local.inbox import Inbox
+from infra.local.owning import owned
 from infra.local.pusher import Pusher
+from infra.local.settling import QUIET_SECONDS
 from infra.local.ticking import Scheduler
+from infra.local.uploaded import Uploaded
 
 ROUTES = {Topic.UPLOADS: "submit", Topic.SHARDS: "submit", Topic.BATCHES_FINISHED: "write"}
 START_SECONDS = 30.0
+GEMINI = "the Gemini emulator"
+EMULATOR_KEY = "emulator"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 @dataclass(frozen=True)
@@ -45,10 +55,14 @@ class Options:
     gemini_port: int = 0
     functions_port: int = 0
     tick_seconds: float = 1.0
+    quiet_seconds: float = QUIET_SECONDS
+    """How long a file of the input folder that was seen to grow must rest."""
     faults: str = ""
     """JSON for the emulator's faults at its start."""
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     """More `BATCHDROP_*` variables."""
+    say: Callable[[str], None] = _say
+    """Takes the lines that a person should see."""
 
 
 @dataclass(frozen=True)
@@ -60,61 +74,72 @@ class Stack:
     url_of: Callable[[str], str]
     """The address of a function."""
     gemini_url: str | None
-    gemini_pid: int | None
+    children: Children
     input_folder: Path
     notifies: bool
     """True when the bucket itself announces new objects."""
 
+    @property
+    def gemini_pid(self) -> int | None:
+        """The Gemini emulator's process."""
+        return self.children.pid_of(GEMINI)
+
+    @property
+    def inbox(self) -> Inbox:
+        """The input bucket."""
+        return Inbox(self.context, self.notifies)
+
     def upload(self, path: Path, name: str, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Copy a file into the input bucket, replacing what has its name; the stack runs it."""
-        context = self.context
-        bucket = context.settings.input_bucket
-        there = context.objects.stat(bucket, name)
-        generation = there.generation if there else 0
-        with context.objects.create(
-            bucket, name, if_generation_match=generation, metadata=dict(metadata or {})
-        ) as writer:
-            for chunk in _chunks(path):
-                writer.write(chunk)
-            info = writer.close()
-        if not self.notifies:
-            notify(context.topics, info)
-        return info
+        there = self.context.objects.stat(self.context.settings.input_bucket, name)
+        with path.open("rb") as source:
+            return self.inbox.put(source, name, metadata, generation=there.generation if there else 0)
 
 
 @contextmanager
 def embedded(options: Options) -> Generator[Stack]:
-    """Run the stack on a folder and SQLite until the block ends."""
+    """Run the stack on a folder and SQLite until the block ends.
+
+    Raises:
+        FolderError: Another process runs a stack on the folder, or its data is of another format.
+        ChildDiedError: The Gemini emulator did not start.
+    """
     root = options.root
     with ExitStack() as running:
-        gemini_url, pid = gemini_process(running, options)
+        running.enter_context(owned(root))
+        children = running.enter_context(Children(options.say))
+        gemini_url = gemini(children, options)
         variables = variables_of(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}
         export(running, variables)
         context = build(load(CommonSettings))
+        _begin_alone(context)
         functions = running.enter_context(Functions(options.functions_port))
         routes = {topic: functions.url_of(name) for topic, name in ROUTES.items()}
         running.enter_context(Pusher(context.topics, routes))
         running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
-        folder = root / "input"
-        stack = Stack(context, variables, functions.url_of, gemini_url, pid, folder, notifies=False)
-        running.enter_context(dropping(stack, root))
+        stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=False)
+        running.enter_context(dropping(stack, options))
         yield stack
 
 
-def dropping(stack: Stack, root: Path) -> DropFolder:
-    """Return the watched input folder of a stack."""
+def _begin_alone(context: Context[CommonSettings]) -> None:
+    """Take over what a dead stack held: the lock of the folder says that nobody else is there."""
+    take_over(context)
+    if isinstance(context.topics, SqliteTopics):
+        context.topics.hand_back()
 
-    def upload(path: Path, name: str) -> None:
-        stack.upload(path, name)
 
-    return DropFolder(stack.input_folder, root / "state" / "uploaded.json", upload)
+def dropping(stack: Stack, options: Options) -> DropFolder:
+    """Return the watched input folder of a stack; what was uploaded is noted beside the buckets."""
+    uploaded = Uploaded(options.root / "buckets" / ".batchdrop" / "uploaded.json", options.say)
+    return DropFolder(stack.input_folder, stack.inbox, uploaded, say=options.say, quiet_seconds=options.quiet_seconds)
 
 
 def variables_of(options: Options, gemini_url: str | None) -> dict[str, str]:
     """Return the variables every stack sets."""
     found = dict(options.settings)
     if gemini_url is not None:
-        found |= {"BATCHDROP_GEMINI_BASE_URL": gemini_url, "GEMINI_API_KEY": "emulator"}
+        found |= {"BATCHDROP_GEMINI_BASE_URL": gemini_url, "GEMINI_API_KEY": EMULATOR_KEY}
     return found
 
 
@@ -133,37 +158,30 @@ def export(running: ExitStack, variables: Mapping[str, str]) -> None:
     running.callback(restore)
 
 
-def gemini_process(running: ExitStack, options: Options) -> tuple[str | None, int | None]:
-    """Start the Gemini emulator as a process of its own, unless the real API is wanted."""
+def gemini(children: Children, options: Options) -> str | None:
+    """Start the Gemini emulator as a process of its own, and return its URL; None when the real API is wanted."""
     if options.live:
-        return None, None
+        return None
     root = options.root
     port_file = root / "state" / "gemini.port"
     port_file.parent.mkdir(parents=True, exist_ok=True)
     port_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "infra.local.gemini", "--port", str(options.gemini_port)]
-    command += ["--data", str(root / "gemini"), "--port-file", str(port_file)]
+    command = [sys.executable, "-m", "infra.local.gemini", "--data", str(root / "gemini")]
     command += ["--faults", options.faults] if options.faults else []
     log = root / "logs" / "gemini.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    child = children.start(command, log=log, environment=_python_path())
-    running.callback(children.stop, child)
+    first = [*command, "--port", str(options.gemini_port), "--port-file", str(port_file)]
+    child = children.start(GEMINI, first, log=log, environment=_python_path())
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if port_file.exists() and (port := port_file.read_text().strip()):
-            return f"http://127.0.0.1:{port}", child.pid
-        if child.poll() is not None:
+            child.again = [*command, "--port", port]
+            return f"http://127.0.0.1:{port}"
+        if child.process.poll() is not None:
             break
         time.sleep(0.02)
-    raise RuntimeError(f"the Gemini emulator did not start; see {log}")
+    raise ChildDiedError(f"{GEMINI} did not start; see {log}")
 
 
 def _python_path() -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join([root, str(Path(root) / "shared")])}
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as source:
-        while chunk := source.read(MIB):
-            yield chunk

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import urllib.error
 import urllib.request
 from types import TracebackType
 from typing import Self
 
-from batchdrop.core.logs import log
+from infra.local.keeping import keep_doing
 
 DEADLINE_SECONDS = 300.0
 
@@ -21,7 +20,9 @@ class Scheduler:
         self._url = url
         self._seconds = seconds
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._thread = threading.Thread(
+            target=keep_doing, args=("tick", self._tick, self._stopped), name="scheduler", daemon=True
+        )
 
     def __enter__(self) -> Self:
         """Begin ticking."""
@@ -35,11 +36,9 @@ class Scheduler:
         self._stopped.set()
         self._thread.join()
 
-    def _run(self) -> None:
-        while not self._stopped.wait(self._seconds):
-            request = urllib.request.Request(self._url, data=b"", method="POST")
-            try:
-                with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS):
-                    pass
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-                log("tick failed", severity="WARNING", error=type(error).__name__)
+    def _tick(self) -> None:
+        if self._stopped.wait(self._seconds):
+            return
+        request = urllib.request.Request(self._url, data=b"", method="POST")
+        with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS):
+            pass

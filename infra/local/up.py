@@ -1,65 +1,146 @@
 """Keep a stack running for work by hand: `python -m infra.local.up --stack embedded --data FOLDER`.
 
-A JSONL file copied into the input folder is an upload. Everything it starts ends with it, also when it is killed.
+A file copied into the input folder is an upload. Everything it starts ends with it, also when it is killed.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
-import signal
 import sys
-import threading
+import time
 from pathlib import Path
 
 from batchdrop.core import logs
+from batchdrop.core.errors import ConfigurationError
+from batchdrop.core.settings import SubmitSettings, load
 from infra.local import google_emulators
-from infra.local.demo import open_stack
-from infra.local.stack import Options, Stack
+from infra.local.children import ChildDiedError
+from infra.local.choosing import in_utf8, open_stack, problems
+from infra.local.ending import ended_by_signals, within_grace
+from infra.local.owning import FolderError
+from infra.local.settling import QUIET_SECONDS
+from infra.local.stack import EMULATOR_KEY, Options, Stack
+from infra.local.telling import Teller
+
+TEND_SECONDS = 0.5
+FORGETFUL = (
+    "The emulators keep jobs, records and messages in memory: what is under way when they stop is forgotten.\n"
+    "Files that were uploaded are not run again at the next start; touch one to run it again."
+)
+FORGETFUL_LIVE = (
+    "GEMINI=live with STACK=emulators: a batch that is under way when this stops is paid and its answers are lost.\n"
+    "STACK=embedded keeps everything on disk and goes on where it stopped."
+)
 
 
 def main() -> int:
-    """Run until SIGINT, SIGTERM or SIGHUP."""
-    parser = argparse.ArgumentParser(description="Keep a Batchdrop stack running on this machine.")
-    parser.add_argument("--stack", choices=("embedded", "emulators"), default="embedded")
-    parser.add_argument("--data", type=Path, required=True, help="the stack's folder, kept between runs")
-    parser.add_argument("--live", action="store_true", help="use the real Gemini API with GEMINI_API_KEY")
-    arguments = parser.parse_args()
-    lacking = google_emulators.missing() if arguments.stack == "emulators" else []
-    if arguments.live and not os.environ.get("GEMINI_API_KEY"):
-        lacking.append("GEMINI=live needs the environment variable GEMINI_API_KEY")
+    """Run until SIGINT, SIGTERM or SIGHUP, or until a process dies whose memory held the stack's state."""
+    in_utf8(__spec__.name)
+    arguments = _arguments()
+    lacking = problems(arguments.stack, arguments.gemini)
+    lacking += google_emulators.missing() if arguments.stack == "emulators" else []
     if lacking:
-        sys.stdout.write("\n".join(lacking) + "\n")
+        print("\n".join(lacking))
         return 2
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda _number, _frame: stopped.set())
-    root = arguments.data.resolve()
-    log = root / "logs" / "functions.log"
+    options = Options(
+        root=arguments.data.resolve(), live=arguments.gemini == "live", quiet_seconds=arguments.quiet_seconds
+    )
+    try:
+        with ended_by_signals(0):
+            return _run(arguments.stack, options)
+    except KeyboardInterrupt:
+        return 0
+    except (FolderError, ChildDiedError, ConfigurationError) as error:
+        print(error)
+        return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Keep a Batchdrop stack running on this machine.")
+    parser.add_argument("--stack", default="embedded", help="embedded (default) or emulators")
+    parser.add_argument("--data", type=Path, required=True, help="the stack's folder, kept between runs")
+    parser.add_argument("--gemini", default="emulator", help="emulator (default), or live: the real Gemini API")
+    parser.add_argument(
+        "--quiet-seconds",
+        type=float,
+        default=QUIET_SECONDS,
+        help="how long a file that was seen to grow must rest before it is run (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+def _run(name: str, options: Options) -> int:
+    log = options.root / "logs" / "functions.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    options = Options(root=root, live=arguments.live)
-    with log.open("a", buffering=1) as out, logs.to(out), open_stack(arguments.stack, options) as stack:
-        _say(stack, root)
-        stopped.wait()
-        print("stopping")
-    return 0
+    with log.open("a", buffering=1) as out, logs.to(out), open_stack(name, options) as stack:
+        teller = Teller(stack.context, load(SubmitSettings), options.say)
+        _introduce(stack, options)
+        with teller:
+            return _tended(stack)
 
 
-def _say(stack: Stack, root: Path) -> None:
+def _tended(stack: Stack) -> int:
+    """Look after the children until a signal comes; return how `up` ends.
+
+    They are started from this, the main thread. What follows may wait for calls that a dead emulator never answers, so
+    the end has its time from here on.
+    """
+    try:
+        while True:
+            stack.children.tend()
+            time.sleep(TEND_SECONDS)
+    except ChildDiedError as error:
+        within_grace(1)
+        print(error, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print("stopping; a second Ctrl-C stops at once", flush=True)
+        if stack.notifies:
+            print(FORGETFUL, flush=True)
+        return 0
+
+
+def _introduce(stack: Stack, options: Options) -> None:
+    root = options.root
     variables = root / "environment"
-    lines = (f"export {name}={shlex.quote(value)}" for name, value in sorted(stack.environment.items()))
+    lines = (f"export {name}={shlex.quote(value)}" for name, value in sorted(exported(stack).items()))
     variables.write_text("\n".join(lines) + "\n")
-    print(f"input folder   {stack.input_folder}   (copy a .jsonl file here)")
+    print(f"input folder   {stack.input_folder}   (copy a file here)")
     print(f"output         {root / 'buckets' / stack.context.settings.output_bucket}")
     print(f"functions      {stack.url_of('submit')}  {stack.url_of('poll')}  {stack.url_of('write')}")
-    print(f"Gemini         {stack.gemini_url or 'the real API'}")
+    if stack.gemini_url is None:
+        print("Gemini         the real API, which is paid")
+    else:
+        print(f"Gemini         GOOGLE_GEMINI_BASE_URL={stack.gemini_url} GEMINI_API_KEY={EMULATOR_KEY}")
     for name in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
         if name in stack.environment:
             print(f"{name:<24} {stack.environment[name]}")
     print(f"logs           {root / 'logs'}")
-    print(f"variables      source {variables}")
+    print(f"variables      source {shlex.quote(str(variables))}   (for batchdrop, gcloud and client libraries)")
+    if stack.notifies:
+        print(FORGETFUL)
+    if stack.notifies and stack.gemini_url is None:
+        print(FORGETFUL_LIVE)
     print("ready; stop with Ctrl-C", flush=True)
+
+
+def exported(stack: Stack) -> dict[str, str]:
+    """Return the variables with which the command line, gcloud and the client libraries reach the stack.
+
+    Overrides must end in a slash (gcloud 528 refuses others); gcloud appends `storage/v1/` and `v1/` itself.
+    """
+    found = dict(stack.environment)
+    if stack.gemini_url is not None:
+        found["GOOGLE_GEMINI_BASE_URL"] = stack.gemini_url
+    if "STORAGE_EMULATOR_HOST" in found:
+        found |= {
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{found['STORAGE_EMULATOR_HOST']}/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB": f"http://{found['PUBSUB_EMULATOR_HOST']}/",
+            "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+            "CLOUDSDK_CORE_PROJECT": google_emulators.PROJECT,
+        }
+    return found
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchdrop.core import queries
@@ -33,8 +34,16 @@ class View:
         return f"{job.state.value:<10}{planned}  {shown}".rstrip()
 
 
-def follow(context: Context[CommonSettings], job_id: str, timeout_seconds: float) -> View:
+def follow(
+    context: Context[CommonSettings], job_id: str, timeout_seconds: float, meanwhile: Callable[[], None]
+) -> View:
     """Show a job's progress until its completion is published, or it is held; return the last view.
+
+    Args:
+        context: The stack's.
+        job_id: The job.
+        timeout_seconds: How long to wait at most.
+        meanwhile: Called between two looks, in this thread.
 
     Raises:
         TimeoutError: The job has not ended in time.
@@ -53,6 +62,7 @@ def follow(context: Context[CommonSettings], job_id: str, timeout_seconds: float
                 if terminal:
                     sys.stdout.write("\n")
                 return view
+        meanwhile()
         time.sleep(LOOK_SECONDS)
     raise TimeoutError(f"job {job_id} did not end within {timeout_seconds:.0f} s")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Generator, Iterable
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +17,10 @@ from batchdrop.core import logs, names
 from batchdrop.core.jobs import Job
 from batchdrop.core.settings import CommonSettings
 from batchdrop.ports import Batch, ObjectInfo, Objects, Provider, Topic
+from infra.local.children import Children
 from infra.local.gemini import GeminiEmulator
 from infra.local.notifying import notify
-from infra.local.stack import Options, gemini_process
+from infra.local.stack import Options, gemini
 from tests.bench.counting import Counted, Tally
 from tests.harness import PUSHED, Stack, make_stack, wrapped
 
@@ -98,10 +99,8 @@ def folder() -> Generator[Path]:
 @contextmanager
 def emulator(root: Path, faults: str = "") -> Generator[str]:
     """The Gemini emulator in a process of its own; its URL."""
-    (root / "logs").mkdir(parents=True, exist_ok=True)
-    with ExitStack() as running:
-        url, _ = gemini_process(running, Options(root=root, faults=faults))
-        yield str(url)
+    with Children() as children:
+        yield str(gemini(children, Options(root=root, faults=faults)))
 
 
 @contextmanager

@@ -127,6 +127,15 @@ class SqliteTopics:
         with self._writing() as connection:
             connection.execute("UPDATE messages SET ready = ? WHERE id = ?", (time.time() + pause, message.id))
 
+    def hand_back(self) -> int:
+        """Make every message that is leased or rests after a nack ready at once; return how many there were.
+
+        Only for a consumer that is alone on the file: the one that had them leased must be dead.
+        """
+        now = time.time()
+        with self._writing() as connection:
+            return connection.execute("UPDATE messages SET ready = ? WHERE dead = 0 AND ready > ?", (now, now)).rowcount
+
     def waiting(self, topic: Topic) -> int:
         """Return how many messages of a topic are not done, dead letters aside."""
         with self._lock:

@@ -73,6 +73,10 @@ def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
 
 
 def _until(context: Planning, job: Job, failure: Failure) -> datetime:
-    settings = context.settings
-    length = timedelta(minutes=settings.held_minutes) if failure.code == MISSING else timedelta(days=settings.held_days)
-    return (job.held_at or context.now()) + length
+    return held_until(context.settings, failure.code, job.held_at or context.now())
+
+
+def held_until(settings: SubmitSettings, code: str, since: datetime) -> datetime:
+    """Return when a job held for that code since then waits no longer."""
+    length = timedelta(minutes=settings.held_minutes) if code == MISSING else timedelta(days=settings.held_days)
+    return since + length
