@@ -16,7 +16,8 @@ from decimal import Decimal
 from typing import Final
 
 from batchdrop.core.limits import GIB
-from batchdrop_pulumi.services import PUSHED
+from batchdrop_pulumi.images import KEPT
+from batchdrop_pulumi.services import PUSHED, SERVICES
 from tests.bench.counting import Tally
 from tests.bench.data import lines
 from tests.bench.figures import Figure, Size
@@ -40,8 +41,8 @@ TICKS: Final = 60 * 24 * 30
 SWEEPS: Final = TICKS // 10
 LOOKS: Final = 2 * 60 * 24 * 30
 """How often Cloud Monitoring evaluates a condition in a month."""
-IMAGE_GB: Final = 0.6
-"""Assumed: the three functions' images together."""
+IMAGE_GB: Final = 0.12 * KEPT * len(SERVICES)
+"""Assumed size of an image, and those kept of each function."""
 GEMINI_TOKENS: Final = {"input_token": 500.0 * MILLION, "output_token": 100.0 * MILLION}
 SHARE: Final = 0.01
 
