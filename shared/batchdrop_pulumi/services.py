@@ -2,7 +2,7 @@
 
          entry   INPUT  WORK                  OUTPUT        pushed            publishes to
 submit   submit  read   create, read          own reports   uploads           shards, batches-finished, jobs-completed
-shards   submit  read   create, read                        shards            shards, batches-finished, jobs-completed
+shards   submit  read   create, read          the identity  shards            shards, batches-finished, jobs-completed
 poll     poll    read   list, delete          own reports   (by the clock)    uploads, shards, batches-finished
 write    write   read   create, read, delete  create, read  batches-finished  shards, batches-finished, jobs-completed
 
@@ -98,13 +98,20 @@ _ADDS_WORK = (
 )
 _LISTS_OUTPUT = BucketRole(Place.OUTPUT, "roles/storage.legacyBucketReader")
 """Names only: without it Cloud Storage answers 403 for an object that is not there, instead of 404."""
-_REPORTS_RECIPES = BucketRole(Place.OUTPUT, "roles/storage.objectUser", 'resource.name.endsWith("/recipe.errors.json")')
+_IDENTITY = 'resource.name == "projects/_/buckets/{0}/objects/_batchdrop/stack.json"'
+"""Whoever comes first makes the stack's identity; it is read where the documents were lost."""
+_FOUNDS_STACK = BucketRole(Place.OUTPUT, "roles/storage.objectUser", _IDENTITY)
+_REPORTS = BucketRole(
+    Place.OUTPUT,
+    "roles/storage.objectUser",
+    'resource.name.endsWith("/recipe.errors.json") || resource.name.endsWith(".refused.json") || ' + _IDENTITY,
+)
 _REPORTS_SPENDING = BucketRole(
     Place.OUTPUT,
     "roles/storage.objectUser",
     'resource.name.startsWith("projects/_/buckets/{0}/objects/_batchdrop/")',
 )
-"""With the reports on recipes the only output objects that are ever replaced."""
+"""With the reports and the identity the only output objects that are ever replaced."""
 _STEPS = (Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.JOBS_COMPLETED)
 
 SERVICES: Final = (
@@ -116,7 +123,7 @@ SERVICES: Final = (
         caller=Caller.PUSH,
         pushed=(Topic.UPLOADS,),
         publishes=_STEPS,
-        buckets=(_READS_INPUT, *_ADDS_WORK, _LISTS_OUTPUT, _REPORTS_RECIPES),
+        buckets=(_READS_INPUT, *_ADDS_WORK, _LISTS_OUTPUT, _REPORTS),
         secrets=(GEMINI_KEY,),
         attaches=True,
     ),
@@ -128,7 +135,7 @@ SERVICES: Final = (
         caller=Caller.PUSH,
         pushed=(Topic.SHARDS,),
         publishes=_STEPS,
-        buckets=(_READS_INPUT, *_ADDS_WORK),
+        buckets=(_READS_INPUT, *_ADDS_WORK, _LISTS_OUTPUT, _FOUNDS_STACK),
         secrets=(GEMINI_KEY,),
         attaches=True,
     ),

@@ -156,7 +156,8 @@ def granted(graph: Graph) -> set[tuple[str, str, str]]:
 
 def test_every_account_may_do_exactly_what_it_must(graph: Graph) -> None:
     database = 'resource.name == "projects/my-project/databases/batchdrop"'
-    recipes = 'resource.name.endsWith("/recipe.errors.json")'
+    reports = 'resource.name.endsWith("/recipe.errors.json") || resource.name.endsWith(".refused.json")'
+    identity = 'resource.name == "projects/_/buckets/my-project-batchdrop-output/objects/_batchdrop/stack.json"'
     spending = 'resource.name.startsWith("projects/_/buckets/my-project-batchdrop-output/objects/_batchdrop/")'
     copies = 'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-123-europe-west1")'
     operators = "group:ops@example.com"
@@ -166,7 +167,9 @@ def test_every_account_may_do_exactly_what_it_must(graph: Graph) -> None:
         ("submit", "roles/storage.objectCreator", f"{bucket}work"),
         ("submit", "roles/storage.objectViewer", f"{bucket}work"),
         ("submit", "roles/storage.legacyBucketReader", f"{bucket}output"),
-        ("submit", "roles/storage.objectUser", f"{bucket}output if {recipes}"),
+        ("submit", "roles/storage.objectUser", f"{bucket}output if {reports} || {identity}"),
+        ("shards", "roles/storage.legacyBucketReader", f"{bucket}output"),
+        ("shards", "roles/storage.objectUser", f"{bucket}output if {identity}"),
         ("poll", "roles/storage.legacyBucketReader", f"{bucket}output"),
         ("poll", "roles/storage.objectUser", f"{bucket}output if {spending}"),
         ("poll", "roles/storage.objectViewer", f"{bucket}input"),
