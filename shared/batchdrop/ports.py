@@ -117,6 +117,7 @@ class Kind(StrEnum):
     CAPACITY = "capacity"
     BUDGET = "budgets"
     LEDGER = "ledger"
+    IDENTITY = "identities"
     META = "meta"
 
 

@@ -81,6 +81,7 @@ def manifest(job: Job, shards: Iterable[Shard], parts: Iterable[Part]) -> dict[s
         "parts": [_part(part) for part in parts],
         "files": _files(members),
         "warnings": list(job.warnings),
+        "duplicate_of": _duplicate_of(job),
     }
 
 
@@ -96,6 +97,7 @@ def done_message(job: Job) -> tuple[bytes, dict[str, str]]:
         "manifest": job.manifest,
         "counts": job.counts.model_dump(mode="json"),
         "cost": job.cost,
+        "duplicate_of": _duplicate_of(job),
         "error": None if job.failure is None else job.failure.model_dump(mode="json"),
     }
     attributes = {
@@ -108,6 +110,11 @@ def done_message(job: Job) -> tuple[bytes, dict[str, str]]:
         **{f"label-{name}": value for name, value in job.labels.items()},
     }
     return json.dumps(data, ensure_ascii=False).encode(), attributes
+
+
+def _duplicate_of(job: Job) -> dict[str, Any] | None:
+    """The job whose rows answer a duplicate, and where its manifest is."""
+    return {"job_id": job.duplicate_of, "manifest": job.duplicate_manifest} if job.duplicate_of else None
 
 
 def _part(part: Part) -> dict[str, Any]:

@@ -115,7 +115,8 @@ class SubmitSettings(DispatchSettings):
     max_upload_bytes: int = Field(limit("upload"), ge=1)
     max_lines: int = Field(limit("lines"), ge=1)
     max_gzip_ratio: int = Field(limit("gzip_ratio"), ge=2)
-    duplicate_minutes: float = Field(10, ge=0)
+    duplicate_days: float = Field(7, ge=0)
+    """How long an upload that asks what a complete job answered is its DUPLICATE; 0: everything runs."""
     job_deadline_hours: float = Field(72, gt=0)
     cache_hours: float = Field(24, gt=0)
     """How long a job's context cache is taken to be kept, when an upload of its name never ran: the batch target."""

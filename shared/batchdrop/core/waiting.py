@@ -19,7 +19,7 @@ _JOB: Final = {
     JobState.FINALIZING: "All its batches have ended; the output is being put together.",
     JobState.DONE: "It ended {verdict}; the manifest is {manifest}.",
     JobState.REJECTED: "It was rejected: {reason}",
-    JobState.DUPLICATE: "The same bytes were uploaded a moment before; job {duplicate} answers them.",
+    JobState.DUPLICATE: "Job {duplicate} asked the same; its rows are the answer, their manifest is {rows}.",
     JobState.GONE: "It never ran: {reason}",
     JobState.CANCELLED: "It was cancelled; what had been answered by then is in the output.",
     JobState.FAILED: "It failed: {reason}",
@@ -47,6 +47,7 @@ def _of_job(job: Job) -> str:
         verdict=job.verdict or "without output",
         manifest=job.manifest or "not written",
         duplicate=job.duplicate_of,
+        rows=job.duplicate_manifest or "not known",
     )
 
 

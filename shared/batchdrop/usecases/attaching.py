@@ -25,6 +25,7 @@ from batchdrop.core import names
 from batchdrop.core.attachments import address, named, named_by_line
 from batchdrop.core.dialect import Rejected, request_of
 from batchdrop.core.errors import PermanentError
+from batchdrop.core.identity import with_object
 from batchdrop.core.jobs import Job
 from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
@@ -53,28 +54,30 @@ STANDARD_MARGIN: Final = timedelta(hours=1)
 class Looked:
     """The objects a planning step has looked at: their sizes, or why they cannot be attached."""
 
-    def __init__(self, context: Dispatching) -> None:
-        """Know nothing yet."""
+    def __init__(self, context: Dispatching, checksum: str = "") -> None:
+        """Know nothing yet but the checksum of what earlier steps attached."""
         self._context = context
-        self._known: dict[str, int | tuple[Code, str]] = {}
+        self._known: dict[str, ObjectInfo | tuple[Code, str]] = {}
+        self.checksum = checksum
 
     def at(self, line: bytes, key: bytes) -> dict[str, int] | Rejected:
         """Return the sizes of the objects a line names, or the first thing wrong with them."""
-        sizes: dict[str, int] = {}
+        objects: dict[str, ObjectInfo] = {}
         for found in named_by_line(line):
-            size = self._look(found.uri)
-            if isinstance(size, tuple):
-                code, message = size
+            info = self._look(found.uri)
+            if isinstance(info, tuple):
+                code, message = info
                 return Rejected(key, code, found.pointer, f"{message} ({found.uri})", FIXES[code])
-            sizes[found.uri] = size
-        return sizes
+            objects[found.uri] = info
+        for uri, info in objects.items():
+            self.checksum = with_object(self.checksum, uri, info.crc32c, info.size)
+        return {uri: info.size for uri, info in objects.items()}
 
-    def _look(self, uri: str) -> int | tuple[Code, str]:
+    def _look(self, uri: str) -> ObjectInfo | tuple[Code, str]:
         if uri not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = _object(self._context, uri)
-            self._known[uri] = found.size if isinstance(found, ObjectInfo) else found
+            self._known[uri] = _object(self._context, uri)
         return self._known[uri]
 
 

@@ -13,11 +13,14 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.identities import SAME_AS
 
 Planning = Context[SubmitSettings]
 
 MISSING: Final = "RECIPE_MISSING"
-HOLDS: Final = frozenset({MISSING, "RECIPE_INVALID", "OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})
+RELEASABLE: Final = frozenset({"OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})
+"""What a person may let a job run over; anything else it waits for cannot be wished away."""
+HOLDS: Final = frozenset({MISSING, "RECIPE_INVALID", *RELEASABLE, SAME_AS})
 """What a job is held for; everything else ends it."""
 SOONEST: Final = timedelta(minutes=1)
 LATEST: Final = timedelta(minutes=15)
@@ -34,10 +37,11 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
     said = stored.value.held_for == failure.code
 
     def held(job: Job) -> Job:
-        since = job.held_at or now
+        since = _since(job, failure) or now
         again = min(max((now - since) / 4, SOONEST), LATEST)
         due_at = min(now + again, _until(context, job, failure))
-        job = job.moved(JobState.HELD, now, failure=failure, held_at=since)
+        moved = after_hold(job, now) if since == now else {}
+        job = job.moved(JobState.HELD, now, **(moved | {"failure": failure, "held_at": since}))
         return job.released(now, due_at)
 
     stored = context.store.change(stored, held, fence=stored.value.fence)
@@ -68,7 +72,22 @@ def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
     return context.store.change(stored, planning, fence=stored.value.fence)
 
 
+def after_hold(job: Job, now: datetime) -> dict[str, Any]:
+    """Return what the end of a wait changes: the deadline moves by the time the job was held."""
+    if job.held_at is None:
+        return {}
+    return {"held_at": None, "deadline_at": job.deadline_at + (now - job.held_at)}
+
+
+def _since(job: Job, failure: Failure) -> datetime | None:
+    """Return since when the job has waited for this very thing."""
+    return job.held_at if job.held_for in ("", failure.code) else None
+
+
 def _until(context: Planning, job: Job, failure: Failure) -> datetime:
-    settings = context.settings
+    """Return when the wait is given up; another job is waited for until it ends, and it has a deadline itself."""
+    settings, now = context.settings, context.now()
+    if failure.code == SAME_AS:
+        return now + LATEST
     length = timedelta(minutes=settings.held_minutes) if failure.code == MISSING else timedelta(days=settings.held_days)
-    return (job.held_at or context.now()) + length
+    return (_since(job, failure) or now) + length

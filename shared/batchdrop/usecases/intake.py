@@ -3,7 +3,6 @@
     notification --> is it an upload?  no: acknowledged and counted
                      does the record exist?  then it is the truth; look at it
                      is that generation still there?  no: GONE
-                     the same bytes a moment ago under another generation?  DUPLICATE
                      --> RECEIVED --> snapshot into WORK, pinned to the generation --> PLANNING
 
 Names ending in gcloud/tmp/ or gsutil/tmp/ parts are components of parallel composite uploads: run as uploads
@@ -15,7 +14,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from batchdrop.core import names, queries
+from batchdrop.core import names
 from batchdrop.core.errors import (
     BatchdropError,
     ConflictError,
@@ -83,9 +82,6 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
 def snapshot(context: Receiving, stored: Stored[Job]) -> Stored[Job]:
     """Copy the upload into WORK, pinned to its generation, and go to PLANNING; GONE when it is no longer there."""
     job, now = stored.value, context.now()
-    duplicate = _duplicate_of(context, job)
-    if duplicate is not None:
-        return end(context, stored, JobState.DUPLICATE, None, duplicate_of=duplicate)
     info = context.objects.stat(job.source.bucket, job.source.object, generation=job.source.generation)
     if info is None:
         return end(context, stored, JobState.GONE, _gone())
@@ -192,21 +188,3 @@ def _gone() -> Failure:
         message="The upload was deleted or replaced before it could be copied.",
         fix="Upload it again; a replacement runs as a job of its own.",
     )
-
-
-def _duplicate_of(context: Receiving, job: Job) -> str | None:
-    """The job that ran the same bytes under another generation a moment ago, if there is one."""
-    window = timedelta(minutes=context.settings.duplicate_minutes)
-    for other in context.store.jobs(queries.jobs_named(job.source.object)):
-        value = other.value
-        same = (
-            value.source.bucket == job.source.bucket
-            and value.source.crc32c == job.source.crc32c
-            and value.source.bytes == job.source.bytes
-            and value.metadata == job.metadata
-            and value.source.generation < job.source.generation
-            and value.state not in (JobState.DUPLICATE, JobState.GONE, JobState.FAILED, JobState.CANCELLED)
-        )
-        if same and abs(job.source.uploaded_at - value.source.uploaded_at) <= window:
-            return value.job_id
-    return None

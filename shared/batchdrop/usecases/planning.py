@@ -1,7 +1,9 @@
 """Planning: one streaming pass over the snapshot makes ranges, shards and rejections.
 
     PLANNING --lines examined, cut, rejections written--> time over? save the cursor, continue in a new message
-             --gates: all rejected? strict? model?-----> REJECTED (through FINALIZING, with its report)
+             --all rejected? strict? model?------------> REJECTED (through FINALIZING, with its report)
+             --the same request? `identities`----------> HELD until the other ended, DUPLICATE, or goes on
+             --gates of cost---------------------------> HELD
              --RUNNING with the plan's checksum--------> commit point; then the shards are created, idempotently
 
 A later step begins at a range's end, so a line is examined once by a step that is kept. Objects a step writes
@@ -19,6 +21,7 @@ from batchdrop.core import names
 from batchdrop.core.attachments import MARK
 from batchdrop.core.dialect import Rejected, examine, rendered_bytes
 from batchdrop.core.errors import PermanentError
+from batchdrop.core.identity import Content
 from batchdrop.core.jobs import Job, JobState, PlanCursor
 from batchdrop.core.limits import limit
 from batchdrop.core.lines import split_lines
@@ -46,7 +49,8 @@ from batchdrop.usecases.continuing import continue_later
 from batchdrop.usecases.converting import as_records
 from batchdrop.usecases.costing import estimated, hours_of, last_run, refuse_cost
 from batchdrop.usecases.gates import refuse_file, refuse_length, refuse_plan, with_duplicates
-from batchdrop.usecases.holding import hold, holds
+from batchdrop.usecases.holding import after_hold, hold, holds
+from batchdrop.usecases.identities import identify, original, rows_of, same_as
 from batchdrop.usecases.lines import records
 from batchdrop.usecases.recipes import resolved
 from batchdrop.usecases.spawning import spawn
@@ -72,7 +76,8 @@ class Pass:
         self.blank = self.rejected = self.missing_keys = 0
         self.draws = draws(job.model)
         self.watch = watch(context, job)
-        self.looked = Looked(context)
+        self.looked = Looked(context, cursor.attached)
+        self.content = Content(cursor.content, cursor.hashed)
         self.attached: set[str] = set()
         self.keys = array("Q")
         self.most_keys = limit("counted_keys")
@@ -92,9 +97,11 @@ class Pass:
         )
         self.cutter = Cutter(limits, ranges=cursor.ranges, shards=cursor.shards, line=self.line, offset=self.offset)
 
-    def run(self, chunks: Iterator[bytes]) -> bool:
+    def run(self) -> bool:
         """Examine lines until they end (True) or the time is over at a range's end (False)."""
-        for raw, size in split_lines(chunks, max_line_bytes=self.context.settings.max_line_bytes, number=self.line):
+        for raw, size in split_lines(
+            self._chunks(), max_line_bytes=self.context.settings.max_line_bytes, number=self.line
+        ):
             if self.cutter.range_full(self.line, self.offset):
                 self._close_range()
                 if self.context.budget.spent():
@@ -107,6 +114,17 @@ class Pass:
             self._close_range()
         self._close_shard()
         return True
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the bytes from the cursor on; each byte of the whole is in the content's checksum once."""
+        start, content = self.offset, self.content
+        for chunk in records(self.context, self.job, content.end, start) if content.end < start else ():
+            content.feed(chunk)
+        fed = max(content.end - start, 0)
+        for chunk in records(self.context, self.job, start):
+            content.feed(chunk[fed:])
+            fed = max(fed - len(chunk), 0)
+            yield chunk
 
     def _line(self, raw: bytes | None) -> None:
         if raw is None:
@@ -215,6 +233,9 @@ class Pass:
             tokens=old.tokens + sum(shard.tokens for shard in shards),
             bytes=old.bytes + sum(shard.bytes for shard in shards),
             batch_kind=self.batch_kind,
+            hashed=self.content.end,
+            content=self.content.chained,
+            attached=self.looked.checksum,
             agreeing=None if self.watch.counts is None else tuple(self.watch.counts),
             parts=(*old.parts, name),
             keys=keys,
@@ -224,6 +245,9 @@ class Pass:
 
 def plan(context: Planning, stored: Stored[Job]) -> None:
     """Plan the job as far as the time allows; its change to RUNNING is the commit point."""
+    if stored.value.plan.identity:
+        _decide(context, stored, stored.value.plan)
+        return
     prepared = _prepared(context, stored) if stored.value.plan.step == 0 else stored
     if prepared is None:
         return
@@ -233,29 +257,40 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     stored = prepared
     job = stored.value
     step = Pass(context, job, job.fence)
-    finished = step.run(records(context, job, job.plan.offset))
+    finished = step.run()
     cursor = step.cursor()
     failure = refuse_length(context, cursor)
     if failure is None and not finished:
         continue_later(context, stored, plan=cursor)
         log("planning continues", job_id=job.job_id, line=cursor.line)
         return
-    if finished:
-        cursor = cursor.with_(counts=with_duplicates(context, cursor))
-    passed = failure or _gates(context, job, cursor)
+    failure = failure or refuse_plan(context, job, cursor)
+    if failure is not None:
+        _refuse(context, stored, cursor, failure)
+        return
+    identity = identify(job, step.content.whole(), step.looked.checksum)
+    _decide(context, stored, cursor.with_(identity=identity, counts=with_duplicates(context, cursor)))
+
+
+def _decide(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
+    """Let a planned job run, unless another one answers the same request or a gate is closed."""
+    job = stored.value
+    other = original(context, job, cursor.identity)
+    if other is not None and other.state.terminal:
+        _end(context, stored, cursor, JobState.DUPLICATE, rows_of(context, other))
+        return
+    passed = _gates(context, job, cursor) if other is None else same_as(other)
     if isinstance(passed, Failure):
         _refuse(context, stored, cursor, passed)
         return
-    stored = _save(context, stored, JobState.RUNNING, plan=cursor, counts=cursor.counts, **passed)
+    changes = passed | after_hold(job, context.now())
+    stored = _save(context, stored, JobState.RUNNING, plan=cursor, counts=cursor.counts, **changes)
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
     spawn(context, stored)
 
 
 def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | dict[str, Any]:
-    """Let a planned job pass its gates; return what they found out, for its record."""
-    failure = refuse_plan(context, job, cursor)
-    if failure is not None:
-        return failure
+    """Let a planned job pass its gates of cost; return what they found out, for its record."""
     last, now = last_run(context, job), context.now()
     caching = decided(context, job, cursor, hours_of(last) or context.settings.cache_hours)
     cost = estimated(context, job, cursor, caching, last)
@@ -293,7 +328,7 @@ _UNREADABLE = {
 def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:
     """Hold the job for what a person can mend, or reject it."""
     if not holds(context, stored.value, failure):
-        _reject_job(context, stored, cursor, failure)
+        _end(context, stored, cursor, JobState.REJECTED, {"failure": failure})
         return
     now, before = context.now(), stored.value.plan
     plan = cursor if cursor.offset > before.offset else before
@@ -305,21 +340,20 @@ def _rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:
     return Rejected(key, code, pointer, message, FIXES[code])
 
 
-def _reject_job(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:
-    """End the job with its report: rejections and manifest are written by `finalizing`."""
+def _end(context: Planning, stored: Stored[Job], cursor: PlanCursor, state: JobState, reason: dict[str, Any]) -> None:
+    """End a job that does not run; its report (rejections, manifest) is written by `finalizing`."""
     now = context.now()
-    changes = {
+    changes = reason | {
         "plan": cursor,
         "counts": cursor.counts,
-        "failure": failure,
-        "final_state": JobState.REJECTED,
+        "final_state": state,
         "finalizing_at": now,
         "due_at": now,
         "lease_until": None,
         "claims": 0,
     }
     job = _save(context, stored, JobState.FINALIZING, **changes).value
-    log("job rejected", job_id=job.job_id, code=failure.code)
+    log("job does not run", job_id=job.job_id, state=state.value, code=job.failure.code if job.failure else "")
     context.wake(Topic.BATCHES_FINISHED, job.job_id)
 
 
