@@ -75,6 +75,8 @@ class DispatchSettings(CommonSettings):
     """From the intent until a batch that the provider does not show is taken for not being there."""
     attachment_buckets: str = ""
     """Buckets, comma separated, whose objects requests may name besides those of the input bucket."""
+    attachment_folders: Literal["own", "any"] = "own"
+    """Of the input bucket an upload may name objects of its own first folder, or of any."""
     cache_seconds: int = Field(6 * 3600, ge=1800)
     """How long a context cache lives unless a staging or a sweep renews it; deleted when its job ends."""
     max_rounds: int = Field(2, ge=0)

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Any
 
 from batchdrop.core import names
-from batchdrop.core.attachments import MARK
+from batchdrop.core.attachments import may_name
 from batchdrop.core.dialect import Rejected, examine, rendered_bytes
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.identity import Content
@@ -76,7 +76,7 @@ class Pass:
         self.blank = self.rejected = self.missing_keys = 0
         self.draws = draws(job.model)
         self.watch = watch(context, job)
-        self.looked = Looked(context, cursor.attached)
+        self.looked = Looked(context, job, cursor.attached)
         self.content = Content(cursor.content, cursor.hashed)
         self.attached: set[str] = set()
         self.keys = array("Q")
@@ -142,7 +142,7 @@ class Pass:
             message = "The upload mixes embedding requests with generation requests."
             self._reject(_rejected(found.key, Code.MIXED_KINDS, "/request", message))
             return
-        objects = self.looked.at(raw, found.key) if found.media and MARK in raw else _NONE
+        objects = self.looked.at(raw, found.key) if found.media and may_name(raw) else _NONE
         if isinstance(objects, Rejected):
             self._reject(objects)
             return
