@@ -89,7 +89,7 @@ def identity(
         team: Whose it is.
         recipe: The digest of the frozen recipe.
         model: The model with its provider, `provider:model`.
-        form: What the rows' form takes from the file: its dialect, its columns.
+        form: What the rows' form takes from the file: its dialect.
     """
     fields = {
         "version": _VERSION,

@@ -214,6 +214,10 @@ class Job(Record):
     output: Output = Output()
     held_at: datetime | None = None
     held_for: str = ""
+    held_since: datetime | None = None
+    """When it was held last; `held_at` is the first time."""
+    held_seconds: float = 0
+    """How long it was held in all: its deadline has moved by that."""
     budget_month: str = ""
     estimate: dict[str, Any] | None = None
     tokens: dict[str, int] = Field(default_factory=dict[str, int])

@@ -40,8 +40,7 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
         since = _since(job, failure) or now
         again = min(max((now - since) / 4, SOONEST), LATEST)
         due_at = min(now + again, _until(context, job, failure))
-        moved = after_hold(job, now) if since == now else {}
-        job = job.moved(JobState.HELD, now, **(moved | {"failure": failure, "held_at": since}))
+        job = job.moved(JobState.HELD, now, failure=failure, held_at=since, held_since=now)
         return job.released(now, due_at)
 
     stored = context.store.change(stored, held, fence=stored.value.fence)
@@ -58,6 +57,7 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
 def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
     """Take a held job back to PLANNING, where it meets its gates again; released, it passes those of cost.
 
+    Its deadline moves by the time it was held: waiting for a person is no part of it.
     A job that was not planned yet looks for its recipe again; afterwards it stays what it was planned with.
     """
     now = context.now()
@@ -67,16 +67,12 @@ def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
         changes: dict[str, Any] = {"wanted": "", "cost_released": True} if asked else {}
         if job.plan.step == 0:
             changes["recipe_digest"] = ""
+        waited = now - (job.held_since or now)
+        changes |= {"deadline_at": job.deadline_at + waited, "held_since": None}
+        changes["held_seconds"] = job.held_seconds + waited.total_seconds()
         return job.moved(JobState.PLANNING, now, failure=None, **changes)
 
     return context.store.change(stored, planning, fence=stored.value.fence)
-
-
-def after_hold(job: Job, now: datetime) -> dict[str, Any]:
-    """Return what the end of a wait changes: the deadline moves by the time the job was held."""
-    if job.held_at is None:
-        return {}
-    return {"held_at": None, "deadline_at": job.deadline_at + (now - job.held_at)}
 
 
 def _since(job: Job, failure: Failure) -> datetime | None:

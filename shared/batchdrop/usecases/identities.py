@@ -34,7 +34,6 @@ PROVIDER: Final = "gemini"
 
 def identify(job: Job, content: str, attached: str) -> str:
     """Return the identity of a job whose lines were all read."""
-    columns = sorted(job.columns.items())
     return identity(
         content,
         attached,
@@ -42,7 +41,7 @@ def identify(job: Job, content: str, attached: str) -> str:
         team=job.team,
         recipe=job.recipe_digest,
         model=f"{PROVIDER}:{job.model}",
-        form=f"{job.dialect} {job.dialect_url} {columns}",
+        form=f"{job.dialect} {job.dialect_url}",
     )
 
 

@@ -49,7 +49,7 @@ from batchdrop.usecases.continuing import continue_later
 from batchdrop.usecases.converting import as_records
 from batchdrop.usecases.costing import estimated, hours_of, last_run, refuse_cost
 from batchdrop.usecases.gates import refuse_file, refuse_length, refuse_plan, with_duplicates
-from batchdrop.usecases.holding import after_hold, hold, holds
+from batchdrop.usecases.holding import hold, holds
 from batchdrop.usecases.identities import identify, original, rows_of, same_as
 from batchdrop.usecases.lines import records
 from batchdrop.usecases.recipes import resolved
@@ -283,8 +283,7 @@ def _decide(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
     if isinstance(passed, Failure):
         _refuse(context, stored, cursor, passed)
         return
-    changes = passed | after_hold(job, context.now())
-    stored = _save(context, stored, JobState.RUNNING, plan=cursor, counts=cursor.counts, **changes)
+    stored = _save(context, stored, JobState.RUNNING, plan=cursor, counts=cursor.counts, **passed)
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
     spawn(context, stored)
 

@@ -137,7 +137,7 @@ def _changes(context: Planning, job: Job, recipe: Recipe) -> dict[str, Any]:
         "labels": labels,
         "team": labels.get("team") or job.team,
         "priority": recipe.priority,
-        "deadline_at": job.created_at + (length or default),
+        "deadline_at": job.created_at + (length or default) + timedelta(seconds=job.held_seconds),
         "finish": recipe.finish or "missing",
         "policy": recipe.policy or context.settings.policy,
         "max_rounds": recipe.redo,
