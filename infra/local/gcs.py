@@ -141,10 +141,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _rewrite(self, bucket: str, name: str, to_bucket: str, to_name: str) -> None:
         wanted = self.query.get("sourceGeneration")
         info = self.server.objects.stat(bucket, name, generation=None if wanted is None else int(wanted))
-        self._body()
+        described: Body = json.loads(self._body() or b"{}")
         if info is None:
             raise _HttpError(404, "No such object.")
-        copied = self.server.objects.copy(info, to_bucket, to_name, if_generation_match=self._precondition())
+        copied = self.server.objects.copy(
+            info,
+            to_bucket,
+            to_name,
+            if_generation_match=self._precondition(),
+            metadata=described.get("metadata"),
+        )
         self.server.finalized(copied)
         if self.server.loses("rewrite"):
             raise ConnectionAbortedError

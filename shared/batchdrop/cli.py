@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from datetime import timedelta
 from typing import Any
 
-from batchdrop import cli_files
+from batchdrop import cli_files, cli_jobs
 from batchdrop.core import queries
 from batchdrop.core.errors import BatchdropError
 from batchdrop.core.jobs import Job
@@ -20,17 +19,12 @@ from batchdrop.core.money.ledger import BY, as_csv, as_json, as_text, savings
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.core.shards import Shard
 from batchdrop.core.waiting import why
-from batchdrop.ports import Topic
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import read_ledger
 from batchdrop.usecases.reporting import entries_since
 from batchdrop.wiring import build
 
 SHOWN = 20
-WORDS = {
-    "cancel": "asked the job to stop; what is answered already is written",
-    "release": "asked the job to run",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,22 +47,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="batchdrop", description="Look at batch jobs and act on them.")
     commands = parser.add_subparsers(required=True, metavar="command")
     listing = commands.add_parser("list", help="the newest jobs")
-    listing.add_argument("--limit", type=int, default=SHOWN)
+    listing.add_argument("--limit", type=cli_jobs.count, default=SHOWN)
     listing.set_defaults(run=_list)
     status = commands.add_parser("status", help="where a job is and why it waits")
     status.set_defaults(run=_status)
-    cancel = commands.add_parser("cancel", help="stop a job; what is answered already is written")
-    cancel.set_defaults(run=_want, wanted="cancel")
-    release = commands.add_parser("release", help="let a held job run")
-    release.set_defaults(run=_want, wanted="release")
-    for command in (status, cancel, release):
-        command.add_argument("job_id")
+    status.add_argument("job_id")
+    cli_jobs.add_commands(commands)
     replay = commands.add_parser("replay", help="deliver dead letters again")
     replay.add_argument("--dry-run", action="store_true", help="only show them")
     replay.set_defaults(run=_replay)
     saved = commands.add_parser("savings", help="what was spent, and what sending at once would have cost")
     saved.add_argument("--by", default="team", help=f"one of {', '.join(BY)}")
-    saved.add_argument("--since", default="", help="a day, 2026-11-01 (default: 30 days ago)")
+    saved.add_argument("--since", type=cli_jobs.day, default="", help="a day, 2026-11-01 (default: 30 days ago)")
     saved.add_argument("--csv", action="store_true", help="for a spreadsheet")
     saved.set_defaults(run=_savings)
     for command in (listing, status, replay, saved):
@@ -92,9 +82,9 @@ def _list(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
 
 
 def _status(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
-    stored = context.store.job(parsed.job_id)
+    stored = cli_jobs.job_of(context, parsed.job_id)
     if stored is None:
-        return _unknown()
+        return 1
     job = stored.value
     shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
     sentences = why(job, shards, read_ledger(context, job.model), context.now())
@@ -104,24 +94,6 @@ def _status(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
     print(f"{job.job_id}  {job.state.value}  {json.dumps(job.source.object)[1:-1]}")
     for sentence in sentences:
         print(f"  {sentence}")
-    return 0
-
-
-def _want(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
-    stored = context.store.job(parsed.job_id)
-    if stored is None:
-        return _unknown()
-    if stored.value.state.terminal:
-        sys.stderr.write(f"the job has ended: {stored.value.state.value}\n")
-        return 1
-    now = context.now()
-
-    def wanted(job: Job) -> Job | None:
-        return None if job.state.terminal else job.with_(wanted=parsed.wanted, due_at=now, updated_at=now)
-
-    context.store.change(stored, wanted)
-    context.wake(Topic.SHARDS, parsed.job_id)
-    print(WORDS[parsed.wanted])
     return 0
 
 
@@ -141,8 +113,8 @@ def _replay(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
 
 def _savings(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
     since = parsed.since or (context.now() - timedelta(days=30)).date().isoformat()
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", since) or not (parsed.by in BY or parsed.by.startswith("label:")):
-        sys.stderr.write(f"--since takes a day such as 2026-11-01, --by one of {', '.join(BY)}\n")
+    if parsed.by not in BY and not parsed.by.startswith("label:"):
+        sys.stderr.write(f"--by takes one of {', '.join(BY)}, label:NAME\n")
         return 1
     table = savings(entries_since(context, since), parsed.by)
     if parsed.json:
@@ -168,7 +140,7 @@ def _summary(job: Job) -> dict[str, Any]:
         "manifest",
         "failure",
     )
-    return {name: body[name] for name in (*names, "wanted", "created_at", "deadline_at", "ended_at")}
+    return {name: body[name] for name in (*names, "wanted", "held_until", "created_at", "deadline_at", "ended_at")}
 
 
 def _shard(shard: Shard) -> dict[str, Any]:
@@ -179,11 +151,6 @@ def _shard(shard: Shard) -> dict[str, Any]:
 
 def _write(body: object) -> None:
     print(json.dumps(body, indent=2, ensure_ascii=False))
-
-
-def _unknown() -> int:
-    sys.stderr.write("there is no such job\n")
-    return 1
 
 
 if __name__ == "__main__":

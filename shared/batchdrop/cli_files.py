@@ -88,8 +88,8 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
         lines = conversion.translated(file, model, found, Place(), max_line_bytes=MAX_LINE)
     else:
         if not recipe.renders:
-            message = "The file holds records; give a recipe with a prompt (--recipe)."
-            raise PermanentError(message, code="RECIPE_MISSING")
+            missing = conversion.RECIPE_MISSING
+            raise PermanentError(f"{missing.message} {missing.fix} (Or name one: --recipe.)", code=missing.code)
         seekable: BinaryIO | None = path.open("rb") if file.suffix == PARQUET and not file.zipped else None
         entries = conversion.entries(file, found, Place(), seekable=seekable, max_line_bytes=MAX_LINE)
         lines = conversion.rendered(compile_recipe(recipe), entries, found)

@@ -93,8 +93,16 @@ class Objects(Protocol):
         """Open a writer whose `close` succeeds only on the given generation (0: no such object)."""
         ...
 
-    def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
-        """Copy that generation server-side, metadata kept; PermanentError code GONE if it is gone."""
+    def copy(
+        self,
+        source: ObjectInfo,
+        bucket: str,
+        name: str,
+        *,
+        if_generation_match: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """Copy that generation server-side, metadata kept unless given; PermanentError code GONE if it is gone."""
         ...
 
     def list(

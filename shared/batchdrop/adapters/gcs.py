@@ -84,10 +84,22 @@ class GcsObjects:
         blob.metadata = dict(metadata) if metadata else None
         return GcsWriter(self, blob, if_generation_match, content_type)
 
-    def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
-        """Copy that generation server-side, metadata kept; PermanentError GONE if it is gone."""
+    def copy(
+        self,
+        source: ObjectInfo,
+        bucket: str,
+        name: str,
+        *,
+        if_generation_match: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """Copy that generation server-side, metadata kept unless given; PermanentError GONE if it is gone."""
         origin = self.client.bucket(source.bucket).blob(source.name, generation=source.generation)
         target = self.client.bucket(bucket).blob(name)
+        if metadata is not None:
+            target.metadata = dict(metadata)
+            target.content_type = source.content_type
+            target.content_encoding = source.content_encoding or None
         token: str | None = None
         with _translated():
             while True:

@@ -46,6 +46,19 @@ SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 PARQUET: Final = ".parquet"
 
 
+RECIPE_MISSING: Final = Failure(
+    code="RECIPE_MISSING",
+    message="The upload holds records, and no recipe says what to ask about them.",
+    fix=(
+        "Put a recipe.yaml into its folder or one above, such as:\n"
+        "    model: gemini-2.5-flash-lite\n"
+        '    prompt: "Summarise in one sentence: {{ text }}"\n'
+        "    key: id\n"
+        "where text and id are fields of the records."
+    ),
+)
+
+
 class _Addressed(msgspec.Struct, frozen=True):
     url: str = ""
 

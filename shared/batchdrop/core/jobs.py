@@ -214,6 +214,8 @@ class Job(Record):
     output: Output = Output()
     held_at: datetime | None = None
     held_for: str = ""
+    held_until: datetime | None = None
+    """When the wait is given up and the job rejected; None while it waits for another job."""
     held_since: datetime | None = None
     """When it was held last; `held_at` is the first time."""
     held_seconds: float = 0

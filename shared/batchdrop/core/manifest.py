@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from batchdrop.core.jobs import Job
+from batchdrop.core.jobs import Job, JobState
 from batchdrop.core.messages import JOB_SCHEMA
 from batchdrop.core.money.caching import SENTENCES
 from batchdrop.core.money.usage import tokens
@@ -98,6 +98,7 @@ def done_message(job: Job) -> tuple[bytes, dict[str, str]]:
         "counts": job.counts.model_dump(mode="json"),
         "cost": job.cost,
         "duplicate_of": _duplicate_of(job),
+        "held_until": job.held_until.isoformat() if job.state is JobState.HELD and job.held_until else None,
         "error": None if job.failure is None else job.failure.model_dump(mode="json"),
     }
     attributes = {

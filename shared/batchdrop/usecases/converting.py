@@ -28,7 +28,6 @@ from batchdrop.store import Stored
 from batchdrop.usecases import pieces, work
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.continuing import continue_later
-from batchdrop.usecases.holding import MISSING
 from batchdrop.usecases.ranged import RangedFile
 from batchdrop.usecases.recipes import frozen
 
@@ -118,11 +117,7 @@ def _lines(context: Planning, job: Job, file: Opened, place: Place, found: Findi
         return conversion.translated(file, job.model, found, place, max_line_bytes=most)
     recipe = frozen(context, job)
     if not recipe.renders:
-        return Failure(
-            code=MISSING,
-            message="The upload holds records, and no recipe above it says what to ask about them.",
-            fix="Upload a recipe.yaml with a prompt to its folder or one above.",
-        )
+        return conversion.RECIPE_MISSING
     if _packed(file, job.conversion):
         return conversion.plain(file, place)
     seekable: BinaryIO | None = None

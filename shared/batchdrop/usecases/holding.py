@@ -10,6 +10,7 @@ from batchdrop.core.logs import log
 from batchdrop.core.manifest import done_message
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.waiting import RELEASABLE
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
@@ -18,8 +19,6 @@ from batchdrop.usecases.identities import SAME_AS
 Planning = Context[SubmitSettings]
 
 MISSING: Final = "RECIPE_MISSING"
-RELEASABLE: Final = frozenset({"OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})
-"""What a person may let a job run over; anything else it waits for cannot be wished away."""
 HOLDS: Final = frozenset({MISSING, "RECIPE_INVALID", *RELEASABLE, SAME_AS})
 """What a job is held for; everything else ends it."""
 SOONEST: Final = timedelta(minutes=1)
@@ -41,6 +40,7 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
         again = min(max((now - since) / 4, SOONEST), LATEST)
         due_at = min(now + again, _until(context, job, failure))
         job = job.moved(JobState.HELD, now, failure=failure, held_at=since, held_since=now)
+        job = job.with_(held_until=None if failure.code == SAME_AS else _until(context, job, failure))
         return job.released(now, due_at)
 
     stored = context.store.change(stored, held, fence=stored.value.fence)

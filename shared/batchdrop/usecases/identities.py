@@ -68,7 +68,8 @@ def same_as(other: Job) -> Failure:
     return Failure(
         code=SAME_AS,
         message=f"Job {other.job_id} ({other.source.object}) asks the same and has not ended.",
-        fix="When it is complete its rows answer this upload too; when it ends otherwise this one runs.",
+        fix="When it is complete its rows answer this upload too; when it ends otherwise this one runs. "
+        "To run both, upload it with the metadata again=WORD.",
     )
 
 
