@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -82,6 +82,8 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
     if file.failure is not None:
         raise PermanentError(f"{file.failure.message} {file.failure.fix}", code=file.failure.code)
     found = Findings()
+    if file.array:
+        file = replace(file, chunks=conversion.unwrapped(file, Place(), max_line_bytes=MAX_LINE), array=False)
     if file.dialect is Dialect.GEMINI:
         lines: Iterator[bytes] = file.chunks
     elif file.dialect is not Dialect.RECORDS:

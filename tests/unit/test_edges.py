@@ -27,8 +27,8 @@ from batchdrop.core.limits import LIMITS, enqueued_tokens
 from batchdrop.core.messages import Uploaded, Wake, decode_message, decode_push
 from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings, load
 from batchdrop.core.sniffing import gunzip, not_jsonl
+from batchdrop.core.uploads import is_upload
 from batchdrop.handling import answered
-from batchdrop.usecases.intake import is_upload
 
 JOB = "0" * 32
 

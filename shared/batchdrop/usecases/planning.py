@@ -319,6 +319,7 @@ def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure |
 _UNREADABLE = {
     "GZIP_INVALID": "Compress the file again, or not at all.",
     "GZIP_BOMB": "Compress the file again, or not at all.",
+    "ARRAY_INVALID": "Write the array again, whole and alone, or one request a line.",
     "TABLE_INVALID": "Write the table again; the sentence says what is wrong with it.",
     "RECIPE_WITHOUT_PROMPT": "Give the recipe a prompt.",
 }

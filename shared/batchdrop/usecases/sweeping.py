@@ -25,11 +25,12 @@ from batchdrop.core.errors import ConflictError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.shards import Shard, ShardState
+from batchdrop.core.uploads import ANSWERED, form_of, is_upload
 from batchdrop.ports import Batch, Cache, Document, Kind, ObjectInfo, ProviderFile, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import change_ledger
-from batchdrop.usecases.intake import is_upload
+from batchdrop.usecases.refusing import is_refused
 from batchdrop.usecases.stack import stack_created_at, stack_id
 
 Sweeping = Context[PollSettings]
@@ -91,14 +92,14 @@ def find_lost_uploads(context: Sweeping, token: str | None) -> str | None:
     newest = context.now() - timedelta(minutes=context.settings.event_minutes)
     for info in page.objects:
         in_time = max(oldest, began) < info.created_at < newest
-        if in_time and is_upload(info.name):
+        if in_time and form_of(info.name) in ANSWERED:
             _announce_unless_known(context, info)
     return page.next_token
 
 
 def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> None:
     job_id = names.job_id(info.bucket, info.name, info.generation)
-    if context.store.job(job_id) is not None:
+    if context.store.job(job_id) is not None or (not is_upload(info.name) and is_refused(context, info)):
         return
     log("upload without a job", severity="WARNING", job_id=job_id)
     attributes = {
