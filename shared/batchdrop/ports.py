@@ -262,6 +262,14 @@ class BatchKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a model can be asked in batches; `said` is False when the provider does not tell."""
+
+    batches: frozenset[BatchKind]
+    said: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderFile:
     """A file at the provider. `sha256` is the lowercase hex digest the provider computed."""
 
@@ -380,8 +388,8 @@ class Provider(Protocol):
         """Return how many tokens the provider counts in a request."""
         ...
 
-    def knows_model(self, model: str) -> bool:
-        """Tell whether the provider has the model."""
+    def model_info(self, model: str) -> ModelInfo | None:
+        """Return what a model can do, or None when the provider does not have it."""
         ...
 
     def create_cache(self, *, model: str, body: bytes, display_name: str, ttl_seconds: int) -> Cache:

@@ -221,7 +221,8 @@ def _count(model: str, line: Translated, found: Findings) -> None:
     for caveat in line.warnings:
         found.warn(caveat.code.value, caveat.pointer, caveat.message)
     if line.wants and line.wants.removeprefix("models/") != model:
-        found.warn("MODEL", "/model", f"The lines ask for another model; all run on {model}.")
+        runs_on = model or "the stack's model"
+        found.warn("MODEL", "/model", f"The lines ask for another model; all run on {runs_on}.")
 
 
 # -------------------------------------------------------------------------------------------------- records

@@ -19,14 +19,15 @@ from typing import Any
 
 from batchdrop.core import names
 from batchdrop.core.attachments import may_name
-from batchdrop.core.dialect import Rejected, examine, rendered_bytes
+from batchdrop.core.dialect import Accepted, Rejected, examine, no_images, rendered_bytes
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.identity import Content
 from batchdrop.core.jobs import Job, JobState, PlanCursor
 from batchdrop.core.limits import limit
 from batchdrop.core.lines import split_lines
 from batchdrop.core.logs import log
-from batchdrop.core.media import draws, expected_bytes
+from batchdrop.core.media import asks_images, draws, expected_bytes
+from batchdrop.core.models import draws_nothing
 from batchdrop.core.planning import (
     CutLimits,
     Cutter,
@@ -48,7 +49,7 @@ from batchdrop.usecases.context import Context
 from batchdrop.usecases.continuing import continue_later
 from batchdrop.usecases.converting import as_records
 from batchdrop.usecases.costing import estimated, hours_of, last_run, refuse_cost
-from batchdrop.usecases.gates import refuse_file, refuse_length, refuse_plan, with_duplicates
+from batchdrop.usecases.gates import refuse_file, refuse_length, refuse_model, refuse_plan, with_duplicates
 from batchdrop.usecases.holding import hold, holds
 from batchdrop.usecases.identities import identify, original, rows_of, same_as
 from batchdrop.usecases.lines import records
@@ -75,6 +76,7 @@ class Pass:
         self.batch_kind = cursor.batch_kind
         self.blank = self.rejected = self.missing_keys = 0
         self.draws = draws(job.model)
+        self.draws_nothing = draws_nothing(job.model)
         self.watch = watch(context, job)
         self.looked = Looked(context, job, cursor.attached)
         self.content = Content(cursor.content, cursor.hashed)
@@ -138,11 +140,7 @@ class Pass:
         if isinstance(found, Rejected):
             self._reject(found)
             return
-        if found.kind != (self.batch_kind or found.kind):
-            message = "The upload mixes embedding requests with generation requests."
-            self._reject(_rejected(found.key, Code.MIXED_KINDS, "/request", message))
-            return
-        objects = self.looked.at(raw, found.key) if found.media and may_name(raw) else _NONE
+        objects = self._objects(raw, found)
         if isinstance(objects, Rejected):
             self._reject(objects)
             return
@@ -161,6 +159,15 @@ class Pass:
         if self.watch.counts is not None:
             self.watch.see(raw)
         self._key(found.key)
+
+    def _objects(self, raw: bytes, found: Accepted) -> Mapping[str, int] | Rejected:
+        """Return the objects an accepted line attaches, or why it cannot run beside the others or on the model."""
+        if found.kind != (self.batch_kind or found.kind):
+            message = "The upload mixes embedding requests with generation requests."
+            return _rejected(found.key, Code.MIXED_KINDS, "/request", message)
+        if self.draws_nothing and asks_images(raw):
+            return no_images(found.key, self.job.model)
+        return self.looked.at(raw, found.key) if found.media and may_name(raw) else _NONE
 
     def _new_bytes(self, objects: Mapping[str, int]) -> int:
         """Return the bytes of objects that no earlier line of the open shard names."""
@@ -264,10 +271,11 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
         continue_later(context, stored, plan=cursor)
         log("planning continues", job_id=job.job_id, line=cursor.line)
         return
-    failure = failure or refuse_plan(context, job, cursor)
-    if failure is not None:
-        _refuse(context, stored, cursor, failure)
+    able = failure or refuse_plan(context, job, cursor) or refuse_model(context, stored, cursor)
+    if isinstance(able, Failure):
+        _refuse(context, stored, cursor, able)
         return
+    stored = able
     identity = identify(job, step.content.whole(), step.looked.checksum)
     _decide(context, stored, cursor.with_(identity=identity, counts=with_duplicates(context, cursor)))
 
