@@ -170,9 +170,8 @@ def _of_model(file: Checked, found: Found) -> tuple[list[Failure], list[str]]:
     """Say what stands in the model's way, and what only the stack will see."""
     model = file.model or DEFAULT_MODEL
     info = table(model)
-    wrong = [
-        failure for failure in (foreign(model), found.kind and info and cannot(model, found.kind, info)) if failure
-    ]
+    unable = cannot(model, found.kind, info) if found.kind and info else None
+    wrong = [failure for failure in (foreign(model), unable) if failure is not None]
     notes: list[str] = []
     if not file.model:
         notes = [f"{failure.code}: {failure.message} {failure.fix}" for failure in wrong]
@@ -217,11 +216,8 @@ def _validate(parsed: argparse.Namespace) -> int:
 
 
 def _said(wrong: list[Failure]) -> dict[str, list[dict[str, str]]]:
-    return (
-        {}
-        if not wrong
-        else {"errors": [{"code": entry.code, "message": entry.message, "fix": entry.fix} for entry in wrong]}
-    )
+    errors = [{"code": entry.code, "message": entry.message, "fix": entry.fix} for entry in wrong]
+    return {"errors": errors} if errors else {}
 
 
 def _convert(parsed: argparse.Namespace) -> int:

@@ -59,7 +59,6 @@ PLACES: dict[str, Callable[[Any], Row]] = {
     "toolConfig": lambda part: ask(toolConfig=part),
     "tools": lambda part: ask(tools=[{"googleSearch": part}]),
 }
-EMBEDDED = {"content": lambda part: {"content": {"parts": [part]}}}
 SHAPES = {"camel": file, "snake": snake, "mixed": mixed}
 
 

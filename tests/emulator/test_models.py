@@ -170,9 +170,8 @@ def test_validate_says_what_only_the_stack_can_see(run: Run, tmp_path: Path) -> 
 
 
 def test_validate_names_no_model_that_nobody_named(run: Run, tmp_path: Path) -> None:
-    entry = {"custom_id": "a", "params": {"model": "claude-x", "max_tokens": 9, "messages": []}}
-    entry["params"]["messages"] = [{"role": "user", "content": "hello"}]
-    out = run("validate", file(tmp_path, entry))[1]
+    params = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    out = run("validate", file(tmp_path, {"custom_id": "a", "params": params}))[1]
     assert "all run on the stack's model" in out
 
 

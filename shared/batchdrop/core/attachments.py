@@ -73,7 +73,7 @@ def addresses(line: bytes) -> list[tuple[str, str]]:
                 here = f"{pointer}/{name}"
                 if isinstance(member, str) and name.lower().endswith("uri") and _is_address(member):
                     found.append((here, member))
-                elif isinstance(member, (dict, list)):
+                else:
                     waiting.append((here, member))
         elif isinstance(value, list):
             waiting += [(f"{pointer}/{index}", item) for index, item in enumerate(cast("list[Any]", value))]
