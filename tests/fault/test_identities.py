@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import random
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from batchdrop.core.jobs import Job
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.ports import Kind, Records
+from batchdrop.usecases.identities import original
 from infra.local.gemini import Faults, GeminiEmulator
 from tests.fault.killing import NO_FAULTS, KillableStack, Point, Trap, killable, paid_twice
-from tests.harness import lines
+from tests.harness import Stack, lines
 
 FULL = os.environ.get("FAULT") == "full"
 SAMPLE = 60
@@ -52,3 +58,39 @@ def test_a_crash_anywhere_leaves_one_to_run_and_one_answered(emulator: GeminiEmu
         with tempfile.TemporaryDirectory() as folder:
             _, jobs = twice(emulator, Path(folder), frozenset([point]), cancel=cancel)
         assert sorted(job.state for job in jobs) == ends, point
+
+
+class Overtaken:
+    """Records where somebody else's write comes first, just before one of ours."""
+
+    def __init__(self, records: Records, before: Callable[[], object]) -> None:
+        self._records = records
+        self._before: list[Callable[[], object]] = [before]
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._records, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            if name in ("create", "replace") and self._before:
+                self._before.pop()()
+            return found(*args, **options)
+
+        return call
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["created", "taken over"])
+def test_of_two_that_write_at_once_one_waits_for_the_other(stack: Stack, there: bool) -> None:
+    uploads = [stack.upload(f"{name}.jsonl", lines("one")) for name in "abc"]
+    for info in uploads:
+        stack.receive_only(info)
+    gone, first, second = (stack.find_by(info) for info in uploads)
+    context = stack.context(SubmitSettings)
+    if there:
+        assert original(context, gone, "digest") is None
+        document = stack.records.get(Kind.JOB, gone.job_id)
+        assert document is not None
+        stack.records.delete(document)
+    records = Overtaken(stack.records, lambda: original(context, first, "digest"))
+    overtaken = replace(context, store=replace(context.store, records=cast("Any", records)))
+    assert original(overtaken, second, "digest") == first
+    assert original(context, first, "digest") is None
