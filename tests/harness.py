@@ -107,7 +107,8 @@ class Stack:
         """Return a fresh context of one function; its settings are read once, as an instance does."""
         key = (settings, id(self.overrides))
         if key not in self.settings:
-            known = {name: value for name, value in self.overrides.items() if name in settings.model_fields}
+            names = settings.model_fields.keys() - {"budget_seconds"}
+            known = {name: value for name, value in self.overrides.items() if name in names}
             self.settings[key] = settings(**known)
         found: CommonSettings = self.settings[key]
         return Context(
@@ -117,7 +118,7 @@ class Stack:
             topics=self.topics,
             provider=self.provider,
             clock=self.clock,
-            budget=Budget.start(self.clock, found.budget_seconds),
+            budget=Budget.start(self.clock, self.overrides.get("budget_seconds", found.budget_seconds)),
         )
 
     # ------------------------------------------------------------------------------------------ driving

@@ -15,7 +15,7 @@ from pathlib import Path
 from batchdrop.core import logs, names
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.recipes import RECIPE_NAME
-from batchdrop.usecases.intake import UPLOAD_SUFFIXES, is_upload
+from batchdrop.core.uploads import UPLOAD_SUFFIXES, Form, form_of, refused_name
 from infra.local import google_emulators, runs
 from infra.local.children import ChildDiedError
 from infra.local.choosing import in_utf8, open_stack, problems
@@ -25,7 +25,7 @@ from infra.local.runs import Asked, Run
 from infra.local.sample import write_sample
 from infra.local.stack import Options, Stack
 from infra.local.summarizing import manifest_path, print_memory, summarize
-from infra.local.watching import View, follow
+from infra.local.watching import UploadRefusedError, View, check_not_refused, follow
 
 TIMEOUT_SECONDS = 3600.0
 LIVE_TIMEOUT_SECONDS = 48 * 3600.0
@@ -89,9 +89,13 @@ def _lacking(wanted: Wanted) -> list[str]:
     source = wanted.input
     if source is not None and not source.is_file():
         found.append(f"there is no file {source}")
-    elif source is not None and not is_upload(source.name):
-        endings = ", ".join(UPLOAD_SUFFIXES)
-        found.append(f"{source.name} is no upload: an upload's name ends in one of {endings}, or one of them and .gz")
+    elif source is not None and form_of(source.name) not in (Form.UPLOAD, Form.JSON):
+        endings = ", ".join((*UPLOAD_SUFFIXES, ".json"))
+        ours = f"An upload's name ends in one of {endings}, or one of them and .gz."
+        refusal = refused_name(source.name)
+        found.append(
+            f"{source.name}: {refusal.message} {refusal.fix}" if refusal else f"{source.name} is no upload. {ours}"
+        )
     return found
 
 
@@ -125,6 +129,10 @@ def _run(run: Run, source: Path, wanted: Wanted, goes_on: bool) -> int:
         except KeyboardInterrupt:
             _say_stopped(run)
             return INTERRUPTED
+        except UploadRefusedError as error:
+            run.end()
+            print(error, flush=True)
+            return 1
         except ChildDiedError as error:
             within_grace(1)  # calls to the dead one may never be answered
             print(error, flush=True)
@@ -149,7 +157,12 @@ def _followed(stack: Stack, source: Path, wanted: Wanted) -> View:
     print(f"upload     {info.bucket}/{name}  {info.size:,} bytes")
     job_id = names.job_id(info.bucket, name, info.generation)
     timeout = LIVE_TIMEOUT_SECONDS if wanted.gemini == "live" else TIMEOUT_SECONDS
-    return follow(stack.context, job_id, timeout, stack.children.tend)
+
+    def meanwhile() -> None:
+        stack.children.tend()
+        check_not_refused(stack.context, info)
+
+    return follow(stack.context, job_id, timeout, meanwhile)
 
 
 def _say_interrupted(home: Path, run: Run) -> None:

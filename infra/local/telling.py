@@ -15,9 +15,9 @@ from typing import Final, Self
 
 from batchdrop.core import queries
 from batchdrop.core.jobs import Job, JobState
-from batchdrop.core.settings import CommonSettings, SubmitSettings
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.waiting import RELEASABLE
 from batchdrop.usecases.context import Context
-from batchdrop.usecases.holding import held_until
 from infra.local.keeping import keep_doing
 from infra.local.scanning import shown
 
@@ -32,10 +32,9 @@ _QUIET: Final = frozenset({_S.RECEIVED, _S.PLANNING, _S.RUNNING, _S.FINALIZING})
 class Teller:
     """Says what becomes of the jobs, in a thread, while the block runs."""
 
-    def __init__(self, context: Context[CommonSettings], settings: SubmitSettings, say: Callable[[str], None]) -> None:
+    def __init__(self, context: Context[CommonSettings], say: Callable[[str], None]) -> None:
         """Say nothing yet; jobs made from now on have arrived, earlier ones go on."""
         self._context = context
-        self._settings = settings
         self._say = say
         self._open: dict[str, str] = {}
         """Of jobs that have not ended: what was said last."""
@@ -105,7 +104,7 @@ class Teller:
         if job.state in _QUIET or said == self._open[job.job_id]:
             return
         self._open[job.job_id] = said
-        self._line(*_words(job, self._settings))
+        self._line(*_words(job))
         if job.state.terminal:
             del self._open[job.job_id]
 
@@ -113,20 +112,22 @@ class Teller:
         self._say(f"{datetime.now().astimezone():%H:%M:%S}  {what:<8} {shown(job.source.object)}  {text}")
 
 
-def _words(job: Job, settings: SubmitSettings) -> tuple[str, Job, str]:
+def _words(job: Job) -> tuple[str, Job, str]:
     failure = job.failure
     reason = " ".join(filter(None, (failure.code + ":", failure.message, failure.fix))) if failure else ""
     match job.state:
         case _S.HELD:
-            until = held_until(settings, failure.code if failure else "", job.held_at or job.updated_at)
-            let_go = f"until {until.astimezone():%Y-%m-%d %H:%M}; `batchdrop release {job.job_id}` lets it run"
-            return "held", job, f"{reason} ({let_go})"
+            release = (
+                f"; `batchdrop release {job.job_id}` lets it run" if failure and failure.code in RELEASABLE else ""
+            )
+            until = f" (until {job.held_until.astimezone():%Y-%m-%d %H:%M})" if job.held_until else ""
+            return "held", job, f"{reason}{until}{release}"
         case _S.DONE:
             counts = job.counts
             rows = f"{counts.results:,} results, {counts.errors:,} errors, {counts.rejections:,} rejections"
             return "ended", job, f"{job.verdict}: {rows}  {job.manifest}"
         case _S.DUPLICATE:
-            return "ended", job, f"the same bytes as job {job.duplicate_of}: not run again"
+            return "ended", job, f"asks the same as job {job.duplicate_of}: not run again"
         case _S.CANCELLED:
             return "ended", job, f"cancelled  {job.manifest or ''}".rstrip()
         case _:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from batchdrop.core import logs
 from batchdrop.core.errors import ConfigurationError
-from batchdrop.core.settings import SubmitSettings, load
 from infra.local import google_emulators
 from infra.local.children import ChildDiedError
 from infra.local.choosing import in_utf8, open_stack, problems
@@ -74,7 +73,7 @@ def _run(name: str, options: Options) -> int:
     log = options.root / "logs" / "functions.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", buffering=1) as out, logs.to(out), open_stack(name, options) as stack:
-        teller = Teller(stack.context, load(SubmitSettings), options.say)
+        teller = Teller(stack.context, options.say)
         _introduce(stack, options)
         with teller:
             return _tended(stack)

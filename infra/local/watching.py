@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from batchdrop.core import queries
+from batchdrop.core import names, queries
 from batchdrop.core.jobs import Job, JobState
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.shards import Shard
+from batchdrop.ports import ObjectInfo
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.refusing import is_refused
 
 LOOK_SECONDS = 0.25
 
@@ -65,6 +68,18 @@ def follow(
         meanwhile()
         time.sleep(LOOK_SECONDS)
     raise TimeoutError(f"job {job_id} did not end within {timeout_seconds:.0f} s")
+
+
+class UploadRefusedError(Exception):
+    """The upload was answered with a refusal; the message is its code, sentence and cure."""
+
+
+def check_not_refused(context: Context[CommonSettings], info: ObjectInfo) -> None:
+    """Raise UploadRefusedError when the stack refused an object."""
+    if is_refused(context, info):
+        name = names.refusal(info.bucket, info.name)
+        body = json.loads(b"".join(context.objects.read(context.settings.output_bucket, name)))
+        raise UploadRefusedError(f"{body['code']}: {body['message']} {body['fix']}")
 
 
 def look(context: Context[CommonSettings], job_id: str) -> View | None:

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from batchdrop import __version__, cli_drain
+from batchdrop import __version__, cli_drain, cli_jobs
 from batchdrop.core.errors import BatchdropError
 
 SHOWN = 20
@@ -79,17 +79,15 @@ def _add_file_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
 
 def _add_stack_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     listing = commands.add_parser("list", help="the newest jobs")
-    listing.add_argument("--limit", type=int, default=SHOWN)
+    listing.add_argument("--limit", type=cli_jobs.count, default=SHOWN)
     status = commands.add_parser("status", help="where a job is and why it waits")
-    cancel = commands.add_parser("cancel", help="stop a job; what is answered already is written")
-    release = commands.add_parser("release", help="let a held job run")
-    for command in (status, cancel, release):
-        command.add_argument("job_id")
+    status.add_argument("job_id")
+    cli_jobs.add_commands(commands)
     replay = commands.add_parser("replay", help="deliver dead letters again")
     replay.add_argument("--dry-run", action="store_true", help="only show them")
     saved = commands.add_parser("savings", help="what was spent, and what sending at once would have cost")
     saved.add_argument("--by", default="team", help="one of team, model, day, job, label:NAME")
-    saved.add_argument("--since", default="", help="a day, 2026-11-01 (default: 30 days ago)")
+    saved.add_argument("--since", type=cli_jobs.day, default="", help="a day, 2026-11-01 (default: 30 days ago)")
     saved.add_argument("--csv", action="store_true", help="for a spreadsheet")
     for command in (listing, status, replay, saved):
         command.add_argument("--json", action="store_true", help="for programs")

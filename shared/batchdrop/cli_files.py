@@ -11,33 +11,41 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from batchdrop.core import conversion
+from batchdrop.core.attachments import addresses, may_name
 from batchdrop.core.beginnings import Watch
 from batchdrop.core.conversion import PARQUET, Findings
-from batchdrop.core.dialect import Rejected, examine, output_limit, render, request_of
+from batchdrop.core.dialect import Rejected, examine, no_images, output_limit, render, request_of
 from batchdrop.core.dialects import Dialect
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import MIB, limit
 from batchdrop.core.lines import split_lines
+from batchdrop.core.media import asks_images
+from batchdrop.core.models import DEFAULT, cannot, draws_nothing, foreign, table
 from batchdrop.core.money.caching import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
 from batchdrop.core.money.estimate import Expected, Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing, source
 from batchdrop.core.reading import Place
 from batchdrop.core.recipes import RECIPE_NAME, Recipe, merged, parse_recipe
+from batchdrop.core.records import Failure
 from batchdrop.core.rendering import compile_recipe
+from batchdrop.core.uploads import Form, form_of, refused_name
 from batchdrop.core.validation import Code
 from batchdrop.core.validation.codes import FIXES
 from batchdrop.ports import BatchKind
 
 SHOWN = 100
-DEFAULT_MODEL = "gemini-2.5-flash-lite"
+DEFAULT_MODEL = DEFAULT
 """The stack's default, unless the recipe or --model names another."""
 MAX_LINE = limit("input_line")
+STDIN = Path("-")
+"""Standard input, taken for JSON lines."""
 
 
 @dataclass(slots=True)
@@ -59,18 +67,22 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
     """
     recipe = _recipe(path, recipe_path, model)
     model = recipe.model or ""
-    file = conversion.opened(path.name, _chunks(path), max_bytes=limit("upload"))
+    name = "stdin.jsonl" if path == STDIN else path.name
+    _refuse_name(name)
+    file = conversion.opened(name, _chunks(path), max_bytes=limit("upload"))
     if file.failure is not None:
         raise PermanentError(f"{file.failure.message} {file.failure.fix}", code=file.failure.code)
     found = Findings()
+    if file.array:
+        file = replace(file, chunks=conversion.unwrapped(file, Place(), max_line_bytes=MAX_LINE), array=False)
     if file.dialect is Dialect.GEMINI:
         lines: Iterator[bytes] = file.chunks
     elif file.dialect is not Dialect.RECORDS:
         lines = conversion.translated(file, model, found, Place(), max_line_bytes=MAX_LINE)
     else:
         if not recipe.renders:
-            message = "The file holds records; give a recipe with a prompt (--recipe)."
-            raise PermanentError(message, code="RECIPE_MISSING")
+            missing = conversion.RECIPE_MISSING
+            raise PermanentError(f"{missing.message} {missing.fix} (Or name one: --recipe.)", code=missing.code)
         seekable: BinaryIO | None = path.open("rb") if file.suffix == PARQUET and not file.zipped else None
         entries = conversion.entries(file, found, Place(), seekable=seekable, max_line_bytes=MAX_LINE)
         lines = conversion.rendered(compile_recipe(recipe), entries, found)
@@ -88,11 +100,77 @@ def _examined(lines: Iterator[bytes], model: str, *, converted: bool) -> Iterato
             yield number, result if isinstance(result, Rejected) else raw
 
 
+def _refuse_name(name: str) -> None:
+    """Refuse a file that no stack would run, by its name.
+
+    Raises:
+        PermanentError: The code says why.
+    """
+    refused = refused_name(name)
+    if refused is not None:
+        raise PermanentError(f"{refused.message} {refused.fix}", code=refused.code)
+    if form_of(name) not in (Form.UPLOAD, Form.JSON):
+        message = "A stack passes over a file of this name. Name it .jsonl, .json, .csv, .tsv or .parquet."
+        raise PermanentError(message, code="NO_UPLOAD")
+
+
+def _able(file: Checked, found: Found) -> Iterator[tuple[int, bytes | Rejected]]:
+    """Yield the lines again, those rejected too that their model or the lines before rule out."""
+    kind: BatchKind | None = None
+    no_pictures = draws_nothing(file.model or DEFAULT_MODEL)
+    for number, result in file.lines:
+        if isinstance(result, Rejected):
+            yield number, result
+            continue
+        line = examine(result, file.model, converted=file.converted)
+        if isinstance(line, Rejected):
+            continue
+        kind = kind or line.kind
+        found.kind = kind
+        found.naming += line.media and may_name(result) and bool(addresses(result))
+        if line.kind is not kind:
+            code = Code.MIXED_KINDS
+            message = "The file mixes embedding requests with generation requests."
+            yield number, Rejected(line.key, code, "/request", message, FIXES[code])
+        elif no_pictures and asks_images(result):
+            yield number, no_images(line.key, file.model or DEFAULT_MODEL)
+        else:
+            yield number, result
+
+
+@dataclass(slots=True)
+class Found:
+    """What the lines turned out to be."""
+
+    kind: BatchKind | None = None
+    naming: int = 0
+    """Lines that name objects."""
+
+
+def _of_model(file: Checked, found: Found) -> tuple[list[Failure], list[str]]:
+    """Say what stands in the model's way, and what only the stack will see."""
+    model = file.model or DEFAULT_MODEL
+    info = table(model)
+    unable = cannot(model, found.kind, info) if found.kind and info else None
+    wrong = [failure for failure in (foreign(model), unable) if failure is not None]
+    notes: list[str] = []
+    if not file.model:
+        notes = [f"{failure.code}: {failure.message} {failure.fix}" for failure in wrong]
+        wrong = []
+    elif info is None and not wrong:
+        notes = [f"the model {model} was not there when this version was made; the stack asks the provider"]
+    if found.naming:
+        lines = "1 line names" if found.naming == 1 else f"{found.naming:,} lines name"
+        notes.append(f"{lines} objects; whether they are there and allowed, the stack sees when the file is uploaded")
+    return wrong, notes
+
+
 def _validate(parsed: argparse.Namespace) -> int:
     """Exit code 0: every line can run; 1: some cannot."""
     file = checked(parsed.file, parsed.recipe, parsed.model)
+    found = Found()
     good = bad = 0
-    for number, result in file.lines:
+    for number, result in _able(file, found):
         if not isinstance(result, Rejected):
             good += 1
             continue
@@ -103,14 +181,24 @@ def _validate(parsed: argparse.Namespace) -> int:
             print(json.dumps(problem, ensure_ascii=False))
         elif bad <= SHOWN:
             print(f"{parsed.file}:{number}: {result.code} {result.pointer}: {result.message} {result.fix}")
-    warnings = list(file.found.sentences())
+    wrong, notes = _of_model(file, found)
+    warnings = [*file.found.sentences(), *notes]
     if parsed.json:
-        print(json.dumps({"dialect": file.kind, "requests": good, "rejections": bad, "warnings": warnings}))
+        print(
+            json.dumps({"dialect": file.kind, "requests": good, "rejections": bad, "warnings": warnings} | _said(wrong))
+        )
     else:
         for warning in warnings:
             print(f"warning: {warning}")
+        for failure in wrong:
+            print(f"{parsed.file}: {failure.code}: {failure.message} {failure.fix}")
         print(f"{file.kind}: {good:,} requests, {bad:,} rejections")
-    return 1 if bad or not good else 0
+    return 1 if bad or wrong or not good else 0
+
+
+def _said(wrong: list[Failure]) -> dict[str, list[dict[str, str]]]:
+    errors = [{"code": entry.code, "message": entry.message, "fix": entry.fix} for entry in wrong]
+    return {"errors": errors} if errors else {}
 
 
 def _convert(parsed: argparse.Namespace) -> int:
@@ -212,7 +300,7 @@ def _recipe(path: Path, given: Path | None, model: str) -> Recipe:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb") as file:
         while chunk := file.read(MIB):
             yield chunk
 

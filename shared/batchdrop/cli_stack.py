@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from batchdrop.cli_drain import run_drain, run_resume
+from batchdrop.cli_jobs import job_of, run_ask, run_rerun
 from batchdrop.core import queries
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.jobs import Job
@@ -22,16 +22,11 @@ from batchdrop.core.money.ledger import BY, as_csv, as_json, as_text, savings
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.core.shards import Shard
 from batchdrop.core.waiting import why
-from batchdrop.ports import Topic
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.dispatching import read_ledger
 from batchdrop.usecases.reporting import entries_since
 from batchdrop.wiring import build
 
-WORDS = {
-    "cancel": "asked the job to stop; what is answered already is written",
-    "release": "asked the job to run",
-}
 HOW_TO_GET_A_STACK = (
     "run `. .local/embedded/environment` beside the Makefile for the stack of `make up`, "
     'or `eval "$(pulumi stack output environment)"` in infra/ for the one on Google Cloud.'
@@ -83,9 +78,9 @@ def _list(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
 
 
 def _status(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
-    stored = context.store.job(parsed.job_id)
+    stored = job_of(context, parsed.job_id)
     if stored is None:
-        return _unknown()
+        return 1
     job = stored.value
     shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
     sentences = why(job, shards, read_ledger(context, job.model), context.now())
@@ -95,24 +90,6 @@ def _status(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
     print(f"{job.job_id}  {job.state.value}  {json.dumps(job.source.object)[1:-1]}")
     for sentence in sentences:
         print(f"  {sentence}")
-    return 0
-
-
-def _want(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
-    stored = context.store.job(parsed.job_id)
-    if stored is None:
-        return _unknown()
-    if stored.value.state.terminal:
-        sys.stderr.write(f"the job has ended: {stored.value.state.value}\n")
-        return 1
-    now = context.now()
-
-    def wanted(job: Job) -> Job | None:
-        return None if job.state.terminal else job.with_(wanted=parsed.command, due_at=now, updated_at=now)
-
-    context.store.change(stored, wanted)
-    context.wake(Topic.SHARDS, parsed.job_id)
-    print(WORDS[parsed.command])
     return 0
 
 
@@ -132,8 +109,8 @@ def _replay(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
 
 def _savings(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
     since = parsed.since or (context.now() - timedelta(days=30)).date().isoformat()
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", since) or not (parsed.by in BY or parsed.by.startswith("label:")):
-        sys.stderr.write(f"--since takes a day such as 2026-11-01, --by one of {', '.join(BY)}\n")
+    if parsed.by not in BY and not parsed.by.startswith("label:"):
+        sys.stderr.write(f"--by takes one of {', '.join(BY)}, label:NAME\n")
         return 1
     table = savings(entries_since(context, since), parsed.by)
     if parsed.json:
@@ -159,7 +136,7 @@ def _summary(job: Job) -> dict[str, Any]:
         "manifest",
         "failure",
     )
-    return {name: body[name] for name in (*names, "wanted", "created_at", "deadline_at", "ended_at")}
+    return {name: body[name] for name in (*names, "wanted", "held_until", "created_at", "deadline_at", "ended_at")}
 
 
 def _shard(shard: Shard) -> dict[str, Any]:
@@ -172,16 +149,12 @@ def _write(body: object) -> None:
     print(json.dumps(body, indent=2, ensure_ascii=False))
 
 
-def _unknown() -> int:
-    sys.stderr.write("there is no such job\n")
-    return 1
-
-
 COMMANDS: dict[str, Callable[[Context[CommonSettings], argparse.Namespace], int]] = {
     "list": _list,
     "status": _status,
-    "cancel": _want,
-    "release": _want,
+    "cancel": run_ask,
+    "release": run_ask,
+    "rerun": run_rerun,
     "replay": _replay,
     "savings": _savings,
     "drain": run_drain,

@@ -93,8 +93,16 @@ class Objects(Protocol):
         """Open a writer whose `close` succeeds only on the given generation (0: no such object)."""
         ...
 
-    def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
-        """Copy that generation server-side, metadata kept; PermanentError code GONE if it is gone."""
+    def copy(
+        self,
+        source: ObjectInfo,
+        bucket: str,
+        name: str,
+        *,
+        if_generation_match: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """Copy that generation server-side, metadata kept unless given; PermanentError code GONE if it is gone."""
         ...
 
     def list(
@@ -117,6 +125,7 @@ class Kind(StrEnum):
     CAPACITY = "capacity"
     BUDGET = "budgets"
     LEDGER = "ledger"
+    IDENTITY = "identities"
     META = "meta"
 
 
@@ -259,6 +268,14 @@ class BatchKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a model can be asked in batches; `said` is False when the provider does not tell."""
+
+    batches: frozenset[BatchKind]
+    said: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderFile:
     """A file at the provider. `sha256` is the lowercase hex digest the provider computed."""
 
@@ -381,8 +398,8 @@ class Provider(Protocol):
         """Return how many tokens the provider counts in a request."""
         ...
 
-    def knows_model(self, model: str) -> bool:
-        """Tell whether the provider has the model."""
+    def model_info(self, model: str) -> ModelInfo | None:
+        """Return what a model can do, or None when the provider does not have it."""
         ...
 
     def create_cache(self, *, model: str, body: bytes, display_name: str, ttl_seconds: int) -> Cache:

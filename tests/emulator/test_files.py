@@ -51,7 +51,7 @@ def test_a_large_image_is_written_in_slices_and_unharmed(stack: Stack, gemini: G
 def test_the_same_images_give_the_same_rows_after_a_second_run(stack: Stack) -> None:
     first = stack.output(stack.run(stack.upload("a.jsonl", jsonl([drawing(1)]), MODEL)))
     stack.gemini.reset()
-    second = stack.output(stack.run(stack.upload("b.jsonl", jsonl([drawing(1)]), MODEL)))
+    second = stack.output(stack.run(stack.upload("b.jsonl", jsonl([drawing(1)]), {**MODEL, "again": "1"})))
     del first["manifest.json"], second["manifest.json"]
     assert first == second
 

@@ -339,7 +339,7 @@ def test_the_same_upload_gives_the_same_bytes(stack: Stack, stack_with: Make) ->
     data = lines(*(f"t{n} [[emulate:error-once=13]]" if n % 7 == 0 else f"t{n}" for n in range(40)))
     first = stack.run(stack.upload("a.jsonl", data))
     stack.gemini.reset()
-    second = stack.run(stack.upload("b.jsonl", data))
+    second = stack.run(stack.upload("b.jsonl", data, {"again": "1"}))
     one, two = stack.output(first), stack.output(second)
     del one["manifest.json"], two["manifest.json"]
     assert one == two
@@ -457,7 +457,7 @@ def test_the_same_bytes_uploaded_again_at_once_are_a_duplicate(stack: Stack) -> 
 
 
 def test_the_same_bytes_uploaded_later_run_again(stack_with: Make) -> None:
-    stack = stack_with(duplicate_minutes=0)
+    stack = stack_with(duplicate_days=0)
     stack.run(stack.upload("a.jsonl", lines("one")))
     assert stack.run(stack.upload("a.jsonl", lines("one"))).state == "DONE"
 

@@ -62,7 +62,7 @@ def test_redelivering_every_message_three_times_changes_no_figure(stack_with: Ma
 
     stack.gemini.reset()
     stack.handle = thrice  # type: ignore[method-assign]
-    again = stack.run(stack.upload("b.jsonl", data))
+    again = stack.run(stack.upload("b.jsonl", data, {"again": "1"}))
     assert_accounted(stack, again)
     second = [found.model_dump(mode="json") for found in ledger(stack)][len(first) :]
     assert again.cost == once.cost
@@ -129,7 +129,7 @@ def test_tokens_are_counted_on_a_sample_and_guessed_when_that_fails(stack: Stack
 
 
 def test_the_last_run_of_a_file_tells_what_answers_take(stack_with: Make) -> None:
-    stack = stack_with(duplicate_minutes=0)
+    stack = stack_with(duplicate_days=0)
     first = stack.run(stack.upload("a.jsonl", lines("one", "two")))
     second = stack.run(stack.upload("a.jsonl", lines("one", "two")))
     assert first.estimate != second.estimate

@@ -170,6 +170,17 @@ def test_a_pinned_generation_that_is_gone_says_so(objects: Objects) -> None:
         assert caught.value.code == "GONE"
 
 
+def test_a_copy_onto_itself_is_a_generation_with_other_metadata(objects: Objects) -> None:
+    first = put(objects, "x", b"one", metadata={"a": "b"})
+    copy = objects.copy(first, "bucket", "x", if_generation_match=first.generation, metadata={"a": "b", "again": "1"})
+    assert copy.generation > first.generation
+    assert objects.stat("bucket", "x") == copy
+    assert (dict(copy.metadata), copy.content_type) == ({"a": "b", "again": "1"}, first.content_type)
+    assert get(objects, "x") == b"one"
+    with pytest.raises(ObjectExistsError):
+        objects.copy(copy, "bucket", "x", if_generation_match=first.generation, metadata={})
+
+
 def test_a_copy_has_bytes_and_metadata_of_that_generation(objects: Objects) -> None:
     first = put(objects, "x", b"one", metadata={"a": "b"})
     copy = objects.copy(first, "other", "y/z")

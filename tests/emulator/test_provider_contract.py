@@ -243,7 +243,7 @@ def test_a_look_that_fails_is_not_taken_for_not_found(
 ) -> None:
     made = create(provider, stage(provider))
     with_fault(gemini, "*", status=status)
-    for look in (lambda: provider.get(made.name), provider.list_batches, lambda: provider.knows_model(MODEL)):
+    for look in (lambda: provider.get(made.name), provider.list_batches, lambda: provider.model_info(MODEL)):
         with pytest.raises((TransientError, CapacityError)):
             look()
 
@@ -256,8 +256,8 @@ def test_a_cut_answer_is_not_taken_for_not_found(provider: GeminiProvider, gemin
 
 
 def test_models_are_known_or_not(provider: GeminiProvider) -> None:
-    assert provider.knows_model(MODEL)
-    assert not provider.knows_model("gemini-none")
+    assert provider.model_info(MODEL) is not None
+    assert provider.model_info("gemini-none") is None
 
 
 # ------------------------------------------------------------------------------------------------ keys
@@ -266,8 +266,8 @@ def test_the_key_is_read_again_after_it_was_refused(gemini: GeminiEmulator) -> N
     provider = GeminiProvider(lambda: next(keys), gemini.url)
     with_fault(gemini, "models.get", status=403, times=1)
     with pytest.raises(TransientError):
-        provider.knows_model(MODEL)
-    assert provider.knows_model(MODEL)
+        provider.model_info(MODEL)
+    assert provider.model_info(MODEL) is not None
     assert next(keys, "none left") == "none left"
 
 

@@ -43,7 +43,7 @@ def cancel_when_submitted(stack: KillableStack, info: ObjectInfo) -> None:
 
 def picture(number: int) -> dict[str, Any]:
     """Return a part that names an object."""
-    return {"fileData": {"fileUri": f"gs://input/{number}.png", "mimeType": "image/png"}}
+    return {"fileData": {"fileUri": f"gs://input/team/{number}.png", "mimeType": "image/png"}}
 
 
 def text(number: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ SCENARIOS = [
     Scenario(
         "attached objects",
         jsonl({"key": f"k{n}", "request": {"contents": [{"parts": [picture(n % 2), text(n)]}]}} for n in range(3)),
-        objects={"0.png": b"zero", "1.png": b"one"},
+        objects={"team/0.png": b"zero", "team/1.png": b"one"},
         same_bytes=False,
     ),
     Scenario("rejected", b"bad\nworse\n", ends="REJECTED"),

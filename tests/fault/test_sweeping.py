@@ -22,7 +22,7 @@ def lost_upload(stack: Stack, name: str = "a.jsonl") -> object:
     """Put an object whose event never comes."""
     stack.tick()
     with stack.objects.create("input", name) as writer:
-        writer.write(lines("one"))
+        writer.write(lines(f"one of {name}"))
         return writer.close()
 
 
@@ -225,7 +225,7 @@ def test_a_model_that_is_held_off_for_ever_ends_at_the_deadline(stack: Stack, ge
 
 
 def test_kinds_of_records_are_all_declared() -> None:
-    assert {kind.value for kind in Kind} == {"jobs", "shards", "capacity", "budgets", "ledger", "meta"}
+    assert {kind.value for kind in Kind} == {"jobs", "shards", "capacity", "budgets", "ledger", "identities", "meta"}
 
 
 def test_work_objects_of_an_ended_job_are_deleted_and_those_of_a_running_one_kept(

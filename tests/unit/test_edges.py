@@ -27,8 +27,8 @@ from batchdrop.core.limits import LIMITS, enqueued_tokens
 from batchdrop.core.messages import Uploaded, Wake, decode_message, decode_push
 from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings, load
 from batchdrop.core.sniffing import gunzip, not_jsonl
+from batchdrop.core.uploads import is_upload
 from batchdrop.handling import answered
-from batchdrop.usecases.intake import is_upload
 
 JOB = "0" * 32
 
@@ -226,6 +226,15 @@ def test_what_an_upload_is(name: str, upload: bool) -> None:
         (SubmitSettings, {"BUDGET_SECONDS": "9999"}, "budget_seconds"),
         (SubmitSettings, {"RECORD_DAYS": "9", "SWEEP_DAYS": "9"}, "record_days"),
         (SubmitSettings, {"QUARANTINE_SECONDS": "1"}, "quarantine_seconds"),
+        (SubmitSettings, {"QUARANTINE_SECONDS": "119"}, "quarantine_seconds"),
+        (SubmitSettings, {"BUDGET_SECONDS": "50"}, "create_timeout_seconds"),
+        (SubmitSettings, {"CREATE_TIMEOUT_SECONDS": "400"}, "budget_seconds"),
+        (SubmitSettings, {"HELD_DAYS": "30"}, "held_days"),
+        (SubmitSettings, {"DUPLICATE_DAYS": "31"}, "duplicate_days"),
+        (PollSettings, {"BATCH_DEADLINE_HOURS": "48"}, "batch_deadline_hours"),
+        (PollSettings, {"BATCH_DEADLINE_HOURS_BY_MODEL": '{"m": 50}'}, "batch_deadline_hours"),
+        (PollSettings, {"SWEEP_SECONDS": "1800", "CACHE_SECONDS": "3600"}, "cache_seconds"),
+        (WriteSettings, {"FINISH_TIMEOUT_SECONDS": "200"}, "finish_timeout_seconds"),
         (SubmitSettings, {"POLICY": "loose"}, "POLICY"),
         (WriteSettings, {"WINDOW_BYTES": "0"}, "WINDOW_BYTES"),
         (PollSettings, {"DUE_LIMIT": "many"}, "DUE_LIMIT"),
@@ -240,6 +249,32 @@ def test_wrong_settings_are_named_at_the_start(
         load(settings)
     assert caught.value.code == "SETTINGS_INVALID"
     assert word in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables"),
+    [
+        (SubmitSettings, {"QUARANTINE_SECONDS": "120"}),
+        (SubmitSettings, {"BUDGET_SECONDS": "120"}),
+        (SubmitSettings, {"HELD_DAYS": "29", "DUPLICATE_DAYS": "30"}),
+        (PollSettings, {"BATCH_DEADLINE_HOURS": "47"}),
+        (WriteSettings, {"FINISH_TIMEOUT_SECONDS": "120"}),
+    ],
+)
+def test_settings_that_just_fit_are_taken(
+    monkeypatch: pytest.MonkeyPatch, settings: type[SubmitSettings], variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"BATCHDROP_{name}", value)
+    load(settings)
+
+
+def test_all_relations_that_are_broken_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"HELD_DAYS": "30", "DUPLICATE_DAYS": "31", "QUARANTINE_SECONDS": "1"}.items():
+        monkeypatch.setenv(f"BATCHDROP_{name}", value)
+    with pytest.raises(ConfigurationError) as caught:
+        load(SubmitSettings)
+    assert all(word in caught.value.sentence for word in ("held_days", "duplicate_days", "quarantine_seconds"))
 
 
 def test_limits_have_sources_and_the_longest_model_name_rules() -> None:

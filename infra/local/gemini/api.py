@@ -6,7 +6,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +34,9 @@ class Api:
     ) -> None:
         """Open or make the folder; `clock` tells the seconds that `advance` adds to."""
         self.faults = faults
-        self.models = models.KNOWN | frozenset(more_models)
+        self.models: dict[str, Sequence[str]] = {
+            model: models.methods(model) for model in sorted(models.KNOWN | frozenset(more_models))
+        }
         self.calls: Counter[str] = Counter()
         self._clock = clock
         self._ahead = 0.0

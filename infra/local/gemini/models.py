@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -34,20 +35,44 @@ KNOWN: Final = frozenset(
         "gemini-3.7-flash",
         "gemini-embedding-001",
         "gemini-embedding-2",
+        "gemini-robotics-er-1.5-preview",
+        "veo-3.0-generate-001",
     }
 )
 """Those with a batch limit of their own (ai.google.dev/gemini-api/docs/rate-limits, 2026-08-18) and their kin."""
+_EMBEDS: Final = ("embedContent", "countTextTokens", "countTokens", "asyncBatchEmbedContent")
+_ANSWERS: Final = ("generateContent", "countTokens")
+_NO_CACHE: Final = ("-image", "-tts")
+_ONCE: Final = frozenset({"gemini-robotics-er-1.5-preview"})
+"""Those that answer but run in no batch."""
 _HTTP: Final = {1: 499, 3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 14: 503}
 
 
-def check(model: str, known: frozenset[str]) -> None:
-    """Raise 404 for a model nobody knows."""
-    if model not in known:
-        message = f"models/{model} is not found for API version v1beta, or is not supported for generateContent."
+def check(model: str, known: Mapping[str, Sequence[str]], method: str = "") -> None:
+    """Raise 404 for a model nobody knows, and for a method it does not list."""
+    listed = known.get(model)
+    if listed is None or (method and listed and _LISTED_AS.get(method, method) not in listed):
+        what = method or "generateContent"
+        message = f"models/{model} is not found for API version v1beta, or is not supported for {what}."
         raise ApiError(404, message)
 
 
-def resource(model: str) -> Json:
+_LISTED_AS: Final = {"batchEmbedContents": "embedContent"}
+
+
+def methods(model: str) -> tuple[str, ...]:
+    """Return what a model can do, as the service listed it on 2026-06-12 (a stored copy of its models.list)."""
+    if "embedding" in model:
+        return _EMBEDS
+    if model.startswith("veo-"):
+        return ("predictLongRunning",)
+    if model in _ONCE:
+        return _ANSWERS
+    cached = () if any(word in model for word in _NO_CACHE) else ("createCachedContent",)
+    return (*_ANSWERS, *cached, "batchGenerateContent")
+
+
+def resource(model: str, listed: Sequence[str]) -> Json:
     """Return a model as the service shows it."""
     embeds = "embedding" in model
     return {
@@ -56,9 +81,7 @@ def resource(model: str) -> Json:
         "version": "001",
         "inputTokenLimit": 2048 if embeds else 1_048_576,
         "outputTokenLimit": 1 if embeds else 65_536,
-        "supportedGenerationMethods": ["embedContent", "asyncBatchEmbedContent"]
-        if embeds
-        else ["generateContent", "countTokens", "batchGenerateContent", "createCachedContent"],
+        "supportedGenerationMethods": list(listed),
     }
 
 

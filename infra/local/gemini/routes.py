@@ -70,8 +70,13 @@ def _download(api: Api, _: Call, name: str) -> Reply:
     return Reply(api.batches.results(batch.name))
 
 
+def _method(call: Call) -> str:
+    """Return the method a path names behind its colon."""
+    return call.path.rpartition(":")[2].partition("?")[0]
+
+
 def _create(api: Api, call: Call, model: str) -> Reply:
-    models.check(model, api.models)
+    models.check(model, api.models, _method(call))
     if call.length > INLINE_BYTES:
         raise ApiError(400, f"Request payload size exceeds the limit: {INLINE_BYTES} bytes.")
     kind = "embed" if call.path.endswith(":asyncBatchEmbedContent") else "generate"
@@ -130,23 +135,23 @@ def _count(api: Api, call: Call, model: str) -> Reply:
 
 
 def _generate(api: Api, call: Call, model: str) -> Reply:
-    models.check(model, api.models)
+    models.check(model, api.models, _method(call))
     answer = models.generate(model, call.body(), api.faults, api.caches, api.now())
     return Reply(answer, {"x-gemini-service-tier": "standard"})
 
 
 def _embed(api: Api, call: Call, model: str) -> Reply:
-    models.check(model, api.models)
+    models.check(model, api.models, _method(call))
     return Reply(models.embed(model, call.body(), api.faults, api.caches, api.now()))
 
 
 def _model(api: Api, _: Call, model: str) -> Reply:
     models.check(model, api.models)
-    return Reply(models.resource(model))
+    return Reply(models.resource(model, api.models[model]))
 
 
 def _models(api: Api, call: Call, _: str) -> Reply:
-    return page(api, call, [models.resource(model) for model in sorted(api.models)], "models")
+    return page(api, call, [models.resource(model, api.models[model]) for model in sorted(api.models)], "models")
 
 
 def _create_cache(api: Api, call: Call, _: str) -> Reply:

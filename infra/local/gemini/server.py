@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -60,6 +60,11 @@ class GeminiEmulator:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._api.set_faults(faults)
+
+    @property
+    def methods(self) -> dict[str, Sequence[str]]:
+        """What each model lists as its methods; may be changed. None of them: it says nothing and does everything."""
+        return self._api.models
 
     @property
     def calls(self) -> Counter[str]:

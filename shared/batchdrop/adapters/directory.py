@@ -93,7 +93,15 @@ class DirectoryObjects:
         draft = ObjectInfo(bucket, name, if_generation_match, 0, "", self.now(), content_type, "", dict(metadata or {}))
         return FileWriter(self, self._writing / secrets.token_hex(8), draft)
 
-    def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
+    def copy(
+        self,
+        source: ObjectInfo,
+        bucket: str,
+        name: str,
+        *,
+        if_generation_match: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
         """Link that generation's file under another name; PermanentError GONE if it is gone."""
         found = self._find(source.bucket, source.name)
         if found is None or found[0].generation != source.generation:
@@ -113,7 +121,7 @@ class DirectoryObjects:
             self.now(),
             info.content_type,
             info.content_encoding,
-            info.metadata,
+            info.metadata if metadata is None else dict(metadata),
         )
         return self.publish(link, draft)
 

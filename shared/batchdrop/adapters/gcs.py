@@ -93,18 +93,27 @@ class GcsObjects:
         blob.metadata = dict(metadata) if metadata else None
         return GcsWriter(self, blob, if_generation_match, content_type)
 
-    def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
-        """Copy that generation server-side, metadata kept; PermanentError GONE if it is gone.
+    def copy(
+        self,
+        source: ObjectInfo,
+        bucket: str,
+        name: str,
+        *,
+        if_generation_match: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """Copy that generation server-side, metadata kept unless given; PermanentError GONE if it is gone.
 
         What describes the copy is named, all of it: a body that names some replaces all
         (cloud.google.com/storage/docs/json_api/v1/objects/rewrite), and what the client sends unasked may change.
         """
-        check_object(bucket, name, source.metadata)
+        described = dict(source.metadata if metadata is None else metadata)
+        check_object(bucket, name, described)
         origin = self.client.bucket(source.bucket).blob(source.name, generation=source.generation)
         target = self.client.bucket(bucket).blob(name)
         target.content_type = source.content_type or None
         target.content_encoding = source.content_encoding or None
-        target.metadata = dict(source.metadata)
+        target.metadata = described
         token: str | None = None
         with _translated():
             while True:

@@ -28,7 +28,18 @@ from batchdrop.core.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from batchdrop.ports import JSONL, Batch, BatchKind, BatchPage, BatchState, Cache, CachePage, FilePage, ProviderFile
+from batchdrop.ports import (
+    JSONL,
+    Batch,
+    BatchKind,
+    BatchPage,
+    BatchState,
+    Cache,
+    CachePage,
+    FilePage,
+    ModelInfo,
+    ProviderFile,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -221,9 +232,10 @@ class GeminiProvider:
         with self._translated():
             return int(body["totalTokens"])
 
-    def knows_model(self, model: str) -> bool:
-        """Tell whether the provider has the model."""
-        return self._get_json(f"models/{model}", {}) is not None
+    def model_info(self, model: str) -> ModelInfo | None:
+        """Return what a model can do by the methods the service lists, or None when it does not have the model."""
+        found = self._get_json(f"models/{model}", {})
+        return None if found is None else wire.model_info(found)
 
     def create_cache(self, *, model: str, body: bytes, display_name: str, ttl_seconds: int) -> Cache:
         """Make a cached content; the body goes out as the user's requests have it, so the SDK's types stay out."""

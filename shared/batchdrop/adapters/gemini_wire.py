@@ -6,9 +6,18 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, cast
 
-from batchdrop.ports import Batch, BatchState, Cache, ProviderFile
+from batchdrop.ports import Batch, BatchKind, BatchState, Cache, ModelInfo, ProviderFile
+
+_BATCHES: Final = {"batchGenerateContent": BatchKind.GENERATE, "asyncBatchEmbedContent": BatchKind.EMBED}
+
+
+def model_info(model: dict[str, Any]) -> ModelInfo:
+    """Read what a model can do in batches from the methods it lists; without a list, nothing is said."""
+    listed: Any = model.get("supportedGenerationMethods")
+    methods = {str(name) for name in cast("list[Any]", listed)} if isinstance(listed, list) else set[str]()
+    return ModelInfo(frozenset(kind for name, kind in _BATCHES.items() if name in methods), said=bool(methods))
 
 
 def batch(operation: dict[str, Any]) -> Batch:

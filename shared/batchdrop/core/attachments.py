@@ -2,19 +2,29 @@
 
 The Gemini Developer API reads no private bucket, so a shard's objects are uploaded to the provider before the shard
 is, and the lines sent name those files. Rows, manifest and what the user uploaded keep the objects' names.
+
+    parts of contents, content, systemInstruction, and of functionResponse in them    attached
+    any other member whose name ends in `uri`, at any depth                           looked at only
+
+Another service may read every bucket of its project with rights of its own, so no address goes out unseen: whatever
+a member is called (camelCase, snake_case, both at once) and however the text is escaped.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 SCHEME: Final = "gs://"
-MARK: Final = b"gs:"
-"""A line without it names no object; a slash may be written as `\\/`, so no more is looked for."""
-_FIELDS: Final = {"fileData": ("fileUri", "mimeType"), "file_data": ("file_uri", "mime_type")}
+_MAY_NAME: Final = re.compile(rb"gs:|gS:|Gs:|GS:|\\u")
+"""A line without any of these names no object: a letter or the colon could still be written as an escape."""
+_FILES: Final = ("fileData", "file_data")
+_URIS: Final = ("fileUri", "file_uri")
+_TYPES: Final = ("mimeType", "mime_type")
+_RESPONSES: Final = ("functionResponse", "function_response")
 _TURNS: Final = ("contents", "content", "systemInstruction", "system_instruction")
 
 
@@ -36,20 +46,43 @@ class Named(NamedTuple):
     mime_type: str
 
 
+def may_name(raw: bytes) -> bool:
+    """Tell whether a line could name an object; False is certain."""
+    return _MAY_NAME.search(raw) is not None
+
+
 def named(request: bytes) -> list[Named]:
-    """Return the objects a request names, in order."""
-    return [found for _, found in _parts(request)] if MARK in request else []
+    """Return the objects a request names and that are attached to it, in order."""
+    return [found for _, found, _ in _places(request)] if may_name(request) else []
 
 
 def named_by_line(line: bytes) -> list[Named]:
     """Return the objects an accepted input line names; pointers begin at the line."""
-    found = named(bytes(_decode_line(line).request)) if MARK in line else []
+    found = named(bytes(_decode_line(line).request)) if may_name(line) else []
     return [one._replace(pointer=f"/request{one.pointer}") for one in found]
+
+
+def addresses(line: bytes) -> list[tuple[str, str]]:
+    """Return pointer and text of every address of a bucket's object in an accepted line, attached or not."""
+    found: list[tuple[str, str]] = []
+    waiting: list[tuple[str, Any]] = [("/request", _decode(_decode_line(line).request))]
+    while waiting:
+        pointer, value = waiting.pop()
+        if isinstance(value, dict):
+            for name, member in cast("dict[str, Any]", value).items():
+                here = f"{pointer}/{name}"
+                if isinstance(member, str) and name.lower().endswith("uri") and _is_address(member):
+                    found.append((here, member))
+                else:
+                    waiting.append((here, member))
+        elif isinstance(value, list):
+            waiting += [(f"{pointer}/{index}", item) for index, item in enumerate(cast("list[Any]", value))]
+    return found
 
 
 def with_files(request: bytes, files: Mapping[str, str]) -> bytes:
     """Return the request with the provider's files in place of the objects that have one."""
-    if MARK not in request:
+    if not may_name(request):
         return request
     members: dict[str, Any] = _decode_members(request)
     for turn, found, place in _places(request):
@@ -65,39 +98,65 @@ def address(uri: str) -> tuple[str, str]:
     return bucket, name
 
 
+def own_folder(upload: str) -> str:
+    """Return the first folder of an upload's name with its slash; empty above all folders."""
+    folder, slash, _ = upload.partition("/")
+    return folder + slash if slash else ""
+
+
+def _is_address(text: str) -> bool:
+    return text.strip().lower().startswith("gs:")
+
+
 class _Turn(NamedTuple):
     name: str
     value: Any
 
 
-def _parts(request: bytes) -> Iterator[tuple[_Turn, Named]]:
-    for turn, found, _ in _places(request):
-        yield turn, found
-
-
 def _places(request: bytes) -> Iterator[tuple[_Turn, Named, Callable[[str], None]]]:
     """Yield each part that names an object, with what puts another address into its turn."""
     for name, raw in _decode_members(request).items():
-        if name in _TURNS and MARK in bytes(raw):
+        if name in _TURNS and may_name(bytes(raw)):
             turn = _Turn(name, _decode(raw))
-            for pointer, part in _walk(turn.value, f"/{name}"):
-                for field, (uri, kind) in _FIELDS.items():
-                    data: Any = part.get(field)
-                    if isinstance(data, dict) and str(cast("Any", data).get(uri)).startswith(SCHEME):
-                        held = cast("dict[str, Any]", data)
-                        found = Named(f"{pointer}/{field}/{uri}", str(held[uri]), str(held.get(kind) or ""))
-                        yield turn, found, _setter(held, uri)
+            for pointer, part in _in_turn(turn.value, f"/{name}"):
+                for file, data in _members(part, _FILES):
+                    for field in _URIS:
+                        uri = data.get(field)
+                        if isinstance(uri, str) and uri.startswith(SCHEME):
+                            kind = next((str(data[name]) for name in _TYPES if data.get(name)), "")
+                            found = Named(f"{pointer}/{file}/{field}", uri, kind)
+                            yield turn, found, _setter(data, field)
 
 
 def _setter(held: dict[str, Any], field: str) -> Callable[[str], None]:
     return lambda uri: held.__setitem__(field, uri)
 
 
-def _walk(turn: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _members(value: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
+    """Return those of the named members that are objects."""
+    found = ((name, value.get(name)) for name in names)
+    return [(name, cast("dict[str, Any]", member)) for name, member in found if isinstance(member, dict)]
+
+
+def _in_turn(turn: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every part of a content, or of a list of contents."""
-    contents = cast("list[Any]", turn if isinstance(turn, list) else [turn])
-    for number, content in enumerate(contents):
-        at = f"{pointer}/{number}" if contents is turn else pointer
-        parts: list[dict[str, Any]] = content["parts"]
-        for index, part in enumerate(parts):
-            yield f"{at}/parts/{index}", part
+    for at, content in _each(turn, pointer):
+        yield from _in_parts(content.get("parts"), f"{at}/parts")
+
+
+def _in_parts(parts: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every part, and the parts that a function's response in one of them holds."""
+    for at, part in _each(parts, pointer):
+        yield at, part
+        for name, response in _members(part, _RESPONSES):
+            yield from _in_parts(response.get("parts"), f"{at}/{name}/parts")
+
+
+def _each(value: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of a list; proto-JSON takes a single one in place of a list of one."""
+    if isinstance(value, dict):
+        yield pointer, cast("dict[str, Any]", value)
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):
+            if isinstance(item, dict):
+                yield f"{pointer}/{index}", cast("dict[str, Any]", item)

@@ -1,6 +1,6 @@
 """Conversion: lines of other dialects and records of tables become Gemini lines, one for each line or record.
 
-    gzip                   undone
+    gzip, a JSON array     undone
     other dialects         each line translated; what has no equivalent is counted as a warning
     CSV, TSV, Parquet,     each record rendered with the recipe
     JSONL records
@@ -13,6 +13,7 @@ Memory: a chunk and a line, or a record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from batchdrop.core import arrays
 from batchdrop.core.converted import accepted, rejected
 from batchdrop.core.dialects import Dialect, Translated, detect, key_of, translate
 from batchdrop.core.limits import KIB, MIB, limit
@@ -38,12 +40,28 @@ from batchdrop.core.records import Failure
 from batchdrop.core.rendering import CompiledRecipe, render_record
 from batchdrop.core.sniffing import GZIP, gunzip, not_jsonl
 from batchdrop.core.tables import Kind
+from batchdrop.core.uploads import API_BODY, NO_REQUESTS
 from batchdrop.core.validation import Code, Problem
 
 HEAD_BYTES: Final = 256 * KIB
 MAX_WARNINGS: Final = 50
 SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 PARQUET: Final = ".parquet"
+JSON: Final = ".json"
+_BODY: Final = re.compile(rb'\s*\{\s*"requests"\s*:')
+
+
+RECIPE_MISSING: Final = Failure(
+    code="RECIPE_MISSING",
+    message="The upload holds records, and no recipe says what to ask about them.",
+    fix=(
+        "Put a recipe.yaml into its folder or one above, such as:\n"
+        "    model: gemini-2.5-flash-lite\n"
+        '    prompt: "Summarise in one sentence: {{ text }}"\n'
+        "    key: id\n"
+        "where text and id are fields of the records."
+    ),
+)
 
 
 class _Addressed(msgspec.Struct, frozen=True):
@@ -85,6 +103,8 @@ class Opened:
     chunks: Iterator[bytes]
     failure: Failure | None = None
     """Why it can be none of ours."""
+    array: bool = False
+    """It is one JSON array: its members are taken out first."""
 
     @property
     def kind(self) -> str:
@@ -97,8 +117,15 @@ class Opened:
         return self.suffix in SEPARATORS or self.suffix == PARQUET
 
 
-def opened(name: str, chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int = limit("gzip_ratio")) -> Opened:
-    """Tell what a file is from its name and its first bytes.
+def opened(
+    name: str,
+    chunks: Iterator[bytes],
+    *,
+    max_bytes: int,
+    max_ratio: int = limit("gzip_ratio"),
+    unpacked: bool = False,
+) -> Opened:
+    """Tell what a file is from its name and its first bytes; of an array's members `unpacked`, they are lines.
 
     Raises:
         PermanentError: GZIP_INVALID or GZIP_BOMB, now or while the chunks are read.
@@ -120,14 +147,30 @@ def opened(name: str, chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int
     chunks = chain(held, chunks)
     if suffix in SEPARATORS or suffix == PARQUET:
         return Opened(suffix, Dialect.RECORDS, zipped, chunks)
-    dialect = detect(_whole_lines(head)) or Dialect.GEMINI
-    return Opened(suffix, dialect, zipped, chunks, not_jsonl(head))
+    array = suffix == JSON and not unpacked and arrays.begins(head)
+    dialect = detect(arrays.complete(head) if array else _whole_lines(head))
+    failure = None if array or unpacked else not_jsonl(head)
+    if suffix == JSON and dialect is None and failure is None and not unpacked:
+        failure = API_BODY if _BODY.match(head) else NO_REQUESTS
+    return Opened(suffix, dialect or Dialect.GEMINI, zipped, chunks, failure, array)
 
 
 def _whole_lines(head: bytes) -> list[bytes]:
     """Return the lines of the head; the last may be cut off, unless it is the only one."""
     lines = head.split(b"\n")
     return lines[:-1] or lines
+
+
+def unwrapped(file: Opened, place: Place, *, max_line_bytes: int) -> Iterator[bytes]:
+    """Yield a line for each member of an array.
+
+    Raises:
+        PermanentError: ARRAY_INVALID.
+    """
+    for member, end in arrays.members(file.chunks, max_bytes=max_line_bytes, offset=place.offset):
+        place.number += 1
+        place.offset = end
+        yield member + b"\n"
 
 
 def plain(file: Opened, place: Place) -> Iterator[bytes]:
@@ -178,7 +221,8 @@ def _count(model: str, line: Translated, found: Findings) -> None:
     for caveat in line.warnings:
         found.warn(caveat.code.value, caveat.pointer, caveat.message)
     if line.wants and line.wants.removeprefix("models/") != model:
-        found.warn("MODEL", "/model", f"The lines ask for another model; all run on {model}.")
+        runs_on = model or "the stack's model"
+        found.warn("MODEL", "/model", f"The lines ask for another model; all run on {runs_on}.")
 
 
 # -------------------------------------------------------------------------------------------------- records

@@ -16,7 +16,8 @@ from batchdrop.core.attachments import with_files
 from batchdrop.core.beginnings import Beginning
 from batchdrop.core.converted import read
 from batchdrop.core.joining import InputLine
-from batchdrop.core.validation import Checked, check_line
+from batchdrop.core.models import DRAWS
+from batchdrop.core.validation import Checked, Code, check_line
 
 Accepted = Checked
 _NULL = msgspec.Raw(b"null")
@@ -83,6 +84,17 @@ def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
     first = problems[0]
     more = f" ({len(problems) - 1} more problems in this line.)" if len(problems) > 1 else ""
     return Rejected(key, first.code, first.pointer, first.message + more, first.advice())
+
+
+def no_images(key: bytes, model: str) -> Rejected:
+    """Refuse a line that asks a model for images which makes none."""
+    return Rejected(
+        key,
+        Code.NOT_SUPPORTED,
+        "/request/generationConfig/responseModalities",
+        f"The model {model} makes no images.",
+        f"Ask for TEXT only, or name a model that draws, such as {DRAWS}.",
+    )
 
 
 def identify(raw: bytes, number: int) -> InputLine:

@@ -43,11 +43,11 @@ class JobState(StrEnum):
 _S = JobState
 _STOPS = frozenset({_S.REJECTED, _S.GONE, _S.CANCELLED, _S.FAILED})
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    _S.RECEIVED: frozenset({_S.PLANNING, _S.DUPLICATE}) | _STOPS,
+    _S.RECEIVED: frozenset({_S.PLANNING}) | _STOPS,
     _S.PLANNING: frozenset({_S.HELD, _S.RUNNING, _S.FINALIZING}) | _STOPS,
     _S.HELD: frozenset({_S.PLANNING, _S.RUNNING, _S.FINALIZING}) | _STOPS,
     _S.RUNNING: frozenset({_S.FINALIZING, _S.FAILED}),
-    _S.FINALIZING: frozenset({_S.DONE, _S.REJECTED, _S.CANCELLED, _S.FAILED}),
+    _S.FINALIZING: frozenset({_S.DONE, _S.REJECTED, _S.DUPLICATE, _S.CANCELLED, _S.FAILED}),
     _S.DONE: frozenset(),
     _S.REJECTED: frozenset(),
     _S.DUPLICATE: frozenset(),
@@ -121,6 +121,13 @@ class PlanCursor(Value):
     bytes: int = 0
     """Of the rendered requests."""
     batch_kind: str = ""
+    hashed: int = 0
+    content: str = ""
+    """Bytes whose checksum is in `content`, which planning goes on with (`identity.Content`)."""
+    attached: str = ""
+    """Checksum of the objects that the lines so far name."""
+    identity: str = ""
+    """What the job asks, known when all lines were read: planning is over then, its gates are next."""
     agreeing: tuple[int, ...] | None = ()
     """Lines by how far they agree with the first one (`beginnings.Watch`)."""
     parts: tuple[str, ...] = ()
@@ -211,6 +218,8 @@ class Job(Record):
     output: Output = Output()
     held_at: datetime | None = None
     held_for: str = ""
+    held_until: datetime | None = None
+    """When the wait is given up and the job rejected; None while it waits for another job."""
     held_since: datetime | None = None
     """When it was held last; `held_at` is the first time."""
     held_seconds: float = 0
@@ -231,6 +240,8 @@ class Job(Record):
     cost: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     duplicate_of: str | None = None
+    """The job whose rows answer this one, and their manifest."""
+    duplicate_manifest: str | None = None
     manifest: str | None = None
     published: bool = False
     cleaned: bool = False

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from batchdrop.core.jobs import Job
+from batchdrop.core.jobs import Job, JobState
 from batchdrop.core.limits import limit
 from batchdrop.core.messages import JOB_SCHEMA
 from batchdrop.core.money.caching import SENTENCES
@@ -102,6 +102,7 @@ def manifest(job: Job, shards: Iterable[Shard], parts: Iterable[Part]) -> dict[s
         "parts": [_part(part) for part in parts],
         "files": _files(members),
         "warnings": list(job.warnings),
+        "duplicate_of": _duplicate_of(job),
     }
 
 
@@ -117,6 +118,8 @@ def done_message(job: Job) -> tuple[bytes, dict[str, str]]:
         "manifest": job.manifest,
         "counts": job.counts.model_dump(mode="json"),
         "cost": job.cost,
+        "duplicate_of": _duplicate_of(job),
+        "held_until": job.held_until.isoformat() if job.state is JobState.HELD and job.held_until else None,
         "error": None if job.failure is None else job.failure.model_dump(mode="json"),
     }
     attributes = {
@@ -129,6 +132,11 @@ def done_message(job: Job) -> tuple[bytes, dict[str, str]]:
         **{f"{_LABEL}{name}": value for name, value in sendable(job.labels)[0].items()},
     }
     return json.dumps(data, ensure_ascii=False).encode(), attributes
+
+
+def _duplicate_of(job: Job) -> dict[str, Any] | None:
+    """The job whose rows answer a duplicate, and where its manifest is."""
+    return {"job_id": job.duplicate_of, "manifest": job.duplicate_manifest} if job.duplicate_of else None
 
 
 def _part(part: Part) -> dict[str, Any]:

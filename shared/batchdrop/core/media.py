@@ -88,6 +88,8 @@ class _Image(msgspec.Struct, frozen=True):
 
 
 class _Config(msgspec.Struct, frozen=True):
+    modalities: list[str] | None = msgspec.field(default=None, name="responseModalities")
+    modalities_snake: list[str] | None = msgspec.field(default=None, name="response_modalities")
     camel: _Image | None = msgspec.field(default=None, name="imageConfig")
     snake: _Image | None = msgspec.field(default=None, name="image_config")
 
@@ -106,7 +108,17 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 def draws(model: str) -> bool:
     """Tell whether a model answers with images (`gemini-2.5-flash-image`, `gemini-3-pro-image-preview`)."""
-    return "-image" in model
+    return "-image" in model or model.startswith("nano-banana")
+
+
+def asks_images(raw: bytes) -> bool:
+    """Tell whether an accepted line asks for images."""
+    if b"odalities" not in raw:
+        return False
+    request = _decode_line(raw).request
+    config = request.camel or request.snake
+    wanted = (config.modalities or config.modalities_snake or []) if config else []
+    return "IMAGE" in (str(word).upper() for word in wanted)
 
 
 def expected_bytes(raw: bytes) -> int:

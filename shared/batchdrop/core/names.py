@@ -79,13 +79,32 @@ def job_of_cache_name(stack_id: str, name: str) -> str | None:
 
 def output_prefix(object_name: str, job: str) -> str:
     """Return the folder of a job's output, ending in a slash; never outside the documented scheme."""
-    parts = object_name.split("/")
-    unsafe = (
+    return f"_/{job}/" if _leaves(object_name) else f"{object_name}/{job}/"
+
+
+def refusal(bucket: str, object_name: str) -> str:
+    """Return the output object that says why an object is no upload."""
+    return f"{_beside(bucket, object_name)}.refused.json"
+
+
+def recipe_errors(bucket: str, recipe: str) -> str:
+    """Return the output object that says what is wrong with a recipe."""
+    folder, slash, _ = _beside(bucket, recipe).rpartition("/")
+    return f"{folder}{slash}recipe.errors.json"
+
+
+def _beside(bucket: str, object_name: str) -> str:
+    """Return what a report's name begins with: the object's name, or a folder of its own if that could lead out."""
+    return f"_/{job_id(bucket, object_name, 0)}/report" if _leaves(object_name) else object_name
+
+
+def _leaves(object_name: str) -> bool:
+    """Tell whether a name could lead out of its folder, or leaves no room for what stands behind it."""
+    return (
         len(object_name.encode()) > MAX_OUTPUT_PREFIX_BYTES
         or _CONTROL.search(object_name) is not None
-        or any(part in ("", ".", "..") for part in parts)
+        or any(part in ("", ".", "..") for part in object_name.split("/"))
     )
-    return f"_/{job}/" if unsafe else f"{object_name}/{job}/"
 
 
 def identity() -> str:

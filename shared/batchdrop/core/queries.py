@@ -27,6 +27,7 @@ INDEXED: dict[Kind, tuple[str, ...]] = {
     Kind.CAPACITY: (),
     Kind.BUDGET: (),
     Kind.LEDGER: ("day", "expire_at"),
+    Kind.IDENTITY: ("expire_at",),
     Kind.META: (),
 }
 """The indexed fields of each kind, always all written (None when unset)."""

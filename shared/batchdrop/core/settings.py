@@ -9,13 +9,23 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.limits import MIB, enqueued_tokens, limit
+
+FINISH_GROUP: Final = 4
+"""Synchronous calls go out in groups of this many for each of the concurrent ones (`usecases.finishing`)."""
+
+
+def _hold(*relations: tuple[bool, str]) -> None:
+    """Refuse settings that can never work together, with a sentence for each relation that is broken."""
+    broken = [sentence for holds, sentence in relations if not holds]
+    if broken:
+        raise ValueError("; ".join(broken))
 
 
 class CommonSettings(BaseSettings):
@@ -48,12 +58,20 @@ class CommonSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _relations(self) -> Self:
-        if self.lease_seconds <= self.function_timeout_seconds:
-            raise ValueError("lease_seconds must be greater than function_timeout_seconds")
-        if self.budget_seconds >= self.function_timeout_seconds:
-            raise ValueError("budget_seconds must be less than function_timeout_seconds")
-        if self.record_days <= self.sweep_days:
-            raise ValueError("record_days must be greater than sweep_days")
+        _hold(
+            (
+                self.lease_seconds > self.function_timeout_seconds,
+                "lease_seconds must be greater than function_timeout_seconds, or two workers own one document",
+            ),
+            (
+                self.budget_seconds < self.function_timeout_seconds,
+                "budget_seconds must be less than function_timeout_seconds, or a function is ended before it stops",
+            ),
+            (
+                self.record_days > self.sweep_days,
+                "record_days must be greater than sweep_days, or the sweep runs old uploads again",
+            ),
+        )
         return self
 
 
@@ -75,10 +93,23 @@ class DispatchSettings(CommonSettings):
     """From the intent until a batch that the provider does not show is taken for not being there."""
     attachment_buckets: str = ""
     """Buckets, comma separated, whose objects requests may name besides those of the input bucket."""
+    attachment_folders: Literal["own", "any"] = "own"
+    """Of the input bucket an upload may name objects of its own first folder, or of any."""
     cache_seconds: int = Field(6 * 3600, ge=1800)
     """How long a context cache lives unless a staging or a sweep renews it; deleted when its job ends."""
     max_rounds: int = Field(2, ge=0)
     min_split_requests: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _times_of_batches(self) -> Self:
+        longest = max((self.batch_deadline_hours, *self.batch_deadline_hours_by_model.values()))
+        _hold(
+            (
+                longest * 3600 < limit("file_expiry"),
+                "batch_deadline_hours must be less than 48: a provider's file lives no longer",
+            ),
+        )
+        return self
 
     def buckets_to_attach(self) -> frozenset[str]:
         """Return the buckets whose objects may be sent to the provider."""
@@ -115,7 +146,8 @@ class SubmitSettings(DispatchSettings):
     max_upload_bytes: int = Field(limit("upload"), ge=1)
     max_lines: int = Field(limit("lines"), ge=1)
     max_gzip_ratio: int = Field(limit("gzip_ratio"), ge=2)
-    duplicate_minutes: float = Field(10, ge=0)
+    duplicate_days: float = Field(7, ge=0)
+    """How long an upload that asks what a complete job answered is its DUPLICATE; 0: everything runs."""
     job_deadline_hours: float = Field(72, gt=0)
     cache_hours: float = Field(24, gt=0)
     """How long a job's context cache is taken to be kept, when an upload of its name never ran: the batch target."""
@@ -131,9 +163,25 @@ class SubmitSettings(DispatchSettings):
         return frozenset(part.strip() for part in self.models.split(",") if part.strip())
 
     @model_validator(mode="after")
-    def _quarantine(self) -> Self:
-        if 0 < self.quarantine_seconds < self.create_timeout_seconds:
-            raise ValueError("quarantine_seconds must not be less than create_timeout_seconds")
+    def _times_of_uploads(self) -> Self:
+        _hold(
+            (
+                self.budget_seconds >= 2 * self.create_timeout_seconds,
+                "budget_seconds must be at least twice create_timeout_seconds, or no batch is ever created",
+            ),
+            (
+                not 0 < self.quarantine_seconds < 2 * self.create_timeout_seconds,
+                "quarantine_seconds must be at least twice create_timeout_seconds, or a slow create is done twice",
+            ),
+            (
+                self.held_days < self.record_days,
+                "held_days must be less than record_days, or nobody sees what became of a held upload",
+            ),
+            (
+                self.duplicate_days <= self.record_days,
+                "duplicate_days must not be greater than record_days, or the job that ran is forgotten before",
+            ),
+        )
         return self
 
 
@@ -154,6 +202,16 @@ class PollSettings(DispatchSettings):
     """An upload without a job that is younger may still have its event on the way."""
     orphan_minutes: float = Field(30, ge=0)
 
+    @model_validator(mode="after")
+    def _times_of_sweeps(self) -> Self:
+        _hold(
+            (
+                self.sweep_seconds < self.cache_seconds / 2,
+                "cache_seconds must be more than twice sweep_seconds, or a context cache ends before it is renewed",
+            ),
+        )
+        return self
+
 
 class WriteSettings(DispatchSettings):
     """Settings of the function `write`."""
@@ -166,6 +224,16 @@ class WriteSettings(DispatchSettings):
     finish_timeout_seconds: float = Field(60, gt=0)
     results_hours: float = Field(48, gt=0)
     """After a job's deadline: how long results that cannot be read are asked for again."""
+
+    @model_validator(mode="after")
+    def _times_of_answers(self) -> Self:
+        _hold(
+            (
+                FINISH_GROUP * self.finish_timeout_seconds <= self.budget_seconds,
+                f"budget_seconds must be at least {FINISH_GROUP} times finish_timeout_seconds, or answers are lost",
+            ),
+        )
+        return self
 
 
 T = TypeVar("T", bound=CommonSettings)

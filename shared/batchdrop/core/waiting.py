@@ -12,14 +12,16 @@ from batchdrop.core.jobs import Job, JobState
 from batchdrop.core.shards import Shard, ShardKind, ShardState
 
 _S = ShardState
+RELEASABLE: Final = frozenset({"OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})
+"""What a person may let a job run over; anything else it waits for cannot be wished away."""
 _JOB: Final = {
     JobState.RECEIVED: "The upload was noticed; its snapshot is being made.",
     JobState.PLANNING: "Its lines are being checked and cut into batches; {lines:,} are done.",
-    JobState.HELD: "It is held: {reason} `batchdrop release {job_id}` lets it run.",
+    JobState.HELD: "It is held: {reason}",
     JobState.FINALIZING: "All its batches have ended; the output is being put together.",
     JobState.DONE: "It ended {verdict}; the manifest is {manifest}.",
     JobState.REJECTED: "It was rejected: {reason}",
-    JobState.DUPLICATE: "The same bytes were uploaded a moment before; job {duplicate} answers them.",
+    JobState.DUPLICATE: "Job {duplicate} asked the same; its rows are the answer, their manifest is {rows}.",
     JobState.GONE: "It never ran: {reason}",
     JobState.CANCELLED: "It was cancelled; what had been answered by then is in the output.",
     JobState.FAILED: "It failed: {reason}",
@@ -31,6 +33,8 @@ def why(job: Job, shards: Sequence[Shard], ledger: Ledger, now: datetime) -> lis
     found = [_of_job(job)] if job.state is not JobState.RUNNING else [_running(job, shards)]
     if job.wanted and not job.state.terminal:
         found.append(f"{job.wanted.capitalize()} was asked for.")
+    if job.state is JobState.HELD:
+        return found + _of_wait(job, now)
     if not job.state.terminal:
         found += _of_shards(shards, ledger, now)
         found.append(f"Its deadline is {_moment(job.deadline_at, now)}.")
@@ -42,12 +46,24 @@ def _of_job(job: Job) -> str:
     reason = " ".join(filter(None, (failure.message, failure.fix))) if failure else "no reason was recorded."
     return _JOB[job.state].format(
         lines=job.plan.line - 1,
-        job_id=job.job_id,
         reason=reason,
         verdict=job.verdict or "without output",
         manifest=job.manifest or "not written",
         duplicate=job.duplicate_of,
+        rows=job.duplicate_manifest or "not known",
     )
+
+
+def _of_wait(job: Job, now: datetime) -> list[str]:
+    """Say what ends a wait, and when."""
+    found: list[str] = []
+    if job.failure is not None and job.failure.code in RELEASABLE:
+        found.append(f"`batchdrop release {job.job_id}` lets it run.")
+    if job.due_at is not None:
+        found.append(f"It looks again {_moment(job.due_at, now)}.")
+    if job.held_until is not None:
+        found.append(f"If nothing has changed it is rejected {_moment(job.held_until, now)}.")
+    return found
 
 
 def _running(job: Job, shards: Sequence[Shard]) -> str:

@@ -7,7 +7,8 @@
     settle   the shard's files are deleted; what a redo needs is uploaded again, so no file has to outlive its shard
 
 An object that vanished since it was looked at stays in its line as it is, and the provider says what it makes of it.
-Only buckets the stack allows are read: else an uploader could read, with the function's rights, what is not theirs.
+Only buckets the stack allows are read, and of INPUT the upload's own first folder: else an uploader could read, with
+the function's rights, what is not theirs. An address that is not attached goes out as it is and is looked at too.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from typing import Final
 import msgspec
 
 from batchdrop.core import names
-from batchdrop.core.attachments import address, named, named_by_line
+from batchdrop.core.attachments import SCHEME, address, addresses, named, named_by_line, own_folder
 from batchdrop.core.dialect import Rejected, request_of
 from batchdrop.core.errors import PermanentError
+from batchdrop.core.identity import with_object
 from batchdrop.core.jobs import Job
 from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
@@ -53,36 +55,65 @@ STANDARD_MARGIN: Final = timedelta(hours=1)
 class Looked:
     """The objects a planning step has looked at: their sizes, or why they cannot be attached."""
 
-    def __init__(self, context: Dispatching) -> None:
-        """Know nothing yet."""
+    def __init__(self, context: Dispatching, job: Job, checksum: str = "") -> None:
+        """Know nothing yet but the checksum of what earlier steps attached."""
         self._context = context
-        self._known: dict[str, int | tuple[Code, str]] = {}
+        self._upload = job.source.object
+        self._known: dict[str, ObjectInfo | tuple[Code, str]] = {}
+        self.checksum = checksum
 
     def at(self, line: bytes, key: bytes) -> dict[str, int] | Rejected:
-        """Return the sizes of the objects a line names, or the first thing wrong with them."""
-        sizes: dict[str, int] = {}
+        """Return the sizes of the objects a line attaches, or the first thing wrong with an address in it."""
+        for pointer, uri in addresses(line):
+            refused = _refused(self._context, self._upload, uri)
+            if refused is not None:
+                return _rejected(key, pointer, uri, refused)
+        objects: dict[str, ObjectInfo] = {}
         for found in named_by_line(line):
-            size = self._look(found.uri)
-            if isinstance(size, tuple):
-                code, message = size
-                return Rejected(key, code, found.pointer, f"{message} ({found.uri})", FIXES[code])
-            sizes[found.uri] = size
-        return sizes
+            info = self._look(found.uri)
+            if isinstance(info, tuple):
+                return _rejected(key, found.pointer, found.uri, info)
+            objects[found.uri] = info
+        for uri, info in objects.items():
+            self.checksum = with_object(self.checksum, uri, info.crc32c, info.size)
+        return {uri: info.size for uri, info in objects.items()}
 
-    def _look(self, uri: str) -> int | tuple[Code, str]:
+    def _look(self, uri: str) -> ObjectInfo | tuple[Code, str]:
         if uri not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = _object(self._context, uri)
-            self._known[uri] = found.size if isinstance(found, ObjectInfo) else found
+            self._known[uri] = _object(self._context, self._upload, uri)
         return self._known[uri]
 
 
-def _object(context: Dispatching, uri: str) -> ObjectInfo | tuple[Code, str]:
-    """Return an object that can be attached, or why it cannot."""
+def _rejected(key: bytes, pointer: str, uri: str, reason: tuple[Code, str]) -> Rejected:
+    code, message = reason
+    return Rejected(key, code, pointer, f"{message} ({uri})", FIXES[code])
+
+
+def _refused(context: Dispatching, upload: str, uri: str) -> tuple[Code, str] | None:
+    """Say why an upload may not name an object, whether or not there is one.
+
+    Who may put an upload above all folders may put one into each of them, so it may name objects of each.
+    """
     bucket, name = address(uri)
+    if not uri.startswith(SCHEME):
+        return Code.BAD_URI, "An object's address begins with gs:// and nothing else."
     if bucket not in context.settings.buckets_to_attach():
         return Code.ATTACHMENT_FORBIDDEN, "This stack attaches no objects of that bucket."
+    folder = own_folder(upload)
+    own = bucket != context.settings.input_bucket or name.startswith(folder)
+    if not own and context.settings.attachment_folders == "own":
+        return Code.ATTACHMENT_FORBIDDEN, f"An upload may name objects of its own folder, {folder}, only."
+    return None
+
+
+def _object(context: Dispatching, upload: str, uri: str) -> ObjectInfo | tuple[Code, str]:
+    """Return an object that can be attached, or why it cannot."""
+    refused = _refused(context, upload, uri)
+    if refused is not None:
+        return refused
+    bucket, name = address(uri)
     info = context.objects.stat(bucket, name) if name else None
     if info is None:
         return Code.ATTACHMENT_MISSING, "There is no such object."
@@ -120,7 +151,11 @@ def attach(
             if context.budget.spent():
                 _pause(context, stored, topic)
                 return None
-            found = [file for file in pool.map(partial(_upload, context, shard), group) if file is not None]
+            found = [
+                file
+                for file in pool.map(partial(_upload, context, shard, job.source.object), group)
+                if file is not None
+            ]
             stored = _keep(context, stored, found)
             files |= {file.object: file for file in found}
     return stored, list(files.values())
@@ -158,10 +193,10 @@ def _wanted(context: Dispatching, job: Job, shard: Shard) -> Iterator[tuple[str,
             yield found.uri, found.mime_type
 
 
-def _upload(context: Dispatching, shard: Shard, wanted: tuple[str, str]) -> File | None:
+def _upload(context: Dispatching, shard: Shard, upload: str, wanted: tuple[str, str]) -> File | None:
     """Stream one object to the provider; None when it cannot be attached any more."""
     uri, kind = wanted
-    info = _object(context, uri)
+    info = _object(context, upload, uri)
     if not isinstance(info, ObjectInfo):
         log("object vanished", severity="WARNING", shard_id=shard.shard_id, code=info[0].value)
         return None

@@ -18,7 +18,7 @@ import msgspec
 from batchdrop.core import conversion, names
 from batchdrop.core.conversion import PARQUET, Findings, Opened
 from batchdrop.core.dialects import Dialect
-from batchdrop.core.jobs import Conversion, Job
+from batchdrop.core.jobs import Conversion, Job, Piece
 from batchdrop.core.logs import log
 from batchdrop.core.reading import Place
 from batchdrop.core.records import Failure
@@ -28,7 +28,6 @@ from batchdrop.store import Stored
 from batchdrop.usecases import pieces, work
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.continuing import continue_later
-from batchdrop.usecases.holding import MISSING
 from batchdrop.usecases.ranged import RangedFile
 from batchdrop.usecases.recipes import frozen
 
@@ -46,15 +45,29 @@ def as_records(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure 
         return stored
     file = conversion.opened(
         job.source.object,
-        pieces.read(context, pieces.snapshot(job)),
+        pieces.read(context, _source(job)),
         max_bytes=settings.max_upload_bytes,
         max_ratio=settings.max_gzip_ratio,
+        unpacked=bool(job.conversion.unpacked),
     )
     if file.failure is not None:
         return file.failure
-    if file.dialect is Dialect.GEMINI and not file.zipped:
-        return stored
+    if file.dialect is Dialect.GEMINI and not file.zipped and not file.array:
+        return _plain(context, stored, file)
     return _step(context, stored, file)
+
+
+def _source(job: Job) -> tuple[Piece, ...]:
+    """Return what is converted: the upload, or what was packed in it."""
+    return job.conversion.unpacked or pieces.snapshot(job)
+
+
+def _plain(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job]:
+    """Take Gemini lines as they are: the upload's own, or those that were packed in it."""
+    unpacked = stored.value.conversion.unpacked
+    if not unpacked:
+        return stored
+    return _saved(context, stored, conversion=Conversion(), records=unpacked, dialect=file.kind)
 
 
 def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] | Failure | None:
@@ -111,31 +124,29 @@ def _rest(context: Planning, job: Job, file: Opened, place: Place) -> Iterator[b
         return file.chunks
     if file.zipped:
         return conversion.dropped(file.chunks, place.offset)
-    return pieces.read(context, pieces.snapshot(job), place.offset)
+    return pieces.read(context, _source(job), place.offset)
 
 
 def _packed(file: Opened, cursor: Conversion) -> bool:
-    """Tell whether a Parquet file's gzip must be undone first: it is read from its end."""
-    return file.zipped and file.suffix == PARQUET and not cursor.unpacked
+    """Tell whether an array must be taken apart first, or a Parquet file's gzip undone: it is read from its end."""
+    return file.array or (file.zipped and file.suffix == PARQUET and not cursor.unpacked)
 
 
 def _lines(context: Planning, job: Job, file: Opened, place: Place, found: Findings) -> Iterator[bytes] | Failure:
     most = context.settings.max_line_bytes
+    if file.array:
+        return conversion.unwrapped(file, place, max_line_bytes=most)
     if file.dialect is Dialect.GEMINI:
         return conversion.plain(file, place)
     if file.dialect is not Dialect.RECORDS:
         return conversion.translated(file, job.model, found, place, max_line_bytes=most)
     recipe = frozen(context, job)
     if not recipe.renders:
-        return Failure(
-            code=MISSING,
-            message="The upload holds records, and no recipe above it says what to ask about them.",
-            fix="Upload a recipe.yaml with a prompt to its folder or one above.",
-        )
+        return conversion.RECIPE_MISSING
     if _packed(file, job.conversion):
         return conversion.plain(file, place)
     seekable: BinaryIO | None = None
     if file.suffix == PARQUET:
-        seekable = cast("BinaryIO", RangedFile(context, job.conversion.unpacked or pieces.snapshot(job)))
+        seekable = cast("BinaryIO", RangedFile(context, _source(job)))
     entries = conversion.entries(file, found, place, seekable=seekable, max_line_bytes=most)
     return conversion.rendered(compile_recipe(recipe), entries, found)

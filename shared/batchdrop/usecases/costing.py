@@ -77,7 +77,7 @@ def refuse_cost(context: Planning, job: Job, cost: Range) -> Failure | None:
     return Failure(code="OVER_BUDGET", message=found, fix=_FIX) if isinstance(found, str) else None
 
 
-_FIX: Final = "`batchdrop release` lets it run all the same; else it is rejected after seven days."
+_FIX: Final = "Release it to let it run all the same, or raise the limit and upload it again."
 
 
 def _sample(context: Planning, job: Job) -> list[tuple[int, bytes]]:

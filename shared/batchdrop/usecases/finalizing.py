@@ -137,7 +137,7 @@ def _release(context: Writing, stored: Stored[Job], error: BatchdropError) -> No
 def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     job = stored.value
     shards = [whole(context, entry.value) for entry in context.store.shards(queries.shards_of(job.job_id))]
-    runs = job.final_state is not _S.REJECTED
+    runs = job.final_state not in (_S.REJECTED, _S.DUPLICATE)
     ranges = all_ranges(context, job)
     if runs:
         progress = _write_parts(context, stored, ranges, shards)
@@ -145,7 +145,7 @@ def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
             return None
         stored = progress
     parts = _kept_parts(context, stored.value)
-    rejections = _rejections(context, job, ranges)
+    rejections = None if job.final_state is _S.DUPLICATE else _rejections(context, job, ranges)
     if rejections is not None:
         parts.append(rejections)
     return _finish(context, stored, shards, parts)

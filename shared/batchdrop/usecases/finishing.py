@@ -28,7 +28,7 @@ from batchdrop.core.money.prices import Processing, price
 from batchdrop.core.money.usage import Usage, add_row
 from batchdrop.core.outcomes import classify, read_result
 from batchdrop.core.records import Failure
-from batchdrop.core.settings import WriteSettings
+from batchdrop.core.settings import FINISH_GROUP, WriteSettings
 from batchdrop.core.shards import Shard, ShardKind
 from batchdrop.ports import BatchKind, Topic
 from batchdrop.store import Stored
@@ -41,8 +41,7 @@ from batchdrop.usecases.stack import PAUSED_SECONDS, paused
 
 Writing = Context[WriteSettings]
 
-GROUPS_OF = 4
-"""A group is this many requests for each of the concurrent calls."""
+GROUPS_OF = FINISH_GROUP
 MAX_PAUSES = 5
 """After so many refusals for want of quota, what is open becomes error rows."""
 _INVALID, _EXHAUSTED, _UNAVAILABLE = 3, 8, 14

@@ -6,8 +6,11 @@ from array import array
 
 from batchdrop.core.jobs import Counts, Job, PlanCursor
 from batchdrop.core.limits import limit
+from batchdrop.core.models import cannot
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
+from batchdrop.ports import BatchKind
+from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
 
@@ -29,9 +32,23 @@ def refuse_file(context: Planning, job: Job) -> Failure | None:
     allowed = context.settings.allowed_models()
     if allowed and job.model not in allowed:
         return _unknown_model("This stack does not allow the model.")
-    if not context.provider.knows_model(job.model):
+    if context.provider.model_info(job.model) is None:
         return _unknown_model("The provider does not know the model.")
     return None
+
+
+def refuse_model(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> Stored[Job] | Failure:
+    """Say why the model cannot run a planned job's kind of requests; warn when the provider does not tell."""
+    job, now = stored.value, context.now()
+    info = context.provider.model_info(job.model)
+    if info is None:
+        return _unknown_model("The provider does not know the model.")
+    if info.said:
+        return cannot(job.model, BatchKind(cursor.batch_kind), info) or stored
+    warning = f"MODEL_UNSAID: the provider does not say what {job.model} can do; the batches will show."
+    return context.store.change(
+        stored, lambda job: job.with_(warnings=(*job.warnings, warning), updated_at=now), fence=job.fence
+    )
 
 
 def _unknown_model(message: str) -> Failure:

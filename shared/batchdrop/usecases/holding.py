@@ -10,14 +10,16 @@ from batchdrop.core.logs import log
 from batchdrop.core.manifest import done_message
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.waiting import RELEASABLE
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.identities import SAME_AS
 
 Planning = Context[SubmitSettings]
 
 MISSING: Final = "RECIPE_MISSING"
-HOLDS: Final = frozenset({MISSING, "RECIPE_INVALID", "OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})
+HOLDS: Final = frozenset({MISSING, "RECIPE_INVALID", *RELEASABLE, SAME_AS})
 """What a job is held for; everything else ends it."""
 SOONEST: Final = timedelta(minutes=1)
 LATEST: Final = timedelta(minutes=15)
@@ -34,10 +36,11 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
     said = stored.value.held_for == failure.code
 
     def held(job: Job) -> Job:
-        since = job.held_at or now
+        since = _since(job, failure) or now
         again = min(max((now - since) / 4, SOONEST), LATEST)
         due_at = min(now + again, _until(context, job, failure))
         job = job.moved(JobState.HELD, now, failure=failure, held_at=since, held_since=now)
+        job = job.with_(held_until=None if failure.code == SAME_AS else _until(context, job, failure))
         return job.released(now, due_at)
 
     stored = context.store.change(stored, held, fence=stored.value.fence)
@@ -72,11 +75,15 @@ def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
     return context.store.change(stored, planning, fence=stored.value.fence)
 
 
+def _since(job: Job, failure: Failure) -> datetime | None:
+    """Return since when the job has waited for this very thing."""
+    return job.held_at if job.held_for in ("", failure.code) else None
+
+
 def _until(context: Planning, job: Job, failure: Failure) -> datetime:
-    return held_until(context.settings, failure.code, job.held_at or context.now())
-
-
-def held_until(settings: SubmitSettings, code: str, since: datetime) -> datetime:
-    """Return when a job held for that code since then waits no longer."""
-    length = timedelta(minutes=settings.held_minutes) if code == MISSING else timedelta(days=settings.held_days)
-    return since + length
+    """Return when the wait is given up; another job is waited for until it ends, and it has a deadline itself."""
+    settings, now = context.settings, context.now()
+    if failure.code == SAME_AS:
+        return now + LATEST
+    length = timedelta(minutes=settings.held_minutes) if failure.code == MISSING else timedelta(days=settings.held_days)
+    return (_since(job, failure) or now) + length

@@ -1,13 +1,9 @@
 """Intake: an object generation in the input bucket becomes at most one job.
 
-    notification --> is it an upload?  no: acknowledged and counted
-                     does the record exist?  then it is the truth; look at it
-                     is that generation still there?  no: GONE
-                     the same bytes a moment ago under another generation?  DUPLICATE
-                     --> RECEIVED --> snapshot into WORK, pinned to the generation --> PLANNING
-
-Names ending in gcloud/tmp/ or gsutil/tmp/ parts are components of parallel composite uploads: run as uploads
-they would be paid twice (cloud.google.com/storage/docs/parallel-composite-uploads).
+notification --> is it an upload (`core.uploads`)?  no: acknowledged and counted, or refused (`refusing`)
+does the record exist?  then it is the truth; look at it
+is that generation still there?  no: GONE
+--> RECEIVED --> snapshot into WORK, pinned to the generation --> PLANNING
 """
 
 from __future__ import annotations
@@ -15,7 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from batchdrop.core import names, queries
+from batchdrop.core import names
 from batchdrop.core.errors import (
     BatchdropError,
     ConflictError,
@@ -30,31 +26,19 @@ from batchdrop.core.messages import Uploaded
 from batchdrop.core.recipes import RECIPE_NAME
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.uploads import Form, form_of
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.recipes import report
 from batchdrop.usecases.recovering import finished_before
+from batchdrop.usecases.refusing import is_refused, taken
 
-UPLOAD_SUFFIXES: Final = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
-TEMPORARY: Final = ("gcloud/tmp/", "gsutil/tmp/")
 RETRY_SECONDS = 30.0
 _TEAM_LABEL = "team"
+_PASSED_OVER: Final = frozenset({Form.HIDDEN, Form.COMPONENT, Form.OTHER})
 
 Receiving = Context[SubmitSettings]
-
-
-def is_upload(name: str) -> bool:
-    """True when an object of this name is a request to run it."""
-    plain = name.lower().removesuffix(".gz")
-    hidden = any(part.startswith(".") for part in name.split("/"))
-    temporary = any(f"/{prefix}" in f"/{name}" for prefix in TEMPORARY)
-    return plain.endswith(UPLOAD_SUFFIXES) and not hidden and not temporary
-
-
-def is_recipe(name: str) -> bool:
-    """True when an object of this name sets the recipe of its folder."""
-    return name.rpartition("/")[2] == RECIPE_NAME
 
 
 def receive(context: Receiving, upload: Uploaded) -> str | None:
@@ -63,16 +47,20 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
     Raises:
         TransientError: The store or the bucket could not be reached and no record exists: deliver it again.
     """
-    if upload.bucket == context.settings.input_bucket and is_recipe(upload.name):
-        report(context, upload)
+    form = form_of(upload.name) if upload.bucket == context.settings.input_bucket else Form.OTHER
+    if form is Form.RECIPE:
+        if report(context, upload):
+            _take_what_waited(context, upload.name)
         return None
-    if upload.bucket != context.settings.input_bucket or not is_upload(upload.name):
-        log("object is not an upload", generation=upload.generation)
+    if form in _PASSED_OVER:
+        log("object is not an upload", generation=upload.generation, form=form.value)
         return None
     job_id = names.job_id(upload.bucket, upload.name, upload.generation)
     if context.store.job(job_id) is not None:
         return job_id
     info = context.objects.stat(upload.bucket, upload.name, generation=upload.generation)
+    if form is not Form.UPLOAD and (info is None or not taken(context, info, form)):
+        return None
     job = finished_before(context, _received(context, upload, job_id, info))
     try:
         context.store.add(job)
@@ -82,12 +70,24 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
     return job_id
 
 
+def _take_what_waited(context: Receiving, recipe: str) -> None:
+    """Make jobs of the records below a new recipe that were refused for want of it."""
+    folder, token = recipe.removesuffix(RECIPE_NAME), None
+    while not context.budget.spent():
+        page = context.objects.list(context.settings.input_bucket, prefix=folder, page_token=token)
+        for info in page.objects:
+            if form_of(info.name) is Form.JSON and is_refused(context, info):
+                job_id = receive(context, Uploaded(info.bucket, info.name, info.generation))
+                if job_id is not None:
+                    context.wake(Topic.SHARDS, job_id)
+        token = page.next_token
+        if token is None:
+            return
+
+
 def snapshot(context: Receiving, stored: Stored[Job]) -> Stored[Job]:
     """Copy the upload into WORK, pinned to its generation, and go to PLANNING; GONE when it is no longer there."""
     job, now = stored.value, context.now()
-    duplicate = _duplicate_of(context, job)
-    if duplicate is not None:
-        return end(context, stored, JobState.DUPLICATE, None, duplicate_of=duplicate)
     info = context.objects.stat(job.source.bucket, job.source.object, generation=job.source.generation)
     if info is None:
         return end(context, stored, JobState.GONE, _gone())
@@ -194,21 +194,3 @@ def _gone() -> Failure:
         message="The upload was deleted or replaced before it could be copied.",
         fix="Upload it again; a replacement runs as a job of its own.",
     )
-
-
-def _duplicate_of(context: Receiving, job: Job) -> str | None:
-    """The job that ran the same bytes under another generation a moment ago, if there is one."""
-    window = timedelta(minutes=context.settings.duplicate_minutes)
-    for other in context.store.jobs(queries.jobs_named(job.source.object)):
-        value = other.value
-        same = (
-            value.source.bucket == job.source.bucket
-            and value.source.crc32c == job.source.crc32c
-            and value.source.bytes == job.source.bytes
-            and value.metadata == job.metadata
-            and value.source.generation < job.source.generation
-            and value.state not in (JobState.DUPLICATE, JobState.GONE, JobState.FAILED, JobState.CANCELLED)
-        )
-        if same and abs(job.source.uploaded_at - value.source.uploaded_at) <= window:
-            return value.job_id
-    return None

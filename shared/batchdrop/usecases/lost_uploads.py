@@ -23,9 +23,10 @@ from batchdrop.core import names
 from batchdrop.core.logs import log
 from batchdrop.core.records import Value
 from batchdrop.core.settings import PollSettings
+from batchdrop.core.uploads import ANSWERED, form_of, is_upload
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.usecases.context import Context
-from batchdrop.usecases.intake import is_upload
+from batchdrop.usecases.refusing import is_refused
 from batchdrop.usecases.stack import stack_created_at
 
 Sweeping = Context[PollSettings]
@@ -60,7 +61,7 @@ def _page(context: Sweeping, walk: Pass, oldest: datetime, found: Counter[str]) 
     """Look at one page; after the last one the pass is over."""
     until = walk.until or context.now() - timedelta(minutes=context.settings.event_minutes)
     page = context.objects.list(context.settings.input_bucket, page_token=walk.token)
-    window = [info for info in page.objects if oldest < info.created_at < until and is_upload(info.name)]
+    window = [info for info in page.objects if oldest < info.created_at < until and form_of(info.name) in ANSWERED]
     lost = [info for info in window if _announce_unless_known(context, info)]
     found["swept_uploads"] += len(lost)
     times = [info.created_at for info in lost]
@@ -79,7 +80,7 @@ def _oldest(context: Sweeping, walk: Pass) -> datetime:
 def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> bool:
     """Announce an upload that has no job; return whether it has none."""
     job_id = names.job_id(info.bucket, info.name, info.generation)
-    if context.store.job(job_id) is not None:
+    if context.store.job(job_id) is not None or (not is_upload(info.name) and is_refused(context, info)):
         return False
     log("upload without a job", severity="WARNING", job_id=job_id)
     attributes = {

@@ -1,7 +1,9 @@
 """Planning: one streaming pass over the snapshot makes ranges, shards and rejections.
 
     PLANNING --lines examined, cut, rejections written--> time over? save the cursor, continue in a new message
-             --gates: all rejected? strict? model?-----> REJECTED (through FINALIZING, with its report)
+             --all rejected? strict? model?------------> REJECTED (through FINALIZING, with its report)
+             --the same request? `identities`----------> HELD until the other ended, DUPLICATE, or goes on
+             --gates of cost---------------------------> HELD
              --RUNNING with the plan's checksum--------> commit point; then the shards are created, idempotently
 
 A later step begins at a range's end, so a line is examined once by a step that is kept. Objects a step writes
@@ -16,14 +18,16 @@ from hashlib import blake2b
 from typing import Any
 
 from batchdrop.core import names
-from batchdrop.core.attachments import MARK
-from batchdrop.core.dialect import Rejected, examine, rendered_bytes
+from batchdrop.core.attachments import may_name
+from batchdrop.core.dialect import Accepted, Rejected, examine, no_images, rendered_bytes
 from batchdrop.core.errors import PermanentError
+from batchdrop.core.identity import Content
 from batchdrop.core.jobs import Job, JobState, PlanCursor
 from batchdrop.core.limits import limit
 from batchdrop.core.lines import split_lines
 from batchdrop.core.logs import log
-from batchdrop.core.media import draws, expected_bytes
+from batchdrop.core.media import asks_images, draws, expected_bytes
+from batchdrop.core.models import draws_nothing
 from batchdrop.core.planning import (
     CutLimits,
     Cutter,
@@ -45,8 +49,9 @@ from batchdrop.usecases.context import Context
 from batchdrop.usecases.continuing import continue_later
 from batchdrop.usecases.converting import as_records
 from batchdrop.usecases.costing import estimated, hours_of, last_run, refuse_cost
-from batchdrop.usecases.gates import refuse_file, refuse_length, refuse_plan, with_duplicates
+from batchdrop.usecases.gates import refuse_file, refuse_length, refuse_model, refuse_plan, with_duplicates
 from batchdrop.usecases.holding import hold, holds
+from batchdrop.usecases.identities import identify, original, rows_of, same_as
 from batchdrop.usecases.lines import records
 from batchdrop.usecases.recipes import resolved
 from batchdrop.usecases.spawning import spawn
@@ -71,8 +76,10 @@ class Pass:
         self.batch_kind = cursor.batch_kind
         self.blank = self.rejected = self.missing_keys = 0
         self.draws = draws(job.model)
+        self.draws_nothing = draws_nothing(job.model)
         self.watch = watch(context, job)
-        self.looked = Looked(context)
+        self.looked = Looked(context, job, cursor.attached)
+        self.content = Content(cursor.content, cursor.hashed)
         self.attached: set[str] = set()
         self.keys = array("Q")
         self.most_keys = limit("counted_keys")
@@ -92,9 +99,11 @@ class Pass:
         )
         self.cutter = Cutter(limits, ranges=cursor.ranges, shards=cursor.shards, line=self.line, offset=self.offset)
 
-    def run(self, chunks: Iterator[bytes]) -> bool:
+    def run(self) -> bool:
         """Examine lines until they end (True) or the time is over at a range's end (False)."""
-        for raw, size in split_lines(chunks, max_line_bytes=self.context.settings.max_line_bytes, number=self.line):
+        for raw, size in split_lines(
+            self._chunks(), max_line_bytes=self.context.settings.max_line_bytes, number=self.line
+        ):
             if self.cutter.range_full(self.line, self.offset):
                 self._close_range()
                 if self.context.budget.spent():
@@ -108,6 +117,17 @@ class Pass:
         self._close_shard()
         return True
 
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the bytes from the cursor on; each byte of the whole is in the content's checksum once."""
+        start, content = self.offset, self.content
+        for chunk in records(self.context, self.job, content.end, start) if content.end < start else ():
+            content.feed(chunk)
+        fed = max(content.end - start, 0)
+        for chunk in records(self.context, self.job, start):
+            content.feed(chunk[fed:])
+            fed = max(fed - len(chunk), 0)
+            yield chunk
+
     def _line(self, raw: bytes | None) -> None:
         if raw is None:
             most = self.context.settings.max_line_bytes
@@ -120,11 +140,7 @@ class Pass:
         if isinstance(found, Rejected):
             self._reject(found)
             return
-        if found.kind != (self.batch_kind or found.kind):
-            message = "The upload mixes embedding requests with generation requests."
-            self._reject(_rejected(found.key, Code.MIXED_KINDS, "/request", message))
-            return
-        objects = self.looked.at(raw, found.key) if found.media and MARK in raw else _NONE
+        objects = self._objects(raw, found)
         if isinstance(objects, Rejected):
             self._reject(objects)
             return
@@ -143,6 +159,15 @@ class Pass:
         if self.watch.counts is not None:
             self.watch.see(raw)
         self._key(found.key)
+
+    def _objects(self, raw: bytes, found: Accepted) -> Mapping[str, int] | Rejected:
+        """Return the objects an accepted line attaches, or why it cannot run beside the others or on the model."""
+        if found.kind != (self.batch_kind or found.kind):
+            message = "The upload mixes embedding requests with generation requests."
+            return _rejected(found.key, Code.MIXED_KINDS, "/request", message)
+        if self.draws_nothing and asks_images(raw):
+            return no_images(found.key, self.job.model)
+        return self.looked.at(raw, found.key) if found.media and may_name(raw) else _NONE
 
     def _new_bytes(self, objects: Mapping[str, int]) -> int:
         """Return the bytes of objects that no earlier line of the open shard names."""
@@ -215,6 +240,9 @@ class Pass:
             tokens=old.tokens + sum(shard.tokens for shard in shards),
             bytes=old.bytes + sum(shard.bytes for shard in shards),
             batch_kind=self.batch_kind,
+            hashed=self.content.end,
+            content=self.content.chained,
+            attached=self.looked.checksum,
             agreeing=None if self.watch.counts is None else tuple(self.watch.counts),
             parts=(*old.parts, name),
             keys=keys,
@@ -224,6 +252,9 @@ class Pass:
 
 def plan(context: Planning, stored: Stored[Job]) -> None:
     """Plan the job as far as the time allows; its change to RUNNING is the commit point."""
+    if stored.value.plan.identity:
+        _decide(context, stored, stored.value.plan)
+        return
     prepared = _prepared(context, stored) if stored.value.plan.step == 0 else stored
     if prepared is None:
         return
@@ -233,16 +264,30 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     stored = prepared
     job = stored.value
     step = Pass(context, job, job.fence)
-    finished = step.run(records(context, job, job.plan.offset))
+    finished = step.run()
     cursor = step.cursor()
     failure = refuse_length(context, cursor)
     if failure is None and not finished:
         continue_later(context, stored, plan=cursor)
         log("planning continues", job_id=job.job_id, line=cursor.line)
         return
-    if finished:
-        cursor = cursor.with_(counts=with_duplicates(context, cursor))
-    passed = failure or _gates(context, job, cursor)
+    able = failure or refuse_plan(context, job, cursor) or refuse_model(context, stored, cursor)
+    if isinstance(able, Failure):
+        _refuse(context, stored, cursor, able)
+        return
+    stored = able
+    identity = identify(job, step.content.whole(), step.looked.checksum)
+    _decide(context, stored, cursor.with_(identity=identity, counts=with_duplicates(context, cursor)))
+
+
+def _decide(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
+    """Let a planned job run, unless another one answers the same request or a gate is closed."""
+    job = stored.value
+    other = original(context, job, cursor.identity)
+    if other is not None and other.state.terminal:
+        _end(context, stored, cursor, JobState.DUPLICATE, rows_of(context, other))
+        return
+    passed = _gates(context, job, cursor) if other is None else same_as(other)
     if isinstance(passed, Failure):
         _refuse(context, stored, cursor, passed)
         return
@@ -252,10 +297,7 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
 
 
 def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | dict[str, Any]:
-    """Let a planned job pass its gates; return what they found out, for its record."""
-    failure = refuse_plan(context, job, cursor)
-    if failure is not None:
-        return failure
+    """Let a planned job pass its gates of cost; return what they found out, for its record."""
     last, now = last_run(context, job), context.now()
     caching = decided(context, job, cursor, hours_of(last) or context.settings.cache_hours)
     cost = estimated(context, job, cursor, caching, last)
@@ -285,6 +327,7 @@ def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure |
 _UNREADABLE = {
     "GZIP_INVALID": "Compress the file again, or not at all.",
     "GZIP_BOMB": "Compress the file again, or not at all.",
+    "ARRAY_INVALID": "Write the array again, whole and alone, or one request a line.",
     "TABLE_INVALID": "Write the table again; the sentence says what is wrong with it.",
     "RECIPE_WITHOUT_PROMPT": "Give the recipe a prompt.",
 }
@@ -293,7 +336,7 @@ _UNREADABLE = {
 def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:
     """Hold the job for what a person can mend, or reject it."""
     if not holds(context, stored.value, failure):
-        _reject_job(context, stored, cursor, failure)
+        _end(context, stored, cursor, JobState.REJECTED, {"failure": failure})
         return
     now, before = context.now(), stored.value.plan
     plan = cursor if cursor.offset > before.offset else before
@@ -305,21 +348,20 @@ def _rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:
     return Rejected(key, code, pointer, message, FIXES[code])
 
 
-def _reject_job(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:
-    """End the job with its report: rejections and manifest are written by `finalizing`."""
+def _end(context: Planning, stored: Stored[Job], cursor: PlanCursor, state: JobState, reason: dict[str, Any]) -> None:
+    """End a job that does not run; its report (rejections, manifest) is written by `finalizing`."""
     now = context.now()
-    changes = {
+    changes = reason | {
         "plan": cursor,
         "counts": cursor.counts,
-        "failure": failure,
-        "final_state": JobState.REJECTED,
+        "final_state": state,
         "finalizing_at": now,
         "due_at": now,
         "lease_until": None,
         "claims": 0,
     }
     job = _save(context, stored, JobState.FINALIZING, **changes).value
-    log("job rejected", job_id=job.job_id, code=failure.code)
+    log("job does not run", job_id=job.job_id, state=state.value, code=job.failure.code if job.failure else "")
     context.wake(Topic.BATCHES_FINISHED, job.job_id)
 
 

@@ -31,7 +31,6 @@ from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
 
 MAX_BYTES: Final = 256 * KIB
-ERRORS_NAME: Final = "recipe.errors.json"
 INVALID: Final = "RECIPE_INVALID"
 Planning = Context[SubmitSettings]
 
@@ -67,20 +66,24 @@ def frozen(context: Context[CommonSettings], job: Job) -> Recipe:
     return Recipe.model_validate_json(work.get(context, job.recipe_object)) if job.recipe_object else Recipe()
 
 
-def report(context: Planning, upload: Uploaded) -> None:
-    """Check an uploaded recipe; write what is wrong beside the output and say so, or take the old report away."""
+def report(context: Planning, upload: Uploaded) -> bool:
+    """Check an uploaded recipe; write what is wrong beside the output and say so, or take the old report away.
+
+    Returns:
+        True when records can be asked about with it.
+    """
     info = context.objects.stat(upload.bucket, upload.name, generation=upload.generation)
     if info is None:
-        return
+        return False
     found = _read(context, upload.name, info.generation, info.size)
-    target = upload.name.removesuffix(RECIPE_NAME) + ERRORS_NAME
+    target = names.recipe_errors(upload.bucket, upload.name)
     bucket = context.settings.output_bucket
     there = context.objects.stat(bucket, target)
     if not isinstance(found, list):
         log("recipe checked", object_generation=upload.generation)
         if there is not None:
             context.objects.delete(bucket, target, generation=there.generation)
-        return
+        return found.renders
     log("recipe is invalid", severity="WARNING", problems=len(found))
     body: dict[str, Any] = {
         "schema": "batchdrop.recipe-errors/1",
@@ -96,6 +99,13 @@ def report(context: Planning, upload: Uploaded) -> None:
         writer.close()
     data, attributes = recipe_message(upload, f"{bucket}/{target}", len(found))
     context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
+    return False
+
+
+def nearest_recipe(context: Planning, upload: str) -> Recipe | list[RecipeProblem] | None:
+    """Return the recipe that applies to an upload, or what is wrong with it; None when there is none."""
+    found = _nearest(context, upload)
+    return found.recipe if found.name else None
 
 
 def _nearest(context: Planning, upload: str) -> _Found:
