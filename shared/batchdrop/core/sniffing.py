@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.limits import MIB
+from batchdrop.core.limits import KIB, MIB
 from batchdrop.core.records import Failure
 
 SNIFFED_BYTES: Final = 4096
+SLACK_BYTES: Final = 64 * KIB
+"""A file may always grow to what this many bytes may grow to."""
 GZIP: Final = b"\x1f\x8b"
 _ONE_A_LINE: Final = 'Write one request a line: {"key": …, "request": {…}}.'
 _BINARY: Final[tuple[tuple[bytes, str], ...]] = (
@@ -28,12 +30,26 @@ def not_jsonl(head: bytes) -> Failure | None:
     for magic, what in _BINARY:
         if head.startswith(magic):
             return _not_jsonl(f"The upload is {what}, not JSON lines.")
+    head = head.removeprefix(b"\xef\xbb\xbf")
+    if _is_lines(head):
+        return None
     if b"\x00" in head:
         return _not_jsonl("The upload is binary data, not JSON lines.")
-    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if first.startswith(b"["):
+    if head.lstrip().startswith(b"["):
         return _not_jsonl("The upload is one JSON array, not JSON lines.")
     return None
+
+
+def _is_lines(head: bytes) -> bool:
+    """Tell whether a file is plainly lines of objects: at least half of its whole lines look like one.
+
+    Then what is wrong with the others is said of each of them. A JSON array written over many lines has a comma
+    behind its objects.
+    """
+    lines = [line.strip() for line in (head.split(b"\n")[:-1] or [head])]
+    lines = [line for line in lines if line]
+    objects = sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
+    return objects > 0 and 2 * objects >= len(lines)
 
 
 def gunzip(chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int) -> Iterator[bytes]:
@@ -49,7 +65,7 @@ def gunzip(chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int) -> Iterat
         while rest:
             plain, rest = stream.feed(rest)
             given += len(plain)
-            if given > max_bytes or given > max_ratio * (taken + MIB):
+            if given > max_bytes or given > max_ratio * (taken + SLACK_BYTES):
                 raise PermanentError("The gzip file grows too much.", code="GZIP_BOMB")
             if plain:
                 yield plain

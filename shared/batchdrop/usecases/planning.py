@@ -285,6 +285,7 @@ def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure |
 _UNREADABLE = {
     "GZIP_INVALID": "Compress the file again, or not at all.",
     "GZIP_BOMB": "Compress the file again, or not at all.",
+    "PARQUET_BOMB": "Write the table without what repeats, or as several files.",
     "TABLE_INVALID": "Write the table again; the sentence says what is wrong with it.",
     "RECIPE_WITHOUT_PROMPT": "Give the recipe a prompt.",
 }
