@@ -13,6 +13,9 @@ from batchdrop.core.records import Failure
 SNIFFED_BYTES: Final = 4096
 SLACK_BYTES: Final = 64 * KIB
 """A file may always grow to what this many bytes may grow to."""
+MAX_MEMBERS: Final = 10_000
+MEMBER_BYTES: Final = 512
+"""A file may have one more member for so many bytes: making its inflater takes 25 µs, and an empty one is 20 bytes."""
 GZIP: Final = b"\x1f\x8b"
 _ONE_A_LINE: Final = 'Write one request a line: {"key": …, "request": {…}}.'
 _BINARY: Final[tuple[tuple[bytes, str], ...]] = (
@@ -58,8 +61,10 @@ def gunzip(chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int) -> Iterat
     Raises:
         PermanentError: GZIP_INVALID (not gzip, damaged, cut off) or GZIP_BOMB (too large, or grown too much).
     """
-    stream, taken, given, ended = _Member(), 0, 0, True
+    stream, taken, given, ended, members = _Member(), 0, 0, True, 0
     for chunk in chunks:
+        if not taken:
+            _try(chunk, max_ratio)
         taken += len(chunk)
         rest = chunk
         while rest:
@@ -71,10 +76,22 @@ def gunzip(chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int) -> Iterat
                 yield plain
             ended = stream.ended
             if ended:
-                stream = _Member()
+                stream, members = _Member(), members + 1
+                if members > MAX_MEMBERS + taken // MEMBER_BYTES:
+                    raise PermanentError("The gzip file has too many members.", code="GZIP_BOMB")
                 rest = rest.lstrip(b"\x00") if not rest.strip(b"\x00") else rest
     if not ended or not taken:
         raise PermanentError("The gzip file is cut off.", code="GZIP_INVALID")
+
+
+def _try(chunk: bytes, max_ratio: int) -> None:
+    """Undo the first chunk's first member for its size alone: a small bomb is refused before any of it is worked on."""
+    stream, given, size = _Member(), 0, len(chunk)
+    while chunk and not stream.ended:
+        plain, chunk = stream.feed(chunk)
+        given += len(plain)
+        if given > max_ratio * (size + SLACK_BYTES):
+            raise PermanentError("The gzip file grows too much.", code="GZIP_BOMB")
 
 
 class _Member:

@@ -45,16 +45,16 @@ _LINES: dict[str, Callable[[], str]] = {
     "many wrong tools": lambda: _request('{"contents":[],"tools":[' + _many(100_000, '{"x":1}') + "]}"),
     "a name of ten megabytes": lambda: _request('{"' + "n" * 10_000_000 + '":1}'),
     "a snake of ten megabytes": lambda: _request('{"' + "_a" * 5_000_000 + '":1}'),
-    "a name of much and many below": lambda: (
-        '{"a":1,"a":2,"' + "n" * 3_000_000 + '":[' + _many(100_000, "[]") + "]}\n"
-    ),
+    "a name of much and many below": lambda: '{"a":1,"a":2,"' + "n" * 3_000_000 + '":[' + _many(100_000, "[]") + "]}\n",
     "a name of much, then one twice": lambda: (
         '{"' + "n" * 3_000_000 + '":[' + _many(100_000, "{}") + ',{"a":1,"a":2}]}\n'
     ),
     "the last of many names is there twice": lambda: "{" + _names(120_000) + ',"n119999":2}\n',
     "every name is there twice": lambda: "{" + _many(100_000, '"a":1') + "}\n",
     "many objects with a name twice": lambda: "[" + _many(60_000, '{"a":1,"a":2}') + "]\n",
-    "names twice in a request": lambda: _request('{"contents":[{"parts":[' + _many(50_000, '{"text":"a","text":"b"}') + "]}]}"),
+    "names twice in a request": lambda: _request(
+        '{"contents":[{"parts":[' + _many(50_000, '{"text":"a","text":"b"}') + "]}]}"
+    ),
     "names twice in other escapes": lambda: '{"a":1,"\\u0061":2}\n',
     "a number of many digits": lambda: _request('{"a":' + "9" * 5_000_000 + "}"),
     "many numbers of many digits": lambda: '{"a":[' + _many(40_000, "9" * 390) + "]}\n",
@@ -101,7 +101,9 @@ _LINES: dict[str, Callable[[], str]] = {
     "a mime type of much": lambda: _parts('{"inlineData":{"mimeType":"image/' + "a" * 5_000_000 + '","data":"QQ=="}}'),
     "an address of much": lambda: _parts('{"fileData":{"fileUri":"gs://' + "a" * 5_000_000 + '"}}'),
     "many addresses": lambda: _parts(_many(60_000, '{"fileData":{"fileUri":"gs://b/o","mimeType":"image/png"}}')),
-    "a cached content of much": lambda: _request('{"contents":[],"cachedContent":"cachedContents/' + "a" * 5_000_000 + '"}'),
+    "a cached content of much": lambda: _request(
+        '{"contents":[],"cachedContent":"cachedContents/' + "a" * 5_000_000 + '"}'
+    ),
     "a function's name of much": lambda: _request(
         '{"contents":[],"tools":[{"functionDeclarations":[{"name":"' + "a" * 5_000_000 + '"}]}]}'
     ),
@@ -133,7 +135,9 @@ _LINES: dict[str, Callable[[], str]] = {
     "OpenAI with a data address of semicolons": lambda: _openai(
         '{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:' + ";" * 5_000_000 + '"}}]}'
     ),
-    "OpenAI with tools": lambda: _openai('{"role":"user","content":"x"}', '"tools":[' + _many(40_000, '{"type":"x"}') + "]"),
+    "OpenAI with tools": lambda: _openai(
+        '{"role":"user","content":"x"}', '"tools":[' + _many(40_000, '{"type":"x"}') + "]"
+    ),
     "OpenAI with a schema that branches": lambda: _openai(
         '{"role":"user","content":"x"}',
         '"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":'
@@ -147,9 +151,7 @@ _LINES: dict[str, Callable[[], str]] = {
         + _many(60_000, '{"type":"text","text":"x"}')
         + "]}]}}\n"
     ),
-    "Anthropic with unknown fields": lambda: (
-        '{"custom_id":"a","params":{"messages":[],' + _names(100_000) + "}}\n"
-    ),
+    "Anthropic with unknown fields": lambda: '{"custom_id":"a","params":{"messages":[],' + _names(100_000) + "}}\n",
     "records without a recipe": lambda: "{" + _names(100_000) + "}\n",
 }
 _BYTES: dict[str, Callable[[], bytes]] = {
@@ -182,4 +184,6 @@ def cases() -> Iterator[Case]:
     recipe = b"prompt: 'x {{ a }}'\nkey: a\noutput: {formats: [csv], join: true}\n"
     for name in ("many zeros", "every name is there twice", "a number of many digits", "records without a recipe"):
         yield Case(f"record: {name}", _encoded(_LINES[name]), recipe=recipe)
-    yield Case("record: many other fields", lambda: b"".join(b'{"a":1,"f%d":2}\n' % n for n in range(20_000)), recipe=recipe)
+    yield Case(
+        "record: many other fields", lambda: b"".join(b'{"a":1,"f%d":2}\n' % n for n in range(20_000)), recipe=recipe
+    )

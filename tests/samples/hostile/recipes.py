@@ -57,7 +57,7 @@ _TEMPLATES = {
     "replace a long needle": "{% for i in list %}{{ text|replace(text, '')|length }}{% endfor %}",
     "replace in a loop": "{% for i in list %}{{ spaces|replace('a a', 'b')|length }}{% endfor %}",
     "quadratic search": "{% for i in list %}{{ 'aaab' in spaces }}{% endfor %}",
-    "search of a short text": "{% for i in list %}{% for j in list %}{{ 'ab' in 'aaaaaaaaaaaaaaaaaaaaaa' }}{% endfor %}{% endfor %}",
+    "search of a short text": "{% for i in list %}{% for j in list %}{{ 'ab' in 'aaaaaaaaaa' }}{% endfor %}{% endfor %}",
     "sort in a loop": "{% for i in list %}{{ words|sort|length }}{% endfor %}",
     "sort of long equal texts": "{% for i in list %}{{ same|sort|length }}{% endfor %}",
     "sort by a path": "{% for i in list %}{{ objects|sort(attribute='a.b')|length }}{% endfor %}",
@@ -123,7 +123,7 @@ _TEMPLATES = {
     "an include": "{% include 'recipe.yaml' %}",
     "a recursive loop": "{% for i in deep recursive %}{{ loop(i) }}{% endfor %}",
     "a macro of itself": "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
-    "a variable that grows": "{% set ns = namespace(a='x') %}{% for i in list %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}",
+    "a variable that grows": "{% set n = namespace(a='x') %}{% for i in list %}{% set n.a = n.a ~ n.a %}{% endfor %}",
     "divisible by nothing": "{{ 5 is divisibleby(0) }}",
     "odd of a large number": "{% for i in list %}{{ large is odd }}{% endfor %}",
 }
@@ -131,7 +131,7 @@ _TEMPLATES = {
 
 def _template(name: str, template: str, record: dict[str, Any]) -> Case:
     recipe = b"prompt: " + json.dumps(template).encode() + b"\n"
-    return Case(f"template: {name}", lambda: line(**record), recipe=recipe)
+    return Case(f"template: {name}", lambda: line(a=1) + line(**record), recipe=recipe)
 
 
 def _flow(opening: str, closing: str, count: int) -> str:

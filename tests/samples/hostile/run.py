@@ -1,11 +1,11 @@
 """Runs hostile cases, each in a forked process, and says how it ended, how long it computed and how much it held.
 
     python -m tests.samples.hostile.run            a table of all cases, the most expensive first
-    python -m tests.samples.hostile.run template   those with a word in their name
+    python -m tests.samples.hostile.run template   those whose name begins with a word
 
 A case goes the way of an upload: opened, converted by its recipe, each line examined, identified and rendered for the
-provider; and the answer that belongs to it is read, classified and written as a row. Time is the process's own (user and
-system), so that a busy machine does not count.
+provider; and the answer that belongs to it is read, classified and written as a row. Time is the process's own, user and
+system, so that a busy machine does not count.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _in_child(case: Case, file: Path, writer: int) -> None:
 
 
 def _walk(file: Path) -> str:
-    answer: str | None = pickle.loads(file.with_name("answer").read_bytes())  # noqa: S301
+    answer: str | None = pickle.loads(file.with_name("answer").read_bytes())
     ends: dict[str, int] = {}
     upload = checked(file, file.with_name("recipe.yaml"), "")
     for number, found in upload.lines:
@@ -148,7 +148,7 @@ def table(measured: Iterable[Measured]) -> str:
 
 if __name__ == "__main__":
     word = " ".join(sys.argv[1:])
-    found = list(run(case for case in all_cases() if word in case.name))
+    found = list(run(case for case in all_cases() if case.name.startswith(word)))
     print(table(found))
     bad = [one for one in found if not one.is_well]
     print(f"{len(found)} cases, {len(bad)} over {SECONDS} s or {MEBIBYTES} MiB, or not ended well")

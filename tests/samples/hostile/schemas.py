@@ -112,7 +112,10 @@ _CASES: dict[str, tuple[Any, str]] = {
         {"properties": {"default": {"anyOf": [{"pattern": f"(\\w{{1,50}}){n}"} for n in range(1_000)]}}},
         '"a"',
     ),
-    "fifty patterns": ({"anyOf": [{"pattern": f"(\\w{{1,9}}|.{{1,9}}){n}$"} for n in range(49)]}, '"' + "a" * 200_000 + '"'),
+    "fifty patterns": (
+        {"anyOf": [{"pattern": f"(\\w{{1,9}}|.{{1,9}}){n}$"} for n in range(49)]},
+        '"' + "a" * 200_000 + '"',
+    ),
     "a deep object": (_PLAIN, '{"a":' * 50_000 + "1" + "}" * 50_000),
     "a deep answer": ({"items": {"$ref": "#"}}, _nested(900)),
     "an answer of millions": ({"items": {"type": "integer"}}, _wide(1_500_000)),

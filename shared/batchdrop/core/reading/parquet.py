@@ -24,6 +24,7 @@ from batchdrop.core.limits import MIB, limit
 from batchdrop.core.reading.entry import Entry, Place, Row, Unreadable
 from batchdrop.core.reading.parquet_bounds import AT_ONCE_BYTES, MAX_CONTAINER, MAX_FOOTER, Group, check_footer, measure
 from batchdrop.core.reading.separated import MAX_COLUMNS
+from batchdrop.core.sniffing import SLACK_BYTES
 from batchdrop.core.tables.plan import Kind
 from batchdrop.core.validation import Code, Problem
 
@@ -49,10 +50,12 @@ def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
     convert = _convert(source.schema_arrow)
     place = place or Place()
     groups, skipped = _groups(source.metadata, place.number - 1)
-    allowed = MAX_RATIO * (size + MIB)
+    allowed = MAX_RATIO * (size + SLACK_BYTES)
     _refuse_rows(source.metadata.num_rows, allowed)
     for group in groups:
         bounds = measure(file, source.metadata, group, size)
+        if bounds.written_out > allowed:
+            raise _bomb()
         batches = source.iter_batches(batch_size=_at_once(source.metadata.row_group(group), bounds), row_groups=[group])
         while (batch := _arrow(partial(next, batches, None))) is not None:
             rest = batch.slice(skipped)

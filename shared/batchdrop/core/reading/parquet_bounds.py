@@ -34,6 +34,8 @@ class Group:
     unpacked: int = 0
     dictionaries: int = 0
     """Bytes of all dictionaries, unpacked: no value that refers to one is longer."""
+    written_out: int = 0
+    """Bytes of its values if each that refers to a dictionary has the mean length of what is in there."""
 
 
 def check_footer(file: BinaryIO) -> int:
@@ -72,6 +74,7 @@ def measure(file: BinaryIO, metadata: Any, index: int, size: int) -> Group:
 
 
 def _measure_chunk(file: BinaryIO, place: int, end: int, values: int, group: Group) -> None:
+    mean, total = 0, values
     while values > 0 and place < end:
         file.seek(place)
         header = _Header(file.read(min(HEADER_BYTES, end - place)))
@@ -80,9 +83,11 @@ def _measure_chunk(file: BinaryIO, place: int, end: int, values: int, group: Gro
         group.unpacked += header.unpacked
         if header.kind == _DICTIONARY_PAGE:
             group.dictionaries += header.unpacked
+            mean = header.unpacked // max(header.values, 1)
         else:
             values -= header.values
         place += header.length + header.packed
+    group.written_out += mean * total
 
 
 class _Header:
@@ -106,13 +111,13 @@ class _Header:
                 self.kind, self.unpacked, self.packed = (
                     value if field == at else old for at, old in ((1, self.kind), (2, self.unpacked), (3, self.packed))
                 )
-            elif field in (5, 8) and kind == _STRUCT:
+            elif field in (5, 7, 8) and kind == _STRUCT:
                 self._read_values()
             else:
                 self._skip(kind, 0)
 
     def _read_values(self) -> None:
-        """Read `num_values`, the first field of both kinds of data pages."""
+        """Read `num_values`, the first field of both kinds of data pages and of a dictionary."""
         for field, kind in self._fields():
             if field == 1 and kind in _INTEGERS:
                 self.values = max(self._integer(), 0)
