@@ -1,4 +1,4 @@
-"""No small input costs more than its share: each hostile case ends, within 2 s and 256 MiB, in rows or a stable code."""
+"""No small input costs more than its share: each hostile case ends, within 2 s and 256 MiB, in rows or a code."""
 
 from __future__ import annotations
 

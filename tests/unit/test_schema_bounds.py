@@ -1,4 +1,4 @@
-"""Schemas whose checking may not end are refused when an upload is planned; the rest is held against answers in time."""
+"""Schemas whose checking may not end are refused when an upload is planned; the rest is checked in time."""
 
 from __future__ import annotations
 

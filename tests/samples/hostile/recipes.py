@@ -57,7 +57,7 @@ _TEMPLATES = {
     "replace a long needle": "{% for i in list %}{{ text|replace(text, '')|length }}{% endfor %}",
     "replace in a loop": "{% for i in list %}{{ spaces|replace('a a', 'b')|length }}{% endfor %}",
     "quadratic search": "{% for i in list %}{{ 'aaab' in spaces }}{% endfor %}",
-    "search of a short text": "{% for i in list %}{% for j in list %}{{ 'ab' in 'aaaaaaaaaa' }}{% endfor %}{% endfor %}",
+    "search of a short text": "{% for i in list %}{% for j in list %}{{ 'ab' in 'aaaaaaaa' }}{% endfor %}{% endfor %}",
     "sort in a loop": "{% for i in list %}{{ words|sort|length }}{% endfor %}",
     "sort of long equal texts": "{% for i in list %}{{ same|sort|length }}{% endfor %}",
     "sort by a path": "{% for i in list %}{{ objects|sort(attribute='a.b')|length }}{% endfor %}",

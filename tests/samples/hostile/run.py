@@ -4,8 +4,8 @@
     python -m tests.samples.hostile.run template   those whose name begins with a word
 
 A case goes the way of an upload: opened, converted by its recipe, each line examined, identified and rendered for the
-provider; and the answer that belongs to it is read, classified and written as a row. Time is the process's own, user and
-system, so that a busy machine does not count.
+provider; and the answer that belongs to it is read, classified and written as a row. Time is the process's own (user
+and system), so that a busy machine does not count.
 """
 
 from __future__ import annotations
