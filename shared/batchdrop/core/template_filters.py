@@ -352,30 +352,73 @@ def _remainder(meter: Meter, value: Any, divisor: Any) -> int | float:
     return _number(known(value)) % _number(known(divisor))
 
 
+def _odd(meter: Meter, value: Any) -> bool:
+    return _remainder(meter, value, 2) == 1
+
+
+def _even(meter: Meter, value: Any) -> bool:
+    return _remainder(meter, value, 2) == 0
+
+
+def _divisible(meter: Meter, value: Any, num: Any) -> bool:
+    return _remainder(meter, value, num) == 0
+
+
+def _same(constant: bool | None) -> Filter:
+    def test(meter: Meter, value: Any) -> bool:
+        return known(value) is constant
+
+    return test
+
+
+def _defined(meter: Meter, value: Any) -> bool:
+    return not isinstance(value, Missing)
+
+
+def _undefined(meter: Meter, value: Any) -> bool:
+    return isinstance(value, Missing)
+
+
+def _unequal(meter: Meter, left: Any, right: Any) -> bool:
+    return not equal(meter, left, right)
+
+
+def _greater(meter: Meter, left: Any, right: Any) -> bool:
+    return less(meter, right, left)
+
+
+def _at_most(meter: Meter, left: Any, right: Any) -> bool:
+    return not less(meter, right, left)
+
+
+def _at_least(meter: Meter, left: Any, right: Any) -> bool:
+    return not less(meter, left, right)
+
+
 TESTS: Final[Mapping[str, Filter]] = {
     "boolean": _is(bool),
-    "defined": lambda _meter, value: not isinstance(value, Missing),
-    "divisibleby": lambda meter, value, num: _remainder(meter, value, num) == 0,
-    "even": lambda meter, value: _remainder(meter, value, 2) == 0,
-    "false": lambda _meter, value: known(value) is False,
+    "defined": _defined,
+    "divisibleby": _divisible,
+    "even": _even,
+    "false": _same(False),
     "float": _is(float),
     "in": contains,
     "integer": _is_number(int),
     "iterable": _is(str, list, dict),
     "lower": _cased(str.islower),
     "mapping": _is(dict),
-    "none": lambda _meter, value: known(value) is None,
+    "none": _same(None),
     "number": _is(int, float),
-    "odd": lambda meter, value: _remainder(meter, value, 2) == 1,
+    "odd": _odd,
     "sequence": _is(str, list, dict),
     "string": _is(str),
-    "true": lambda _meter, value: known(value) is True,
-    "undefined": lambda _meter, value: isinstance(value, Missing),
+    "true": _same(True),
+    "undefined": _undefined,
     "upper": _cased(str.isupper),
     **dict.fromkeys(("==", "eq", "equalto"), equal),
-    **dict.fromkeys(("!=", "ne"), lambda meter, left, right: not equal(meter, left, right)),
+    **dict.fromkeys(("!=", "ne"), _unequal),
     **dict.fromkeys(("<", "lt", "lessthan"), less),
-    **dict.fromkeys((">", "gt", "greaterthan"), lambda meter, left, right: less(meter, right, left)),
-    **dict.fromkeys(("<=", "le"), lambda meter, left, right: not less(meter, right, left)),
-    **dict.fromkeys((">=", "ge"), lambda meter, left, right: not less(meter, left, right)),
+    **dict.fromkeys((">", "gt", "greaterthan"), _greater),
+    **dict.fromkeys(("<=", "le"), _at_most),
+    **dict.fromkeys((">=", "ge"), _at_least),
 }

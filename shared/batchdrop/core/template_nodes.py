@@ -140,7 +140,7 @@ def _branches(node: nodes.If) -> Run:
 
 def _loop(node: nodes.For) -> Run:
     items, body, otherwise = expression(node.iter), block(node.body), block(node.else_)
-    set_target, targets = _target(node.target)
+    set_target, targets = _target(cast("nodes.Expr", node.target))
     test = None if node.test is None else expression(node.test)
     cost = 0 if node.test is None else _size(node.test)
 

@@ -19,7 +19,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from batchdrop.core.limits import KIB
 from batchdrop.core.template_filters import FILTERS, TESTS
@@ -138,7 +138,7 @@ def _check_call(node: nodes.Filter | nodes.Test) -> None:
     if node.node is None or node.dyn_args is not None or node.dyn_kwargs is not None:
         raise TemplateError(f"A {word} takes no * and no ** arguments.", node.lineno)
     try:
-        given = {pair.key: None for pair in node.kwargs}
+        given: dict[str, None] = {str(cast("nodes.Keyword", pair).key): None for pair in node.kwargs}
         inspect.signature(table[node.name]).bind(None, None, *node.args, **given)
     except TypeError:
         raise TemplateError(f"The {word} {node.name} does not take these arguments.", node.lineno) from None

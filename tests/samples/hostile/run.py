@@ -10,6 +10,7 @@ and system), so that a busy machine does not count.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pickle
@@ -60,11 +61,8 @@ def all_cases() -> list[Case]:
 
 def run(cases: Iterable[Case]) -> Iterator[Measured]:
     """Run cases one after the other; imports happen once, before the first."""
-    import jinja2
-    import jsonschema_rs
-    import pyarrow.parquet
-
-    del jinja2, jsonschema_rs, pyarrow
+    for module in ("jinja2", "jsonschema_rs", "pyarrow.parquet"):
+        importlib.import_module(module)
     with tempfile.TemporaryDirectory() as folder:
         for case in cases:
             yield _measured(case, Path(folder))

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from tests.samples.hostile.cases import Case
+
+pa: Any = importlib.import_module("pyarrow")
+pq: Any = importlib.import_module("pyarrow.parquet")
 
 _RECIPE = b"prompt: 'x {{ record[\"a\"]|default(1)|string|truncate(100) }}'\n"
 _JOIN = _RECIPE + b"output: {formats: [jsonl, csv], join: true}\n"
 
 
-def _parquet(table: pa.Table, **options: Any) -> bytes:
+def _parquet(table: Any, **options: Any) -> bytes:
     held = io.BytesIO()
     pq.write_table(table, held, compression="zstd", **options)
     return held.getvalue()
@@ -27,11 +28,11 @@ def _column(values: Any, **options: Any) -> bytes:
     return _parquet(pa.table({"a": values}), **options)
 
 
-def _repeated(text: str, rows: int) -> pa.Array:
+def _repeated(text: str, rows: int) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [text])
 
 
-def _nested(depth: int) -> pa.Array:
+def _nested(depth: int) -> Any:
     kind: Any = pa.int32()
     value: Any = 1
     for _ in range(depth):
@@ -39,7 +40,7 @@ def _nested(depth: int) -> pa.Array:
     return pa.array([value], kind)
 
 
-def _structs(depth: int) -> pa.Array:
+def _structs(depth: int) -> Any:
     kind: Any = pa.int32()
     value: Any = 1
     for _ in range(depth):

@@ -272,14 +272,14 @@ class Steps:
         return total + self._object(body, cast("Schema", value)) if isinstance(value, dict) else total
 
     def _list(self, body: Schema, items: list[Any]) -> int:
-        every = [body[word] for word in ("items", "additionalItems", "contains", "unevaluatedItems") if word in body]
-        every = [inner for inner in every if isinstance(inner, dict)]
+        there = [body[word] for word in ("items", "additionalItems", "contains", "unevaluatedItems") if word in body]
+        every: list[Any] = [inner for inner in there if isinstance(inner, dict)]
         total = sum(self.count(inner, item) for inner in every for item in items)
         placed = [*_list(body.get("prefixItems")), *_list(body.get("items"))]
         return total + len(items) + sum(self.count(inner, item) for inner, item in zip(placed, items, strict=False))
 
     def _object(self, body: Schema, fields: Schema) -> int:
-        every = [inner for word, inner in body.items() if word in _INSIDE[4:6] and isinstance(inner, dict)]
+        every: list[Any] = [inner for word, inner in body.items() if word in _INSIDE[4:6] and isinstance(inner, dict)]
         every += _object(body.get("patternProperties")).values()
         named = _object(body.get("properties"))
         total = len(fields) + sum(self.count(inner, value) for inner in every for value in fields.values())
