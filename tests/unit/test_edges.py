@@ -339,3 +339,22 @@ def test_the_functions_import_without_io(tmp_path: Path) -> None:
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"key":1}\n{"key":"\x00"}\n{"key":2}\n',
+        b'[1,2]\n{"key":1}\n{"key":2}\n',
+        b'\xef\xbb\xbf[\n{"key":1}\n{"key":2}\n',
+    ],
+)
+def test_one_bad_line_among_lines_does_not_refuse_the_upload(head: bytes) -> None:
+    assert not_jsonl(head) is None
+
+
+@pytest.mark.parametrize(
+    "head", [b'[\n{"key":1},\n{"key":2}\n]\n', b'[{"key":1}]', b"\x00\x01\x02", b'[\n{"key":1}\n]\n']
+)
+def test_an_array_and_binary_data_are_still_no_lines(head: bytes) -> None:
+    assert not_jsonl(head) is not None

@@ -15,7 +15,7 @@ import pytest
 from batchdrop.core.joining import InputLine
 from batchdrop.core.outcomes import Answer, Outcome
 from batchdrop.core.rows import error_row, rejection_row, result_row
-from batchdrop.core.tables import Column, Joined, Kind, plan_columns, write_csv, write_parquet
+from batchdrop.core.tables import Column, Joined, Kind, plan_columns, renamed_fields, write_csv, write_parquet
 from batchdrop.core.tables.separated import safe
 
 pa: Any = importlib.import_module("pyarrow")
@@ -147,8 +147,9 @@ def test_a_join_puts_the_fields_beside_and_renames_what_is_taken() -> None:
     columns = plan_columns(SCHEMA, fields=fields)
     record = {"Line": "x", "topic": "mine", "note": {"a": 1}}
     [row] = csv_rows(csv_of([(answered(ANSWER), record)], columns))
-    assert (row["input.Line"], row["topic"], row["note"]) == ("x", "mine", '{"a":1}')
-    assert row["answer.topic"] == '\'=HYPERLINK("x")'
+    assert (row["input.Line"], row["input.topic"], row["note"]) == ("x", "mine", '{"a":1}')
+    assert row["topic"] == '\'=HYPERLINK("x")'
+    assert renamed_fields(SCHEMA, fields) == {"Line": "input.Line", "topic": "input.topic"}
     names = [column.name.casefold() for column in columns]
     assert len(set(names)) == len(names)
 

@@ -111,9 +111,43 @@ def test_attributes_of_python_objects_are_out_of_reach(text: str) -> None:
 
 
 def test_loops_turn_a_bounded_number_of_times_altogether() -> None:
-    found = render("{% for a in x %}{% for b in x %}{% endfor %}{% endfor %}", x=list(range(1000)))
+    found = render("{% for a in x %}{% for b in x %}{% endfor %}{% endfor %}", x=list(range(2000)))
     assert isinstance(found, Problem)
-    assert found.code == Code.OUT_OF_RANGE
+    assert found.code == Code.TOO_COSTLY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for i in x %}{{ x|sort|length }}{% endfor %}",
+        "{% for i in x %}{{ x|unique|length }}{% endfor %}",
+        "{% for i in x %}{% if x == y %}{% endif %}{% endfor %}",
+        "{% for i in x %}{% if -1 in x %}{% endif %}{% endfor %}",
+        "{% for i in x %}{{ t|replace(t, '')|length }}{% endfor %}",
+        "{% for i in x %}{{ t|trim(t)|length }}{% endfor %}",
+        "{{ t" + "|tojson" * 34 + "|length }}",
+        "{{ [" + "t," * 3000 + "]|tojson|length }}",
+        "{{ [" + "t," * 3000 + "]|string|length }}",
+        "{{ x|join(t) }}",
+    ],
+)
+def test_the_work_of_filters_and_comparisons_is_counted_and_not_only_turns(text: str) -> None:
+    fields = {"x": list(range(10_000)), "y": list(range(10_000)), "t": '"' * 100_000}
+    found = render(text, **fields)
+    assert isinstance(found, Problem)
+    assert found.code in (Code.TOO_COSTLY, Code.WRONG_TYPE)
+
+
+@pytest.mark.parametrize("text", ["{{ 1.5|round(400000000, 'ceil') }}", "{{ x|round(400000000, 'ceil') }}"])
+def test_rounding_has_a_largest_precision(text: str) -> None:
+    found = render(text, x=1.5)
+    assert isinstance(found, Problem)
+    assert found.code == Code.WRONG_TYPE
+
+
+def test_whole_numbers_made_to_share_a_hash_are_told_apart_quickly() -> None:
+    found = render("{{ x|unique|length }}", x=[number * (2**61 - 1) for number in range(20_000)])
+    assert found == "20000"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +156,7 @@ def test_loops_turn_a_bounded_number_of_times_altogether() -> None:
         "{{ x }}" * 21,
         "{% for i in y %}{{ x }}{% endfor %}",
         "{{ x|replace('a', y|join('-')) }}",
-        "{{ y|join(x) }}",
+        "{% for i in y %}{{ x }}{{ i }}{% endfor %}",
     ],
 )
 def test_the_text_has_a_bounded_size(text: str) -> None:

@@ -39,7 +39,7 @@ from batchdrop.core.reading import (
 from batchdrop.core.records import Failure
 from batchdrop.core.rendering import CompiledRecipe, render_record
 from batchdrop.core.sniffing import GZIP, gunzip, not_jsonl
-from batchdrop.core.tables import Kind
+from batchdrop.core.tables import Kind, renamed_fields
 from batchdrop.core.uploads import API_BODY, NO_REQUESTS
 from batchdrop.core.validation import Code, Problem
 
@@ -81,11 +81,17 @@ class Findings:
     """How many lines each is about."""
     columns: dict[str, str] = field(default_factory=dict[str, str])
     """The fields of records and what they hold."""
+    renamed: dict[str, str] = field(default_factory=dict[str, str])
+    """Fields whose columns in tables have another name."""
 
     def sentences(self) -> tuple[str, ...]:
-        """The warnings, the most frequent first."""
-        found = sorted(self.warnings.items(), key=lambda item: -item[1])[:MAX_WARNINGS]
-        return tuple(f"{warning} ({count:,} lines)" for warning, count in found)
+        """The warnings, those about the whole file first, then the most frequent."""
+        columns = [
+            f"COLUMN_RENAMED /{name}: in tables the plain name is the answer's or ours; the field's column is {column}."
+            for name, column in self.renamed.items()
+        ]
+        found = sorted(self.warnings.items(), key=lambda item: -item[1])
+        return (*columns, *(f"{warning} ({count:,} lines)" for warning, count in found))[:MAX_WARNINGS]
 
     def warn(self, code: str, pointer: str, message: str) -> None:
         """Count a line that a warning is about."""
@@ -257,6 +263,9 @@ def rendered(compiled: CompiledRecipe, records: Iterator[Entry], found: Findings
             _learn(found.columns, entry.fields)
             line = line[:-1] + b',"record":' + msgspec.json.encode(entry.fields) + b"}"
         yield line + b"\n"
+    if join and len(compiled.recipe.output.formats) > 1:
+        kinds = {name: Kind(kind) for name, kind in found.columns.items()}
+        found.renamed = renamed_fields(compiled.recipe.answer_schema(), kinds, embeds=compiled.recipe.embed is not None)
 
 
 def _learn(columns: dict[str, str], fields: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import msgspec
 
 from batchdrop.core.answers import breaks
 from batchdrop.core.shards import ShardKind
+from batchdrop.core.validation.sound import is_sound
 
 
 class Outcome(StrEnum):
@@ -152,7 +153,9 @@ _encode = msgspec.json.encode
 
 
 def read_result(line: bytes) -> tuple[int | None, ResultLine | None]:
-    """Return the input line a result line belongs to and its shape; (None, None) when it is neither."""
+    """Return the input line a result line belongs to and its shape; (None, None) when it cannot be read."""
+    if not is_sound(line):
+        return None, None
     try:
         result = _decode_line(line)
         return (None if result.key is None else int(result.key)), result
@@ -241,8 +244,7 @@ def _not_as_asked(text: bytes | None, schema: bytes) -> tuple[str, str] | None:
         return None
     if not _is_json(text):
         return "NOT_JSON", "JSON was asked for; the answer is not JSON."
-    wrong = breaks(schema, _decode_text(text)) if schema else None
-    return None if wrong is None else ("NOT_AS_SCHEMA", wrong)
+    return breaks(schema, _decode_text(text)) if schema else None
 
 
 def _is_file(part: _Part) -> bool:

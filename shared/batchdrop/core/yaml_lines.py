@@ -18,7 +18,8 @@ import yaml
 
 from batchdrop.core.limits import KIB
 
-MAX_BYTES: Final = 256 * KIB
+MAX_BYTES: Final = 128 * KIB
+"""PyYAML reads about 200 KiB a second, and reads everything twice here."""
 MAX_DEPTH: Final = 32
 Path = tuple[str | int, ...]
 

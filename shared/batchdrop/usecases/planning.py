@@ -328,6 +328,7 @@ _UNREADABLE = {
     "GZIP_INVALID": "Compress the file again, or not at all.",
     "GZIP_BOMB": "Compress the file again, or not at all.",
     "ARRAY_INVALID": "Write the array again, whole and alone, or one request a line.",
+    "PARQUET_BOMB": "Write the table without what repeats, or as several files.",
     "TABLE_INVALID": "Write the table again; the sentence says what is wrong with it.",
     "RECIPE_WITHOUT_PROMPT": "Give the recipe a prompt.",
 }

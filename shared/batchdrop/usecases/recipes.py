@@ -18,19 +18,18 @@ import msgspec
 
 from batchdrop.core import names
 from batchdrop.core.jobs import Job, Output
-from batchdrop.core.limits import KIB
 from batchdrop.core.logs import log
 from batchdrop.core.manifest import sendable
 from batchdrop.core.messages import Uploaded, recipe_message
 from batchdrop.core.recipes import RECIPE_NAME, Recipe, RecipeProblem, digest, merged, parse_recipe, seconds
 from batchdrop.core.records import Failure
 from batchdrop.core.settings import CommonSettings, SubmitSettings
+from batchdrop.core.yaml_lines import MAX_BYTES
 from batchdrop.ports import Topic
 from batchdrop.store import Stored
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
 
-MAX_BYTES: Final = 256 * KIB
 INVALID: Final = "RECIPE_INVALID"
 Planning = Context[SubmitSettings]
 

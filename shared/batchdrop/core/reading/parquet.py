@@ -2,14 +2,15 @@
 
 JSON has no dates, decimals and bytes; they become text: ISO 8601, the decimal's digits, base64. NaN and infinities
 become null, maps become objects (or lists of pairs when a key is no text), times finer than microseconds are cut.
-Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, plus the pages pyarrow has open. (A row's size
-is told by the file's own metadata; a file made to deceive can make a batch of BATCH_ROWS large values.)
+Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, and as AT_ONCE_BYTES hold if each row has the
+largest value there is, plus the pages pyarrow has open; see `parquet_bounds`.
 Invariant: every row of the file is one entry; a row whose values Python cannot hold is refused by itself.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -19,13 +20,21 @@ from functools import partial
 from typing import Any, BinaryIO, Final, cast
 
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.limits import MIB
+from batchdrop.core.limits import MIB, limit
 from batchdrop.core.reading.entry import Entry, Place, Row, Unreadable
+from batchdrop.core.reading.parquet_bounds import AT_ONCE_BYTES, MAX_CONTAINER, MAX_FOOTER, Group, check_footer, measure
+from batchdrop.core.reading.separated import MAX_COLUMNS
+from batchdrop.core.sniffing import SLACK_BYTES
 from batchdrop.core.tables.plan import Kind
 from batchdrop.core.validation import Code, Problem
 
 BATCH_BYTES: Final = 8 * MIB
 BATCH_ROWS: Final = 1024
+MAX_RATIO: Final = limit("parquet_ratio")
+MAX_VALUES: Final = limit("line_values")
+MAX_ROW_BYTES: Final = limit("input_line")
+ROW_BYTES: Final = 64
+"""What a row counts at least towards the ratio: a file of nulls has rows for next to nothing."""
 _UNHOLDABLE: Final = (ValueError, OverflowError, ArithmeticError, TypeError, KeyError)
 """What pyarrow raises for a value Python has no room for; ArrowInvalid is a ValueError, UnicodeDecodeError too."""
 
@@ -35,22 +44,48 @@ def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
 
     Raises:
         PermanentError: TABLE_INVALID: it is no Parquet file, it is damaged, or a column has a type without JSON.
+            PARQUET_BOMB: its rows hold far more than the file.
     """
-    source = _open(file)
+    source, size = _open(file)
     convert = _convert(source.schema_arrow)
-    rows = source.metadata.num_rows
-    bytes_each = sum(source.metadata.row_group(i).total_byte_size for i in range(source.num_row_groups)) // (rows or 1)
-    size = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, bytes_each)))
     place = place or Place()
     groups, skipped = _groups(source.metadata, place.number - 1)
-    batches = source.iter_batches(batch_size=size, row_groups=groups)
-    while (batch := _arrow(partial(next, batches, None))) is not None:
-        rest = batch.slice(skipped)
-        skipped -= batch.num_rows - rest.num_rows
-        for fields in _rows(rest, convert):
-            number = place.number
-            place.number += 1
-            yield Unreadable(number, fields) if isinstance(fields, Problem) else Row(number, fields)
+    allowed = MAX_RATIO * (size + SLACK_BYTES)
+    _refuse_rows(source.metadata.num_rows, allowed)
+    for group in groups:
+        bounds = measure(file, source.metadata, group, size)
+        if bounds.written_out > allowed:
+            raise _bomb()
+        batches = source.iter_batches(batch_size=_at_once(source.metadata.row_group(group), bounds), row_groups=[group])
+        while (batch := _arrow(partial(next, batches, None))) is not None:
+            rest = batch.slice(skipped)
+            skipped -= batch.num_rows - rest.num_rows
+            allowed -= rest.nbytes
+            if allowed < 0:
+                raise _bomb()
+            for fields in _rows(rest, convert):
+                number = place.number
+                place.number += 1
+                yield Unreadable(number, fields) if isinstance(fields, Problem) else Row(number, fields)
+
+
+def _refuse_rows(rows: int, allowed: int) -> None:
+    """Refuse a file with so many rows that the least of each is out of proportion to its bytes."""
+    if rows * ROW_BYTES > allowed:
+        raise _bomb()
+
+
+def _bomb() -> PermanentError:
+    return PermanentError("The Parquet file grows too much when it is read.", code="PARQUET_BOMB")
+
+
+def _at_once(row_group: Any, bounds: Group) -> int:
+    """Return how many rows of a group are read at once."""
+    bytes_each = max(bounds.unpacked, row_group.total_byte_size) // max(row_group.num_rows, 1)
+    most = BATCH_BYTES // max(1, bytes_each)
+    if bounds.dictionaries:
+        most = min(most, AT_ONCE_BYTES // bounds.dictionaries)
+    return max(1, min(BATCH_ROWS, most))
 
 
 def _groups(metadata: Any, done: int) -> tuple[list[int], int]:
@@ -67,7 +102,7 @@ def parquet_kinds(file: BinaryIO) -> dict[str, Kind]:
     """Return the columns and what kind of value each holds once it is read."""
     types = importlib.import_module("pyarrow").types
     kinds: dict[str, Kind] = {}
-    for field in _open(file).schema_arrow:
+    for field in _open(file)[0].schema_arrow:
         kind = field.type.value_type if types.is_dictionary(field.type) else field.type
         if types.is_boolean(kind):
             kinds[field.name] = Kind.BOOLEAN
@@ -80,13 +115,25 @@ def parquet_kinds(file: BinaryIO) -> dict[str, Kind]:
     return kinds
 
 
-def _open(file: BinaryIO) -> Any:
+def _open(file: BinaryIO) -> tuple[Any, int]:
+    """Return the file, opened, and its size."""
     parquet = importlib.import_module("pyarrow.parquet")
-    source = _arrow(lambda: parquet.ParquetFile(file, buffer_size=MIB, pre_buffer=False))
+    size = check_footer(file)
+    source = _arrow(
+        lambda: parquet.ParquetFile(
+            file,
+            buffer_size=MIB,
+            pre_buffer=False,
+            thrift_container_size_limit=MAX_CONTAINER,
+            thrift_string_size_limit=MAX_FOOTER,
+        )
+    )
     names = source.schema_arrow.names
     if len(set(names)) != len(names):
         raise PermanentError("Two columns of the table have the same name.", code="TABLE_INVALID")
-    return source
+    if len(source.schema) > MAX_COLUMNS:
+        raise PermanentError(f"The table has more than {MAX_COLUMNS:,} columns.", code="TABLE_INVALID")
+    return source, size
 
 
 def _arrow(step: Callable[[], Any]) -> Any:
@@ -103,19 +150,45 @@ def _arrow(step: Callable[[], Any]) -> Any:
 
 
 def _rows(batch: Any, convert: Mapping[str, bool]) -> Iterator[dict[str, Any] | Problem]:
-    try:
-        rows: list[dict[str, Any] | Problem] = _values(batch, convert)
-    except _UNHOLDABLE:
-        rows = [_row(batch.slice(index, 1), convert) for index in range(batch.num_rows)]
-    yield from rows
+    """Yield a batch's rows; one by one if they are large, or one of them cannot be read."""
+    rows: list[dict[str, Any] | Problem] | None = None
+    if not _is_heavy(batch, 2 * BATCH_BYTES):
+        with contextlib.suppress(*_UNHOLDABLE):
+            rows = _values(batch, convert)
+    if rows is None:
+        yield from (_row(batch.slice(index, 1), convert) for index in range(batch.num_rows))
+    else:
+        yield from rows
 
 
 def _row(batch: Any, convert: Mapping[str, bool]) -> dict[str, Any] | Problem:
+    if _is_heavy(batch, MAX_ROW_BYTES):
+        message = f"The record has more than {MAX_ROW_BYTES:,} bytes or {MAX_VALUES:,} values."
+        return Problem(Code.LINE_TOO_LONG, "", message)
     try:
         return cast("dict[str, Any]", _values(batch, convert)[0])
     except _UNHOLDABLE:
         message = "The record holds a value that cannot be read: a date out of range, or text that is not UTF-8."
         return Problem(Code.WRONG_TYPE, "", message)
+
+
+def _is_heavy(batch: Any, most: int) -> bool:
+    """Tell whether rows are too much to become Python's objects at once."""
+    arrow = importlib.import_module("pyarrow")
+    return batch.nbytes > most or sum(_listed(arrow, column) for column in batch.columns) > MAX_VALUES
+
+
+def _listed(arrow: Any, column: Any) -> int:
+    """Return how many values are in the lists of a column."""
+    types, kind = arrow.types, column.type
+    if types.is_struct(kind):
+        return sum(_listed(arrow, inner) for inner in column.flatten())
+    if types.is_map(kind):
+        return len(column.keys) + _listed(arrow, column.items)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        inner = column.flatten()
+        return len(inner) + _listed(arrow, inner)
+    return 0
 
 
 def _values(batch: Any, convert: Mapping[str, bool]) -> list[dict[str, Any] | Problem]:

@@ -24,6 +24,9 @@ from batchdrop.core.reading.entry import Entry, Place, Row, Unreadable
 from batchdrop.core.validation import Code, Problem
 
 MAX_COLUMNS: Final = 10_000
+MAX_RECORD_LINES: Final = 100_000
+LINE_BYTES: Final = 64
+"""What a line that is read again counts besides its bytes."""
 MAX_REREAD_BYTES: Final = 3 * limit("input_line")
 """How much may be read again after quotes without end; a file that needs more is refused, or time had no bound."""
 
@@ -59,8 +62,10 @@ class _Lines:
         if line is None:
             raise _BadLineError(Code.LINE_TOO_LONG, f"The record has more than {self._most} bytes.")
         self._size += len(line) + 1
-        if self._size > self._most + 1:
-            message = f"A quote opens in this line and does not close within {self._most} bytes."
+        if self._size > self._most + 1 or len(self.taken) > MAX_RECORD_LINES:
+            message = (
+                f"A quote opens in this line and does not close within {self._most} bytes or {MAX_RECORD_LINES} lines."
+            )
             raise _BadLineError(Code.BAD_QUOTES, message)
         try:
             return line.decode() + "\n"
@@ -78,7 +83,7 @@ class _Lines:
         """Put all lines of this record but the first before the stream again."""
         rest = self.taken[1:]
         self._place.offset -= sum(size for _, size in rest)
-        self._place.reread += sum(len(line or b"") for line, _ in rest)
+        self._place.reread += sum(len(line or b"") + LINE_BYTES for line, _ in rest)
         if self._place.reread > MAX_REREAD_BYTES:
             message = "Too many quotes in the table open and do not close."
             raise PermanentError(message, code="TABLE_INVALID")

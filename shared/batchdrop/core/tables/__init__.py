@@ -8,7 +8,7 @@ The JSONL rows stay the complete record: a table has no place for what the plan 
 """
 
 from batchdrop.core.tables.parquet import write_parquet
-from batchdrop.core.tables.plan import Column, Joined, Kind, plan_columns
+from batchdrop.core.tables.plan import Column, Joined, Kind, plan_columns, renamed_fields
 from batchdrop.core.tables.separated import write_csv
 
-__all__ = ["Column", "Joined", "Kind", "plan_columns", "write_csv", "write_parquet"]
+__all__ = ["Column", "Joined", "Kind", "plan_columns", "renamed_fields", "write_csv", "write_parquet"]

@@ -3,7 +3,8 @@
     line key outcome | the record's fields (join) | the answer's fields | code message finish_reason … files
 
 The header follows from the recipe alone, so that all parts of an output have the same. A name that is taken (DuckDB
-does not tell `Name` from `name`) gets its origin before it: `input.key`, `answer.code`.
+does not tell `Name` from `name`) gets its origin before it: `answer.code`. A record's field gives way to our columns
+and to the answer's: `input.key`, `input.category`.
 Invariant: the names differ, whatever the case of their letters.
 """
 
@@ -94,10 +95,27 @@ def plan_columns(
         embeds: The answers are embeddings.
         dimensions: How many numbers each has, if the recipe says so.
     """
+    answers, taken = _answer_columns(schema, embeds=embeds, dimensions=dimensions)
     joined = [Column(name, kind, _field(name)) for name, kind in (fields or {}).items()]
+    return (*_FIRST, *_renamed(joined, "input.", taken), *answers, *_LAST)
+
+
+def renamed_fields(
+    schema: Mapping[str, Any] | None, fields: Mapping[str, Kind], *, embeds: bool = False
+) -> dict[str, str]:
+    """Return the record's fields whose columns are not called as they are, with the names of those columns."""
+    _, taken = _answer_columns(schema, embeds=embeds, dimensions=None)
+    columns = _renamed([Column(name, kind, _field(name)) for name, kind in fields.items()], "input.", taken)
+    return {name: column.name for name, column in zip(fields, columns, strict=True) if column.name != name}
+
+
+def _answer_columns(
+    schema: Mapping[str, Any] | None, *, embeds: bool, dimensions: int | None
+) -> tuple[tuple[Column, ...], set[str]]:
+    """Return the columns of the answers, and all names that a record's field may not take: the plain name is theirs."""
     answers = [Column("embedding", Kind.VECTOR, _embedding, dimensions)] if embeds else list(_answers(schema))
     taken = {column.name.casefold() for column in (*_FIRST, *_LAST)}
-    return (*_FIRST, *_renamed(joined, "input.", taken), *_renamed(answers, "answer.", taken), *_LAST)
+    return tuple(_renamed(answers, "answer.", taken)), taken
 
 
 def values(columns: tuple[Column, ...], joined: Joined) -> Iterator[Any]:

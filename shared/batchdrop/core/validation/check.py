@@ -58,7 +58,7 @@ def _envelope(entry: dict[str, Any]) -> list[Problem]:
         problems.append(Problem(Code.MISSING_FIELD, "/request", message, 'Write {"key": …, "request": {…}}.'))
     problems += [
         Problem(Code.UNKNOWN_FIELD, walk.join("", name), "The line has a field besides key and request.")
-        for name in entry
+        for name in list(entry)[: walk.MAX_PROBLEMS]
         if name not in ENVELOPE and "request" in entry
     ]
     key = entry.get("key")

@@ -35,6 +35,7 @@ class Code(StrEnum):
     MODEL_MISMATCH = "MODEL_MISMATCH"
     NOT_SUPPORTED = "NOT_SUPPORTED"
     LINE_TOO_LONG = "LINE_TOO_LONG"
+    TOO_COSTLY = "TOO_COSTLY"
     MIXED_KINDS = "MIXED_KINDS"
     NO_EQUIVALENT = "NO_EQUIVALENT"
     DIALECT_MIXED = "DIALECT_MIXED"
@@ -69,6 +70,7 @@ FIXES: Final = {
     Code.MODEL_MISMATCH: "Remove the field; a batch has one model, set for the upload.",
     Code.NOT_SUPPORTED: "Remove the field; the Gemini Developer API has no batch requests with it.",
     Code.LINE_TOO_LONG: "Put large media in files and refer to them by fileData.",
+    Code.TOO_COSTLY: "Make it smaller or simpler: fewer values, fewer turns of loops, less text put together.",
     Code.MIXED_KINDS: "Upload embedding requests and generation requests as two files.",
     Code.NO_EQUIVALENT: "Remove the field, or write the request for Gemini.",
     Code.DIALECT_MIXED: "Upload lines of different forms as different files.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from batchdrop.core.validation.codes import Code, Problem
+from batchdrop.core.validation.schema_bounds import check_bounds
 
 _TYPES: Final = frozenset({"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"})
 _KEYWORDS: Final = frozenset(
@@ -69,6 +70,23 @@ _JSON_ONLY: Final = frozenset(
 
 def check_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
     """Check a `responseSchema` and every schema inside it."""
+    found: list[Problem] = []
+    check_bounds(value, pointer, found)
+    if not found:
+        _check_schema(value, pointer, found)
+    problems += found
+
+
+def check_json_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
+    """Check that a `responseJsonSchema` has the shape of one, and that holding an answer against it has an end."""
+    found: list[Problem] = []
+    check_bounds(value, pointer, found)
+    if not found:
+        _check_json_schema(value, pointer, found)
+    problems += found
+
+
+def _check_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
     if not isinstance(value, dict):
         problems.append(Problem(Code.BAD_SCHEMA, pointer, "A schema must be an object."))
         return
@@ -80,16 +98,15 @@ def check_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
         problems.append(Problem(Code.BAD_SCHEMA, f"{pointer}/type", message))
     _check_required(schema, pointer, problems)
     for name, inner in _properties(schema, pointer, problems).items():
-        check_schema(inner, f"{pointer}/properties/{name.replace('~', '~0').replace('/', '~1')}", problems)
+        _check_schema(inner, f"{pointer}/properties/{name.replace('~', '~0').replace('/', '~1')}", problems)
     if "items" in schema:
-        check_schema(schema["items"], f"{pointer}/items", problems)
+        _check_schema(schema["items"], f"{pointer}/items", problems)
     for word in ("anyOf", "any_of"):
         for index, inner in enumerate(_list(schema.get(word))):
-            check_schema(inner, f"{pointer}/{word}/{index}", problems)
+            _check_schema(inner, f"{pointer}/{word}/{index}", problems)
 
 
-def check_json_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
-    """Check that a `responseJsonSchema` has the shape of one."""
+def _check_json_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
     if isinstance(value, bool):
         return
     if not isinstance(value, dict):
@@ -102,9 +119,9 @@ def check_json_schema(value: Any, pointer: str, problems: list[Problem]) -> None
             problems.append(Problem(Code.BAD_SCHEMA, f"{pointer}/type", "type is no type of JSON Schema."))
     _check_required(schema, pointer, problems)
     for name, inner in _properties(schema, pointer, problems).items():
-        check_json_schema(inner, f"{pointer}/properties/{name.replace('~', '~0').replace('/', '~1')}", problems)
+        _check_json_schema(inner, f"{pointer}/properties/{name.replace('~', '~0').replace('/', '~1')}", problems)
     if isinstance(schema.get("items"), (dict, bool)):
-        check_json_schema(schema["items"], f"{pointer}/items", problems)
+        _check_json_schema(schema["items"], f"{pointer}/items", problems)
 
 
 def _keyword(name: str, pointer: str) -> Problem:

@@ -16,6 +16,9 @@ from batchdrop.core.validation.fast import CHARS_PER_TOKEN, MEDIA_TOKENS, is_bas
 from batchdrop.core.validation.schemas import check_json_schema, check_schema
 from batchdrop.ports import BatchKind
 
+MAX_PROBLEMS: Final = 100
+"""No more of one line are looked for: a line may have a hundred thousand."""
+MAX_NAME_CHARS: Final = 200
 Problems = list[Problem]
 Check = Callable[[Any, str, Problems], None]
 
@@ -65,7 +68,14 @@ def fields_of(body: dict[str, Any], table: Mapping[str, Check], pointer: str, pr
     """Check each field of an object against a table; return the fields by their camelCase names."""
     found: dict[str, Any] = {}
     for name, value in body.items():
+        if len(problems) >= MAX_PROBLEMS:
+            break
         here = join(pointer, name)
+        if len(name) > MAX_NAME_CHARS:
+            problems.append(
+                Problem(Code.UNKNOWN_FIELD, here[:MAX_NAME_CHARS], "The Gemini API has no such field here.")
+            )
+            continue
         camel = name if name in table else _SNAKE.sub(lambda match: match[1].upper(), name)
         if camel not in table:
             problems.append(_unknown(name, camel, here, table))
@@ -181,6 +191,8 @@ def _each(check_item: Check, *, most: int | None = None, least: int = 0) -> Chec
         if most is not None and len(items) > most:
             problems.append(Problem(Code.OUT_OF_RANGE, pointer, f"The array may have {most} entries at most."))
         for index, item in enumerate(items):
+            if len(problems) >= MAX_PROBLEMS:
+                break
             check_item(item, join(pointer, index), problems)
 
     return check

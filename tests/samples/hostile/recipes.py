@@ -1,0 +1,202 @@
+"""Recipes that are a load: YAML in all its ways, templates that count, copy, nest and compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tests.samples.hostile.cases import Case, line
+
+_RECORD: dict[str, Any] = {
+    "text": '"' * 100_000,
+    "wide": "\U0001f600" * 50_000,
+    "spaces": "a " * 50_000,
+    "control": "\u0001" * 50_000,
+    "list": list(range(30_000)),
+    "words": [f"word{number}" for number in range(10_000)],
+    "same": ["x" * 10_000 for _ in range(100)],
+    "same_hash": [number * (2**61 - 1) for number in range(20_000)],
+    "digits": "9" * 100_000,
+    "deep": json.loads("[" * 90 + "]" * 90),
+    "number": 1.5,
+    "large": 10**399,
+    "object": {f"n{number}": number for number in range(10_000)},
+    "objects": [{"a": {"b": number}} for number in range(5_000)],
+}
+_TEMPLATES = {
+    "folded round": "{{ 1.5|round(400000000, 'ceil') }}",
+    "round of a field": "{{ number|round(400000000, 'ceil') }}",
+    "round down": "{{ number|round(-400000000, 'floor') }}",
+    "round of a large number": "{{ large|round(20, 'ceil') }}",
+    "a power": "{{ 10**400000000 }}",
+    "powers": "{{ 9**9**9**9 }}",
+    "a shift by multiplying": "{{ 'a' * 1000000000 }}",
+    "a list times a number": "{{ [0] * 1000000000 }}",
+    "a format's width": "{{ '%999999999d' % 1 }}",
+    "a format filter": "{{ '%999999999d'|format(1) }}",
+    "center": "{{ text|center(999999999) }}",
+    "indent": "{{ text|indent(999999999) }}",
+    "a range": "{{ range(1000000000)|list }}",
+    "a range in a loop": "{% for i in range(1000000000) %}{% endfor %}",
+    "batch": "{{ list|batch(1000000000, 'x')|list }}",
+    "slices": "{{ list|slice(1000000000)|list }}",
+    "lipsum": "{{ lipsum(100000) }}",
+    "a namespace": "{{ namespace(a=1) }}",
+    "string concatenation": "{{ text ~ text ~ text }}",
+    "tojson 34 times": "{{ text" + "|tojson" * 34 + " }}",
+    "tojson of control characters": "{{ control" + "|tojson" * 20 + " }}",
+    "tojson of a wide text": "{{ wide" + "|tojson" * 30 + " }}",
+    "string of many": "{{ [" + "text," * 3_000 + "]|string|length }}",
+    "tojson of many": "{{ [" + "text," * 3_000 + "]|tojson|length }}",
+    "a list shown": "{{ [" + "text," * 3_000 + "] }}",
+    "join by a long text": "{{ list|join(text) }}",
+    "join of joins": "{{ same|join(text)|list|join(text) }}",
+    "replace each by much": "{{ text|replace('\"', text) }}",
+    "replace nothing by much": "{{ text|replace('', text) }}",
+    "replace a long needle": "{% for i in list %}{{ text|replace(text, '')|length }}{% endfor %}",
+    "replace in a loop": "{% for i in list %}{{ spaces|replace('a a', 'b')|length }}{% endfor %}",
+    "quadratic search": "{% for i in list %}{{ 'aaab' in spaces }}{% endfor %}",
+    "search of a short text": "{% for i in list %}{% for j in list %}{{ 'ab' in 'aaaaaaaa' }}{% endfor %}{% endfor %}",
+    "sort in a loop": "{% for i in list %}{{ words|sort|length }}{% endfor %}",
+    "sort of long equal texts": "{% for i in list %}{{ same|sort|length }}{% endfor %}",
+    "sort by a path": "{% for i in list %}{{ objects|sort(attribute='a.b')|length }}{% endfor %}",
+    "unique in a loop": "{% for i in list %}{{ words|unique|length }}{% endfor %}",
+    "unique of one hash": "{{ same_hash|unique|length }}",
+    "sum in a loop": "{% for i in list %}{{ list|sum }}{% endfor %}",
+    "sum of lists": "{{ [list, list]|sum(start=[]) }}",
+    "list of a text": "{% for i in list %}{{ text|list|length }}{% endfor %}",
+    "list of a wide text": "{{ wide|list|length }}{{ wide|list|length }}{{ wide|list|length }}",
+    "reverse in a loop": "{% for i in list %}{{ text|reverse|length }}{% endfor %}",
+    "upper in a loop": "{% for i in list %}{{ wide|upper|length }}{% endfor %}",
+    "title": "{% for i in list %}{{ spaces|title|length }}{% endfor %}",
+    "wordcount": "{% for i in list %}{{ spaces|wordcount }}{% endfor %}",
+    "trim by a long text": "{{ text|trim(spaces)|length }}",
+    "truncate to much": "{{ text|truncate(999999999999) }}",
+    "truncate with a long end": "{% for i in list %}{{ text|truncate(100000, true, spaces)|length }}{% endfor %}",
+    "int of many digits": "{{ digits|int }}",
+    "int of many digits to a base": "{{ digits|int(0, 16) }}",
+    "float of many digits": "{{ digits|float }}",
+    "int of a large number": "{{ large|int }}{{ large|float }}",
+    "abs of a large number": "{% for i in list %}{{ large|abs }}{% endfor %}",
+    "two loops": "{% for i in list %}{% for j in list %}{% endfor %}{% endfor %}",
+    "two loops with a condition": "{% for i in list %}{% for j in list if j == i %}{% endfor %}{% endfor %}",
+    "five loops": "{% for a in list %}" * 5 + "x" + "{% endfor %}" * 5,
+    "a loop over a text": "{% for i in text %}{% for j in text %}{% endfor %}{% endfor %}",
+    "a loop that writes": "{% for i in list %}{{ text }}{% endfor %}",
+    "a loop that writes little": "{% for i in list %}{% for j in list %}x{% endfor %}{% endfor %}",
+    "a long body": "{% for i in list %}" + "{{ i }}" * 5_000 + "{% endfor %}",
+    "a long condition": "{% for i in list %}{% if " + " or ".join(["i < 0"] * 3_000) + " %}{% endif %}{% endfor %}",
+    "equal lists": "{% for i in list %}{% if list == list %}{% endif %}{% endfor %}",
+    "equal objects": "{% for i in list %}{% if object == object %}{% endif %}{% endfor %}",
+    "equal deep": "{% for i in list %}{% if deep == deep %}{% endif %}{% endfor %}",
+    "a list in a list": "{% for i in list %}{% if list in [list, list] %}{% endif %}{% endfor %}",
+    "not in a list": "{% for i in list %}{% if -1 not in list %}{% endif %}{% endfor %}",
+    "equal long texts": "{% for i in list %}{% if text == text|list|join %}{% endif %}{% endfor %}",
+    "a chain of comparisons": "{{ " + " < ".join(["number"] * 8_000) + " }}",
+    "loop.last in loops": "{% for i in list %}{% for j in list %}{{ loop.last }}{% endfor %}{% endfor %}",
+    "many filters": "{{ text" + "|lower|upper" * 3_000 + "|length }}",
+    "deep parentheses": "{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}",
+    "deep lists": "{{ " + "[" * 20_000 + "]" * 20_000 + " }}",
+    "deep conditions": "{% if 1 %}" * 3_000 + "{% endif %}" * 3_000,
+    "deep negation": "{{ " + "not " * 15_000 + "1 }}",
+    "deep minus": "{{ " + "-" * 20_000 + "1 }}",
+    "a long chain of attributes": "{{ object" + ".a" * 20_000 + " }}",
+    "a long chain of else": "{{ " + "1 if 0 else " * 4_000 + "2 }}",
+    "a large literal": "{{ " + "9" * 60_000 + " }}",
+    "a large hexadecimal literal": "{{ 0x" + "f" * 60_000 + " }}",
+    "a large exponent": "{{ 1e999999999 }}",
+    "a large negative exponent": "{{ 1e-999999999 }}",
+    "underscores in a number": "{{ " + "1_" * 20_000 + "1 }}",
+    "many brackets that never close": "{{ " * 10_000,
+    "a comment that never closes": "{# " * 10_000,
+    "raw blocks": "{% raw %}" * 5_000,
+    "a quote that never closes": "{{ '" + "\\'" * 20_000,
+    "an escape of no character": "{{ '\\U99999999' }}",
+    "a surrogate": "{{ '\\ud800' }}",
+    "star arguments": "{{ list|join(*list) }}",
+    "two star arguments": "{{ list|join(**object) }}",
+    "attributes of Python": "{{ text.__class__.__mro__ }}",
+    "attributes by a filter": "{{ text|attr('__class__') }}",
+    "a filter by its name": "{{ list|map('upper')|list }}",
+    "a group": "{{ objects|groupby('a')|list }}",
+    "an include": "{% include 'recipe.yaml' %}",
+    "a recursive loop": "{% for i in deep recursive %}{{ loop(i) }}{% endfor %}",
+    "a macro of itself": "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
+    "a variable that grows": "{% set n = namespace(a='x') %}{% for i in list %}{% set n.a = n.a ~ n.a %}{% endfor %}",
+    "divisible by nothing": "{{ 5 is divisibleby(0) }}",
+    "odd of a large number": "{% for i in list %}{{ large is odd }}{% endfor %}",
+}
+
+
+def _template(name: str, template: str, record: dict[str, Any]) -> Case:
+    recipe = b"prompt: " + json.dumps(template).encode() + b"\n"
+    return Case(f"template: {name}", lambda: line(a=1) + line(**record), recipe=recipe)
+
+
+def _flow(opening: str, closing: str, count: int) -> str:
+    return f"labels: {opening * count}{closing * count}\n"
+
+
+_YAML = {
+    "deep lists": lambda: _flow("[", "]", 50_000),
+    "deep objects": lambda: _flow("{a: ", "}", 30_000),
+    "deep blocks": lambda: "".join(f"{' ' * depth}a:\n" for depth in range(600)),
+    "deep dashes": lambda: "labels:\n" + "- " * 60_000 + "x\n",
+    "aliases": lambda: "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(5_000)),
+    "merge keys": lambda: "a: &a {x: 1}\n<<: *a\n",
+    "tags": lambda: "prompt: !!python/object/apply:os.system ['true']\n",
+    "a tag of much": lambda: f"prompt: !{'a' * 200_000} x\n",
+    "a large number": lambda: f"priority: {'9' * 200_000}\n",
+    "a large exponent": lambda: "max_cost: 1e999999999\n",
+    "a number to base 60": lambda: f"priority: {':'.join(['59'] * 50_000)}\n",
+    "a date": lambda: "model: 2001-12-14t21:59:43.10-05:00\n",
+    "a long key": lambda: f"{'k' * 200_000}: 1\n",
+    "a question mark of much": lambda: "? " * 100_000 + "\n",
+    "unknown fields": lambda: "".join(f"prompt{n}: x\n" for n in range(20_000)),
+    "unknown fields of one shape": lambda: "".join(f"generation{n}: x\n" for n in range(15_000)),
+    "the same field": lambda: "prompt: x\n" * 20_000,
+    "a thousand labels": lambda: "labels: [" + ", ".join(f"l{n}" for n in range(1_001)) + "]\n",
+    "many labels": lambda: "prompt: x\nlabels: [" + ", ".join(f"l{n}" for n in range(30_000)) + "]\n",
+    "empty labels": lambda: "prompt: x\nlabels: [" + "," * 100_000 + "]\n",
+    "many attachments": lambda: "attachments: [" + ", ".join(f"a{n}" for n in range(20_000)) + "]\n",
+    "attribution": lambda: "prompt: x\nattribution: {" + ", ".join(f"a{n}: b" for n in range(20_000)) + "}\n",
+    "wrong attribution": lambda: "prompt: x\nattribution: {" + ", ".join(f"A{n}: B" for n in range(10_000)) + "}\n",
+    "a long text": lambda: f"prompt: {'x' * 250_000}\n",
+    "a folded text": lambda: "prompt: >\n" + "  x\n\n" * 40_000,
+    "a quoted text over lines": lambda: 'prompt: "' + "x\n\n" * 60_000 + '"\n',
+    "escapes": lambda: 'prompt: "' + "\\x41" * 60_000 + '"\n',
+    "an escape of no character": lambda: 'prompt: "\\U99999999"\n',
+    "a surrogate": lambda: 'prompt: "\\ud800"\n',
+    "tabs": lambda: "\t" * 200_000,
+    "spaces": lambda: " " * 250_000,
+    "newlines": lambda: "\n" * 250_000,
+    "comments": lambda: "#\n" * 120_000,
+    "documents": lambda: "---\n" * 60_000,
+    "directives": lambda: "%YAML 1.1\n" * 25_000,
+    "many directives": lambda: "".join(f"%TAG !{n}! x\n" for n in range(15_000)) + "---\na: 1\n",
+    "colons": lambda: ":" * 250_000,
+    "dashes": lambda: "-" * 250_000,
+    "braces": lambda: "{" * 250_000,
+    "commas": lambda: "prompt: [" + "," * 200_000,
+    "quotes": lambda: "'" * 250_000,
+    "NUL": lambda: "prompt: \0\n",
+    "too much": lambda: "x" * 300_000,
+    "a list": lambda: "- x\n" * 50_000,
+    "a number": lambda: "1" * 250_000,
+    "a model of much": lambda: f"model: {'a' * 250_000}\nprompt: x\n",
+    "a mime of much": lambda: f"attachments: [{{field: a, type: image/{'a' * 200_000}}}]\n",
+    "a deadline of much": lambda: f"prompt: x\ndeadline: {'9' * 100_000}d\n",
+}
+
+
+def cases() -> Iterator[Case]:
+    """Yield all cases of recipes."""
+    for name, template in _TEMPLATES.items():
+        yield _template(name, template, _RECORD)
+    for name, template in _TEMPLATES.items():
+        if "text" in template:
+            short = _RECORD | {"text": "a" * 1_200 + "b", "spaces": "a" * 2_400, "list": list(range(20_000))}
+            yield _template(f"{name}, texts below the length where search is linear", template, short)
+    for name, make in _YAML.items():
+        yield Case(f"yaml: {name}", lambda: line(text="x"), recipe=make().encode("utf-8", "surrogatepass"))
