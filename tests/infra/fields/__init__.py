@@ -2,7 +2,7 @@
 
 Three sources, each read where it stands: names, types and what is required come from the installed provider's argument
 classes; the words of an enum from the documentation of its properties; formats, ranges and conflicts from
-`tables.toml`, whose rows name where they were read. What is unknown in a preview is not judged.
+`tables.toml`, whose rows name their sources. What is unknown in a preview is not judged.
 """
 
 from __future__ import annotations
