@@ -91,11 +91,9 @@ def _lacking(wanted: Wanted) -> list[str]:
         found.append(f"there is no file {source}")
     elif source is not None and form_of(source.name) not in (Form.UPLOAD, Form.JSON):
         endings = ", ".join((*UPLOAD_SUFFIXES, ".json"))
-        ours = f"An upload's name ends in one of {endings}, or one of them and .gz."
+        general = f"is no upload: an upload's name ends in one of {endings}, or one of them and .gz"
         refusal = refused_name(source.name)
-        found.append(
-            f"{source.name}: {refusal.message} {refusal.fix}" if refusal else f"{source.name} is no upload. {ours}"
-        )
+        found.append(f"{source.name}: {refusal.message} {refusal.fix}" if refusal else f"{source.name} {general}")
     return found
 
 

@@ -117,9 +117,8 @@ def _words(job: Job) -> tuple[str, Job, str]:
     reason = " ".join(filter(None, (failure.code + ":", failure.message, failure.fix))) if failure else ""
     match job.state:
         case _S.HELD:
-            release = (
-                f"; `batchdrop release {job.job_id}` lets it run" if failure and failure.code in RELEASABLE else ""
-            )
+            releasable = failure is not None and failure.code in RELEASABLE
+            release = f"; `batchdrop release {job.job_id}` lets it run" if releasable else ""
             until = f" (until {job.held_until.astimezone():%Y-%m-%d %H:%M})" if job.held_until else ""
             return "held", job, f"{reason}{until}{release}"
         case _S.DONE:

@@ -194,7 +194,7 @@ def test_an_address_that_is_none_is_a_fault_of_the_configuration(address: str) -
     provider = GeminiProvider(lambda: "a key", address)
     calls: tuple[Callable[[], object], ...] = (
         lambda: provider.get("batches/x"),
-        lambda: provider.knows_model("m"),
+        lambda: provider.model_info("m"),
         lambda: provider.stage([b"x"], size=1, display_name="d"),
         lambda: provider.create(
             model="m", kind=BatchKind.GENERATE, file="files/x", display_name="d", timeout_seconds=5

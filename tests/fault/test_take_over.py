@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from batchdrop.adapters.sqlite_topics import Leased
+import pytest
+
+from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
 from batchdrop.core.jobs import Job
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.shards import ShardState
@@ -52,6 +54,7 @@ class StartedAgain(KillableStack):
             creating = Query(Kind.SHARD, equal=(("state", ShardState.CREATING.value),), limit=1)
             self.in_doubt = self.in_doubt or bool(self.records.query(creating))
             take_over(self.context(CommonSettings))
+            assert isinstance(self.topics, SqliteTopics)
             self.topics.hand_back()
 
 
@@ -98,7 +101,9 @@ def test_leases_are_let_go_under_a_new_fence_and_what_is_free_stays_as_it_was(st
     assert take_over(context) == 0
 
 
+@pytest.mark.embedded_only("Pub/Sub delivers again by itself when its deadline ends; only one process can know better")
 def test_messages_of_a_dead_consumer_are_delivered_again_at_once(stack: Stack) -> None:
+    assert isinstance(stack.topics, SqliteTopics)
     stack.upload("a.jsonl", lines("one"))
     message = stack.topics.lease(Topic.UPLOADS, 600)
     assert message is not None

@@ -10,7 +10,7 @@ What Cloud Storage asks for (cloud.google.com/storage/docs/access-control/iam-js
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, cast
@@ -163,10 +163,18 @@ class GuardedObjects(Objects):
             bucket, name, if_generation_match=if_generation_match, content_type=content_type, metadata=metadata
         )
 
-    def copy(self, source: ObjectInfo, bucket: str, name: str, *, if_generation_match: int = 0) -> ObjectInfo:
+    def copy(
+        self,
+        source: ObjectInfo,
+        bucket: str,
+        name: str,
+        *,
+        if_generation_match: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
         self._may("get", source.bucket, source.name)
         self._writes(bucket, name, if_generation_match)
-        return self.inner.copy(source, bucket, name, if_generation_match=if_generation_match)
+        return self.inner.copy(source, bucket, name, if_generation_match=if_generation_match, metadata=metadata)
 
     def list(
         self, bucket: str, *, prefix: str = "", page_token: str | None = None, page_size: int = 1000
@@ -210,6 +218,10 @@ class GuardedRecords(Records):
         self._may("list")
         return self.inner.query(query)
 
+    def count(self, query: Query) -> int:
+        self._may("list")
+        return self.inner.count(query)
+
 
 @dataclass
 class GuardedTopics(Topics):
@@ -226,8 +238,8 @@ class GuardedTopics(Topics):
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         raise AssertionError(f"no function looks at dead letters, nor at {limit} of them")
 
-    def replay(self, letter: DeadLetter) -> str:
-        raise AssertionError(f"no function replays {letter.handle}")
+    def replay(self) -> Generator[DeadLetter]:
+        raise AssertionError("no function replays dead letters")
 
 
 @dataclass

@@ -50,6 +50,10 @@ class HandClock:
     def monotonic(self) -> float:
         return self._seconds
 
+    def pause(self, least: float, most: float) -> None:
+        assert least <= most
+        self._seconds += least
+
     def turn(self, seconds: float) -> None:
         self._seconds += seconds
 
