@@ -29,7 +29,7 @@ from batchdrop.ports import BatchKind, Kind, Topic
 CALLS: dict[str, Callable[[], object]] = {
     "stat": lambda: GcsObjects("demo-local").stat("b", "n"),
     "read": lambda: list(GcsObjects("demo-local").read("b", "n")),
-    "create": lambda: GcsObjects("demo-local").create("b", "n").close(),
+    "create": lambda: GcsObjects("demo-local").create("bucket", "n").close(),
     "list objects": lambda: GcsObjects("demo-local").list("b"),
     "delete object": lambda: GcsObjects("demo-local").delete("b", "n"),
     "get": lambda: FirestoreRecords("demo-local").get(Kind.META, "x"),

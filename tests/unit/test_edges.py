@@ -6,6 +6,7 @@ import base64
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -337,7 +338,14 @@ def test_the_functions_import_without_io(tmp_path: Path) -> None:
             "m = u.module_from_spec(s); s.loader.exec_module(m)\n"
             "import sys; assert not any(n.startswith(('google.cloud.storage', 'google.genai')) for n in sys.modules)"
         )
-        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(root / "shared")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
 
 

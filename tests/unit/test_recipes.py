@@ -75,7 +75,7 @@ def test_all_problems_are_told_at_once_and_a_misspelt_field_is_recognised() -> N
 
 
 def test_a_recipe_that_is_too_large_or_not_utf8_is_refused() -> None:
-    assert problems(b"# " + b"x" * (256 * 1024))[0].message == "The file has more than 256 KiB."
+    assert problems(b"# " + b"x" * (128 * 1024))[0].message == "The file has more than 128 KiB."
     assert problems(b"model: a\nprompt: \xff")[0].line == 2
 
 
