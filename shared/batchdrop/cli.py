@@ -87,7 +87,7 @@ def _add_stack_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     replay.add_argument("--dry-run", action="store_true", help="only show them")
     saved = commands.add_parser("savings", help="what was spent, and what sending at once would have cost")
     saved.add_argument("--by", default="team", help="one of team, model, day, job, label:NAME")
-    saved.add_argument("--since", type=cli_jobs.day, default="", help="a day, 2026-11-01 (default: 30 days ago)")
+    saved.add_argument("--since", type=cli_jobs.day, help="a day, 2026-11-01 (default: 30 days ago)")
     saved.add_argument("--csv", action="store_true", help="for a spreadsheet")
     for command in (listing, status, replay, saved):
         command.add_argument("--json", action="store_true", help="for programs")

@@ -81,7 +81,7 @@ def secrets(journal: Journal, _: Journal) -> Iterator[str]:
     for version, field in sent:
         if field not in version.secrets:
             yield f"{version.name}: {field} stands in the state as plain text"
-    others = {entry.name: entry.inputs for entry in journal.gcp() if entry not in versions}
+    others = {f"{entry.type} {entry.name}": entry.inputs for entry in journal.gcp() if entry not in versions}
     for name, held in {**others, "the stack's outputs": journal.outputs}.items():
         text = json.dumps(held, default=str)
         if any(str(version.inputs[field]) in text for version, field in sent):
