@@ -40,12 +40,12 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
     """Run the stack until the block ends; `serve` starts the functions, given the port wanted.
 
     Raises:
-        FolderError: Another process runs a stack on the folder, or its data is of another format.
+        FolderError: Another process runs a stack on the folder, it is a copy, or its data is of another format.
         ChildDiedError: An emulator is missing or did not start.
     """
     root = options.root
     with ExitStack() as running:
-        running.enter_context(owned(root))
+        running.enter_context(owned(root, moved=options.moved))
         children = running.enter_context(Children(options.say))
         gemini_url = gemini(children, options)
         google = google_emulators.started(children, root / "logs")

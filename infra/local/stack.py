@@ -50,6 +50,8 @@ class Options:
 
     root: Path
     """Its folder: `input/` to drop files into, `buckets/`, `state/`, `logs/`."""
+    moved: bool = False
+    """The folder looks like a copy, and somebody says that it is the only one there is."""
     live: bool = False
     """Use the real Gemini API with GEMINI_API_KEY instead of the emulator."""
     gemini_port: int = 0
@@ -101,12 +103,12 @@ def embedded(options: Options) -> Generator[Stack]:
     """Run the stack on a folder and SQLite until the block ends.
 
     Raises:
-        FolderError: Another process runs a stack on the folder, or its data is of another format.
+        FolderError: Another process runs a stack on the folder, it is a copy, or its data is of another format.
         ChildDiedError: The Gemini emulator did not start.
     """
     root = options.root
     with ExitStack() as running:
-        running.enter_context(owned(root))
+        running.enter_context(owned(root, moved=options.moved))
         children = running.enter_context(Children(options.say))
         gemini_url = gemini(children, options)
         variables = variables_of(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}

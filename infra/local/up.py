@@ -43,7 +43,10 @@ def main() -> int:
         print("\n".join(lacking))
         return 2
     options = Options(
-        root=arguments.data.resolve(), live=arguments.gemini == "live", quiet_seconds=arguments.quiet_seconds
+        root=arguments.data.resolve(),
+        moved=arguments.moved,
+        live=arguments.gemini == "live",
+        quiet_seconds=arguments.quiet_seconds,
     )
     try:
         with ended_by_signals(0):
@@ -66,6 +69,7 @@ def _arguments() -> argparse.Namespace:
         default=QUIET_SECONDS,
         help="how long a file that was seen to grow must rest before it is run (default: %(default)s)",
     )
+    parser.add_argument("--moved", action="store_true", help="take a moved folder, or a restored one, for the only one")
     return parser.parse_args()
 
 
