@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchdrop.adapters.sqlite_topics import SqliteTopics
+from batchdrop.core.errors import PermanentError
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.usecases.context import Context
@@ -28,7 +29,7 @@ from infra.local.children import ChildDiedError, Children
 from infra.local.dropping import DropFolder
 from infra.local.functions import Functions
 from infra.local.inbox import Inbox
-from infra.local.owning import owned
+from infra.local.owning import FolderError, owned
 from infra.local.pusher import Pusher
 from infra.local.settling import QUIET_SECONDS
 from infra.local.ticking import Scheduler
@@ -114,7 +115,7 @@ def embedded(options: Options) -> Generator[Stack]:
         variables = variables_of(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}
         export(running, variables)
         context = build(load(CommonSettings))
-        _begin_alone(context)
+        begin_alone(context)
         functions = running.enter_context(Functions(options.functions_port))
         routes = {topic: functions.url_of(name) for topic, name in ROUTES.items()}
         running.enter_context(Pusher(context.topics, routes))
@@ -124,9 +125,16 @@ def embedded(options: Options) -> Generator[Stack]:
         yield stack
 
 
-def _begin_alone(context: Context[CommonSettings]) -> None:
-    """Take over what a dead stack held: the lock of the folder says that nobody else is there."""
-    take_over(context)
+def begin_alone(context: Context[CommonSettings]) -> None:
+    """Take over what a dead stack held: the lock of the folder says that nobody else is there.
+
+    Raises:
+        FolderError: The stack's identity is damaged.
+    """
+    try:
+        take_over(context)
+    except PermanentError as error:
+        raise FolderError(error.sentence) from None
     if isinstance(context.topics, SqliteTopics):
         context.topics.hand_back()
 
