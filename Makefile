@@ -7,6 +7,8 @@ VENV := $(if $(LATEST),.venv-latest,.venv)
 BIN := $(VENV)/bin
 # Only `make DATA=...` is taken: a DATA of the environment is somebody else's, and `clean` removes.
 DATA := .local
+# Nor is MOVED: it is meant for one start.
+MOVED :=
 STACK ?= embedded
 GEMINI ?=
 export PYTHONPATH := $(CURDIR)/shared:$(CURDIR)
@@ -68,11 +70,11 @@ always:
 
 demo: $(VENV)/.runtime ## Run a sample (or INPUT=file MODEL=name GEMINI=live STACK=emulators) end to end
 	@$(BIN)/python -m infra.local.demo --stack $(STACK) --data $(DATA)/demo $(if $(INPUT),--input "$(INPUT)") \
-	  $(if $(MODEL),--model $(MODEL)) $(if $(GEMINI),--gemini "$(GEMINI)")
+	  $(if $(MODEL),--model $(MODEL)) $(if $(GEMINI),--gemini "$(GEMINI)") $(if $(MOVED),--moved)
 
-up: $(VENV)/.runtime ## Keep a stack running: STACK=embedded (default) or STACK=emulators
+up: $(VENV)/.runtime ## Keep a stack running: STACK=embedded (default) or STACK=emulators; MOVED=1 once after its folder was moved
 	@exec $(BIN)/python -m infra.local.up --stack $(STACK) --data $(DATA)/$(STACK) $(if $(GEMINI),--gemini "$(GEMINI)") \
-	  $(if $(QUIET),--quiet-seconds $(QUIET))
+	  $(if $(QUIET),--quiet-seconds $(QUIET)) $(if $(MOVED),--moved)
 
 gemini-emulator: $(VENV)/.runtime ## Run the Gemini emulator alone: PORT=8085
 	@exec $(BIN)/python -m infra.local.gemini --port $(or $(PORT),8085) --data $(DATA)/gemini

@@ -46,6 +46,7 @@ class Wanted:
     model: str
     stack: str
     gemini: str
+    moved: bool
 
 
 def main() -> int:
@@ -75,9 +76,10 @@ def _wanted() -> Wanted:
     parser.add_argument("--stack", default="embedded", help="embedded (default) or emulators")
     parser.add_argument("--gemini", default="emulator", help="emulator (default), or live: the real Gemini API")
     parser.add_argument("--data", type=Path, default=None, help="where runs get their folders (default: a new place)")
+    parser.add_argument("--moved", action="store_true", help="take a moved folder, or a restored one, for the only one")
     given = parser.parse_args()
     home = (given.data or Path(tempfile.mkdtemp(prefix="batchdrop-demo-"))).resolve()
-    return Wanted(home, given.input, given.model, given.stack, given.gemini)
+    return Wanted(home, given.input, given.model, given.stack, given.gemini, given.moved)
 
 
 def _lacking(wanted: Wanted) -> list[str]:
@@ -116,7 +118,7 @@ def _run(run: Run, source: Path, wanted: Wanted, goes_on: bool) -> int:
     log = run.folder / "logs" / "functions.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     _say_interrupted(wanted.home, run)
-    options = Options(root=run.folder, live=wanted.gemini == "live")
+    options = Options(root=run.folder, moved=wanted.moved, live=wanted.gemini == "live")
     print(f"run        {run.folder}" + (f"  (begun {run.begun}, interrupted: it goes on)" if goes_on else ""))
     started = time.monotonic()
     with log.open("a", buffering=1) as out, logs.to(out), open_stack(wanted.stack, options) as stack:

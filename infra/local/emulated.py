@@ -21,7 +21,7 @@ from infra.local.google_emulators import PROJECT
 from infra.local.notifying import notify
 from infra.local.owning import owned
 from infra.local.pubsub_setup import set_up
-from infra.local.stack import ROUTES, Options, Stack, dropping, export, gemini, variables_of
+from infra.local.stack import ROUTES, Options, Stack, begin_alone, dropping, export, gemini, variables_of
 from infra.local.ticking import Scheduler
 
 PREFIX = "batchdrop"
@@ -40,12 +40,12 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
     """Run the stack until the block ends; `serve` starts the functions, given the port wanted.
 
     Raises:
-        FolderError: Another process runs a stack on the folder, or its data is of another format.
+        FolderError: Another process runs a stack on the folder, it is a copy, or its data is of another format.
         ChildDiedError: An emulator is missing or did not start.
     """
     root = options.root
     with ExitStack() as running:
-        running.enter_context(owned(root))
+        running.enter_context(owned(root, moved=options.moved))
         children = running.enter_context(Children(options.say))
         gemini_url = gemini(children, options)
         google = google_emulators.started(children, root / "logs")
@@ -69,6 +69,7 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
         functions = running.enter_context(serve(options.functions_port))
         set_up(PROJECT, PREFIX, {topic: functions.url_of(name) for topic, name in ROUTES.items()})
         context = build(load(CommonSettings))
+        begin_alone(context)
         running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
         stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=True)
         running.enter_context(dropping(stack, options))

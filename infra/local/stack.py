@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchdrop.adapters.sqlite_topics import SqliteTopics
+from batchdrop.core.errors import PermanentError
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.usecases.context import Context
@@ -28,7 +29,7 @@ from infra.local.children import ChildDiedError, Children
 from infra.local.dropping import DropFolder
 from infra.local.functions import Functions
 from infra.local.inbox import Inbox
-from infra.local.owning import owned
+from infra.local.owning import FolderError, owned
 from infra.local.pusher import Pusher
 from infra.local.settling import QUIET_SECONDS
 from infra.local.ticking import Scheduler
@@ -50,6 +51,8 @@ class Options:
 
     root: Path
     """Its folder: `input/` to drop files into, `buckets/`, `state/`, `logs/`."""
+    moved: bool = False
+    """The folder looks like a copy, and somebody says that it is the only one there is."""
     live: bool = False
     """Use the real Gemini API with GEMINI_API_KEY instead of the emulator."""
     gemini_port: int = 0
@@ -101,18 +104,18 @@ def embedded(options: Options) -> Generator[Stack]:
     """Run the stack on a folder and SQLite until the block ends.
 
     Raises:
-        FolderError: Another process runs a stack on the folder, or its data is of another format.
+        FolderError: Another process runs a stack on the folder, it is a copy, or its data is of another format.
         ChildDiedError: The Gemini emulator did not start.
     """
     root = options.root
     with ExitStack() as running:
-        running.enter_context(owned(root))
+        running.enter_context(owned(root, moved=options.moved))
         children = running.enter_context(Children(options.say))
         gemini_url = gemini(children, options)
         variables = variables_of(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}
         export(running, variables)
         context = build(load(CommonSettings))
-        _begin_alone(context)
+        begin_alone(context)
         functions = running.enter_context(Functions(options.functions_port))
         routes = {topic: functions.url_of(name) for topic, name in ROUTES.items()}
         running.enter_context(Pusher(context.topics, routes))
@@ -122,9 +125,16 @@ def embedded(options: Options) -> Generator[Stack]:
         yield stack
 
 
-def _begin_alone(context: Context[CommonSettings]) -> None:
-    """Take over what a dead stack held: the lock of the folder says that nobody else is there."""
-    take_over(context)
+def begin_alone(context: Context[CommonSettings]) -> None:
+    """Take over what a dead stack held: the lock of the folder says that nobody else is there.
+
+    Raises:
+        FolderError: The stack's identity is damaged.
+    """
+    try:
+        take_over(context)
+    except PermanentError as error:
+        raise FolderError(error.sentence) from None
     if isinstance(context.topics, SqliteTopics):
         context.topics.hand_back()
 

@@ -60,6 +60,8 @@ class Teller:
     def look(self) -> None:
         """Tell what changed since the last look."""
         for job in self._arrived():
+            if _was_answered(job):
+                continue
             self._open[job.job_id] = ""
             self._line("arrived", job, f"{job.source.bytes:,} bytes  job {job.job_id}")
         for job_id in list(self._open):
@@ -112,9 +114,14 @@ class Teller:
         self._say(f"{datetime.now().astimezone():%H:%M:%S}  {what:<8} {shown(job.source.object)}  {text}")
 
 
+def _was_answered(job: Job) -> bool:
+    """True for a job that was only recorded: its upload was answered before the records were lost."""
+    return job.state is _S.DONE and job.verdict is None
+
+
 def _words(job: Job) -> tuple[str, Job, str]:
     failure = job.failure
-    reason = " ".join(filter(None, (failure.code + ":", failure.message, failure.fix))) if failure else ""
+    reason = f"{failure.code}: {_in_one_line(job, failure.message, failure.fix)}" if failure else ""
     match job.state:
         case _S.HELD:
             releasable = failure is not None and failure.code in RELEASABLE
@@ -131,3 +138,9 @@ def _words(job: Job) -> tuple[str, Job, str]:
             return "ended", job, f"cancelled  {job.manifest or ''}".rstrip()
         case _:
             return "failed", job, f"{job.state.value} {reason}"
+
+
+def _in_one_line(job: Job, *texts: str) -> str:
+    """Return what fits into a line; where a text has more lines, how to see them."""
+    first = " ".join(text.partition("\n")[0] for text in texts if text)
+    return f"{first} (`batchdrop status {job.job_id}` shows it)" if any("\n" in text for text in texts) else first

@@ -24,12 +24,12 @@ from infra.local.telling import Teller
 
 TEND_SECONDS = 0.5
 FORGETFUL = (
-    "The emulators keep jobs, records and messages in memory: what is under way when they stop is forgotten.\n"
-    "Files that were uploaded are not run again at the next start; touch one to run it again."
+    "The emulators keep jobs, records and messages in memory: at the next start, files that were not answered are\n"
+    "planned again, and their batches are looked for before anything is sent; touch a file to run it again."
 )
 FORGETFUL_LIVE = (
-    "GEMINI=live with STACK=emulators: a batch that is under way when this stops is paid and its answers are lost.\n"
-    "STACK=embedded keeps everything on disk and goes on where it stopped."
+    "GEMINI=live with STACK=emulators: when this stops, what it knows of batches under way is lost. At the next start\n"
+    "they are looked for by their names. STACK=embedded keeps everything on disk and goes on where it stopped."
 )
 
 
@@ -43,7 +43,10 @@ def main() -> int:
         print("\n".join(lacking))
         return 2
     options = Options(
-        root=arguments.data.resolve(), live=arguments.gemini == "live", quiet_seconds=arguments.quiet_seconds
+        root=arguments.data.resolve(),
+        moved=arguments.moved,
+        live=arguments.gemini == "live",
+        quiet_seconds=arguments.quiet_seconds,
     )
     try:
         with ended_by_signals(0):
@@ -66,6 +69,7 @@ def _arguments() -> argparse.Namespace:
         default=QUIET_SECONDS,
         help="how long a file that was seen to grow must rest before it is run (default: %(default)s)",
     )
+    parser.add_argument("--moved", action="store_true", help="take a moved folder, or a restored one, for the only one")
     return parser.parse_args()
 
 

@@ -46,12 +46,12 @@ waits for its end, as it must."""
 
 
 @contextmanager
-def running(folder: Path, gemini: GeminiEmulator) -> Generator[subprocess.Popen[bytes]]:
-    """`up` on the folder, killed at the end."""
+def running(folder: Path, gemini: GeminiEmulator, *more: str) -> Generator[subprocess.Popen[bytes]]:
+    """`up` on the folder, with more arguments, killed at the end."""
     path = os.pathsep.join([str(ROOT / "shared"), str(ROOT)])
     environment = {**os.environ, **SETTINGS, "PYTHONPATH": path, "GEMINI_API_KEY": "none"}
     environment |= {"BATCHDROP_GEMINI_BASE_URL": gemini.url}
-    command = [sys.executable, "-m", "infra.local.up", "--data", str(folder), "--gemini", "live"]
+    command = [sys.executable, "-m", "infra.local.up", "--data", str(folder), "--gemini", "live", *more]
     with (folder.parent / "said").open("ab") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
     try:

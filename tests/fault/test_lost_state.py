@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from batchdrop.adapters.sqlite_records import SqliteRecords
-from batchdrop.core.settings import PollSettings
+from batchdrop.core.settings import CommonSettings, PollSettings
 from batchdrop.core.shards import ShardState
-from batchdrop.ports import ObjectInfo
+from batchdrop.ports import BatchKind, ObjectInfo
 from batchdrop.usecases.stack import stack_id
+from batchdrop.usecases.take_over import take_over
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import Crash
 from tests.harness import Stack, assert_accounted, lines, wrapped
@@ -75,6 +76,24 @@ def test_an_upload_that_came_after_the_loss_does_not_wait(stack: Stack, gemini: 
     assert (again.clock.now() - began).total_seconds() < 600
 
 
+def test_a_stack_that_starts_alone_without_its_documents_finds_its_batches_within_a_minute(
+    stack: Stack, gemini: GeminiEmulator, tmp_path: Path
+) -> None:
+    gemini.faults = Faults(running_seconds=7200)
+    info = submitted(stack, lines("one", "two"))
+    before = stack_id(stack.context(PollSettings))
+    again = without_documents(stack, tmp_path)
+    began = again.clock.now()
+    take_over(again.context(CommonSettings))
+    again.tick()
+    again.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in again.shards(job.job_id)))
+    assert (again.clock.now() - began).total_seconds() < 60
+    job = again.run(info)
+    assert_accounted(again, job)
+    assert (job.state, job.counts.results, creates(gemini)) == ("DONE", 2, 1)
+    assert stack_id(again.context(PollSettings)) == before
+
+
 # ------------------------------------------------------------------------------------------ documents doubled
 def test_a_second_stack_of_one_identity_stops_and_says_why(
     stack: Stack, gemini: GeminiEmulator, tmp_path: Path, log: io.StringIO
@@ -98,6 +117,19 @@ def test_a_second_stack_of_one_identity_stops_and_says_why(
     assert job.counts.results == 1
 
 
+def test_a_stack_that_was_wrong_about_being_alone_stops_the_other_one(
+    stack: Stack, tmp_path: Path, log: io.StringIO
+) -> None:
+    stack.tick()
+    second = without_documents(stack, tmp_path)
+    take_over(second.context(CommonSettings))
+    second.tick()
+    assert "STACK_TWICE" not in log.getvalue()
+    stack.advance(301)
+    stack.tick()
+    assert "STACK_TWICE" in log.getvalue()
+
+
 def test_a_batch_older_than_the_loss_is_reported_never_cancelled(
     stack: Stack, gemini: GeminiEmulator, tmp_path: Path, log: io.StringIO
 ) -> None:
@@ -106,7 +138,7 @@ def test_a_batch_older_than_the_loss_is_reported_never_cancelled(
     [shard] = stack.shards(stack.find_by(info).job_id)
     twin = stack.provider.create(
         model=shard.model,
-        kind="generate",  # type: ignore[arg-type]
+        kind=BatchKind.GENERATE,
         file=shard.file or "",
         display_name=gemini.batches()[0]["metadata"]["displayName"],
         timeout_seconds=30,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -38,6 +39,62 @@ def test_data_without_a_marker_is_of_an_older_version(tmp_path: Path, name: str)
     (tmp_path / name).mkdir()
     with pytest.raises(FolderError, match="older version"), owned(tmp_path):
         pass
+
+
+def start(folder: Path, *, moved: bool = False) -> None:
+    """Own the folder once, as a stack that starts and ends."""
+    with owned(folder, moved=moved):
+        pass
+
+
+def test_a_copied_folder_is_refused_and_the_first_one_goes_on(tmp_path: Path) -> None:
+    start(tmp_path / "first")
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    with pytest.raises(FolderError, match=r"second is a copy .* pay for them twice.* MOVED=1"):
+        start(tmp_path / "second")
+    start(tmp_path / "first")
+
+
+def test_a_folder_copied_while_its_stack_runs_is_refused_as_a_copy(tmp_path: Path) -> None:
+    with owned(tmp_path / "first"):
+        shutil.copytree(tmp_path / "first", tmp_path / "second")
+        with pytest.raises(FolderError, match="is a copy"):
+            start(tmp_path / "second")
+
+
+def test_a_folder_that_was_renamed_goes_on(tmp_path: Path) -> None:
+    start(tmp_path / "first")
+    (tmp_path / "first").rename(tmp_path / "second")
+    start(tmp_path / "second")
+
+
+def test_a_backup_restored_in_place_is_refused_until_somebody_says_that_it_is_the_only_one(tmp_path: Path) -> None:
+    folder, backup = tmp_path / "stack", tmp_path / "backup"
+    start(folder)
+    shutil.copytree(folder, backup)
+    folder.rename(tmp_path / "broken")
+    shutil.copytree(backup, folder)
+    with pytest.raises(FolderError, match="a restored backup"):
+        start(folder)
+    start(folder, moved=True)
+    start(folder)
+
+
+@pytest.mark.parametrize("kept", ["folder", "marker"])
+def test_a_copy_that_has_one_of_the_two_inodes_by_chance_is_refused(tmp_path: Path, kept: str) -> None:
+    start(tmp_path / "stack")
+    marker = tmp_path / "stack" / MARKER
+    body = json.loads(marker.read_bytes())
+    body["place"][1 if kept == "folder" else 0] += 1
+    marker.write_text(json.dumps(body))
+    with pytest.raises(FolderError, match="is a copy"):
+        start(tmp_path / "stack")
+
+
+def test_a_folder_of_the_same_format_that_names_no_place_is_refused(tmp_path: Path) -> None:
+    mark(tmp_path / "stack")
+    with pytest.raises(FolderError, match="is a copy"):
+        start(tmp_path / "stack")
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -89,6 +146,16 @@ def test_make_takes_no_data_folder_from_the_environment(target: str) -> None:
         assert ("/somewhere" in done.stdout) is expected
         assert "rm -rf /somewhere" not in done.stdout
         assert "rm -rf .venv /somewhere" not in done.stdout
+
+
+@pytest.mark.parametrize("target", ["demo", "up"])
+def test_make_takes_a_folder_for_moved_only_when_it_is_told(target: str) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is missing")
+    environment = {**os.environ, "MOVED": "1"}
+    for words, expected in ((["make", "-n", target], False), (["make", "-n", target, "MOVED=1"], True)):
+        done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        assert ("--moved" in done.stdout) is expected
 
 
 def test_make_clean_refuses_a_folder_that_is_not_ours(tmp_path: Path) -> None:

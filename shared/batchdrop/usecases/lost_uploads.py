@@ -6,6 +6,8 @@ A pass walks the whole listing of INPUT, some pages a sweep, and looks only at u
     ----|---------------------------|-----------------------------> time of creation
         have a job   looked at       may still have their event on the way
 
+Where documents were lost, nothing older than the loss is waited for: its event was answered, or is lost as well.
+
 A whole pass makes the window's uploads known: the next one begins at `until`, or at the oldest upload that had no job.
 An object becomes visible when it is created, never under an earlier time, so nothing appears behind `clean`; SKEW is
 taken off for clocks that differ. A place that was not kept costs announcements twice, which is harmless.
@@ -27,7 +29,7 @@ from batchdrop.core.uploads import ANSWERED, form_of, is_upload
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.refusing import is_refused
-from batchdrop.usecases.stack import stack_created_at
+from batchdrop.usecases.stack import recovered_at, stack_created_at
 
 Sweeping = Context[PollSettings]
 SKEW: Final = timedelta(minutes=5)
@@ -59,7 +61,7 @@ def find_lost_uploads(context: Sweeping, kept: Mapping[str, Any], found: Counter
 
 def _page(context: Sweeping, walk: Pass, oldest: datetime, found: Counter[str]) -> Pass:
     """Look at one page; after the last one the pass is over."""
-    until = walk.until or context.now() - timedelta(minutes=context.settings.event_minutes)
+    until = walk.until or _until(context)
     page = context.objects.list(context.settings.input_bucket, page_token=walk.token)
     window = [info for info in page.objects if oldest < info.created_at < until and form_of(info.name) in ANSWERED]
     lost = [info for info in window if _announce_unless_known(context, info)]
@@ -69,6 +71,12 @@ def _page(context: Sweeping, walk: Pass, oldest: datetime, found: Counter[str]) 
     if page.next_token is None:
         return Pass(clean=max((unknown or until) - SKEW, oldest))
     return walk.with_(token=page.next_token, until=until, unknown=unknown)
+
+
+def _until(context: Sweeping) -> datetime:
+    """Return up to when an upload must have a job."""
+    until = context.now() - timedelta(minutes=context.settings.event_minutes)
+    return max(until, recovered_at(context) or until)
 
 
 def _oldest(context: Sweeping, walk: Pass) -> datetime:

@@ -6,7 +6,8 @@
     documents lost    the id is read back from the object: running batches are found again, not paid twice
     documents copied  a restored database is a second stack of one identity: it meets a mark that is not its own
 
-A stack that meets a fresh mark of another does nothing at the provider; once the mark is old, it takes over.
+A stack that meets a fresh mark of another does nothing at the provider; once the mark is old, it takes over. Only a
+stack that is certainly alone, which a caller must know and no setting says, need not wait for that (`claim`).
 
 While the stack is paused nothing new goes to the provider: dispatch, staging, create and synchronous calls read the
 pause before they begin. Looking, cancelling and writing go on. A pause has an end, so that nothing waits for ever.
@@ -131,7 +132,25 @@ def beat(context: Context[CommonSettings]) -> None:
         until = found.marked_at + SILENCE
         context.store.change_document(Kind.META, ID, stack, lambda seen: seen.with_(stopped_until=until))
         raise PermanentError(_twice(context), code="STACK_TWICE")
-    mark = secrets.token_hex(8)
+    _mark(context, stack, found, info)
+
+
+def claim(context: Context[CommonSettings]) -> None:
+    """Take the identity at once, whoever marked it last. Only for a stack that is certainly alone.
+
+    If that was a mistake, the other stack meets this mark at its next heartbeat, and stops.
+
+    Raises:
+        PermanentError: IDENTITY_DAMAGED.
+    """
+    stack = _stack(context)
+    info = context.objects.stat(context.settings.output_bucket, names.identity())
+    _mark(context, stack, None if info is None else _read(context), info)
+
+
+def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None, info: ObjectInfo | None) -> None:
+    """Put a mark of this stack in place of the one that was found; both are known from now on."""
+    mark, now = secrets.token_hex(8), context.now()
 
     def marked(seen: Stack) -> Stack:
         kept = (*seen.marks, *((found.mark,) if found else ()), mark)

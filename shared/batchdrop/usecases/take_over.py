@@ -1,8 +1,9 @@
-"""Take-over: a stack that starts alone on its records lets every lease go, for whoever held one is dead.
+"""Take-over: a stack that starts alone on its records takes its identity, and lets every lease go.
 
-A lease is for the case that its owner may still act. Who knows that nobody else is there need not wait for its end:
-the fence is moved, so that even a mistake about being alone meets the rules of `core.records`, and the record is due
-at once. A shard in CREATING stays there: only a look at the provider tells whether its batch was made.
+A lease is for the case that its owner may still act, as a mark is for another stack that may live. Who knows that
+nobody else is there need not wait for the end of either: the fence is moved, so that even a mistake about being alone
+meets the rules of `core.records`, and the record is due at once. A shard in CREATING stays there: only a look at the
+provider tells whether its batch was made.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from batchdrop.core.shards import Shard
 from batchdrop.ports import Kind
 from batchdrop.store import Stored
 from batchdrop.usecases.context import Context
+from batchdrop.usecases.stack import claim
 
 LIMIT: Final = 100_000
 _AGES: Final = timedelta(days=3650)
@@ -27,7 +29,12 @@ R = TypeVar("R", Job, Shard)
 
 
 def take_over(context: Context[CommonSettings]) -> int:
-    """Let go every lease in the records; return how many there were. Only for a stack that is certainly alone."""
+    """Let go every lease in the records; return how many there were. Only for a stack that is certainly alone.
+
+    Raises:
+        PermanentError: IDENTITY_DAMAGED, and the leases are as they were.
+    """
+    claim(context)
     store, end = context.store, context.now() + _AGES
     jobs = sum(_let_go(context, stored) for stored in store.jobs(queries.due(Kind.JOB, end, LIMIT)))
     shards = sum(_let_go(context, stored) for stored in store.shards(queries.due(Kind.SHARD, end, LIMIT)))
