@@ -84,7 +84,8 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
             missing = conversion.RECIPE_MISSING
             raise PermanentError(f"{missing.message} {missing.fix} (Or name one: --recipe.)", code=missing.code)
         seekable: BinaryIO | None = path.open("rb") if file.suffix == PARQUET and not file.zipped else None
-        entries = conversion.entries(file, found, Place(), seekable=seekable, max_line_bytes=MAX_LINE)
+        typed = recipe.output.joins_parquet
+        entries = conversion.entries(file, found, Place(), seekable=seekable, max_line_bytes=MAX_LINE, typed=typed)
         lines = conversion.rendered(compile_recipe(recipe), entries, found)
     converted = file.dialect is not Dialect.GEMINI
     return Checked(file.kind, _examined(lines, model, converted=converted), found, model, converted)

@@ -8,6 +8,8 @@ import importlib
 import io
 import json
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +211,36 @@ def test_a_conversion_longer_than_its_time_makes_the_same_rows(name: str, stack_
         outputs.append(sorted(stack.rows(job), key=lambda row: row["line"]))
         assert len(outputs[0]) == job.counts.lines - job.counts.blank > 8
     assert outputs[0] == outputs[1]
+
+
+def test_a_joined_parquet_table_has_the_types_of_a_parquet_input_however_it_was_cut(stack_with: Make) -> None:
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    kinds = {"price": arrow.decimal128(8, 2), "tags": arrow.list_(arrow.string()), "id": arrow.int16()}
+    schema = arrow.schema([("day", arrow.date32()), ("text", arrow.string()), *kinds.items()])
+    rows = [
+        {"day": date(2026, 1, n), "text": f"t{n}", "price": Decimal(n), "tags": [f"{n}"], "id": n} for n in range(1, 9)
+    ]
+    source = io.BytesIO()
+    parquet.write_table(arrow.Table.from_pylist([*rows, {"id": 9}], schema), source, row_group_size=3)
+    recipe = RECIPE + b"output: {formats: [parquet, csv], join: true}\n"
+    tables: list[dict[str, bytes]] = []
+    for budget in (480, 1e-9):
+        stack = stack_with(range_lines=2, shard_requests=4, budget_seconds=budget)
+        put(stack, f"{budget}/recipe.yaml", recipe)
+        info = stack.upload(f"{budget}/a.parquet", source.getvalue())
+        stack.run(info, until=lambda job: job.state not in ("RECEIVED", "PLANNING"))
+        stack.overrides = {"range_lines": 2, "shard_requests": 4}
+        job = stack.run(info)
+        assert_accounted(stack, job)
+        tables.append({name: data for name, data in stack.output(job).items() if name.startswith("table-")})
+    assert tables[0] == tables[1]
+    parts = [parquet.read_table(io.BytesIO(tables[0][name])) for name in sorted(tables[0]) if name.endswith("parquet")]
+    assert len(parts) > 1
+    found = arrow.concat_tables(parts).select(schema.names)
+    assert found.schema.equals(schema)
+    assert found.to_pylist()[:8] == rows
+    assert parts[0].column_names[3:8] == schema.names
+    assert b"2026-01-01,t1,1.00" in tables[0]["table-00000.csv"]
 
 
 # ------------------------------------------------------------------------------------------- structured

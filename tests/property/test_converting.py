@@ -39,7 +39,7 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 FOREVER = 10**9
 LINE = 160
 OVERRIDES: dict[str, Any] = {"range_lines": 1, "max_line_bytes": LINE, "max_gzip_ratio": 1000}
-RECIPE = Recipe.model_validate({"prompt": "{{ t }}", "key": "t", "output": {"join": True}})
+RECIPE = Recipe.model_validate({"prompt": "{{ t }}", "key": "t", "output": {"join": True, "formats": ["parquet"]}})
 
 
 @dataclass
@@ -255,6 +255,17 @@ def test_a_step_makes_one_line_and_all_steps_make_all_lines(name: str, member: i
     steps = iter([Step(0, loses=False)] * 500)
     assert converted(name, data, steps) == expected
     assert expected.data == b"as it is" or len(list(steps)) < 500 - 3
+
+
+def test_a_column_whose_type_is_not_kept_is_named_in_a_warning() -> None:
+    kind: Any = pa.int32()
+    for _ in range(40):
+        kind = pa.list_(kind)
+    file = io.BytesIO()
+    pq.write_table(pa.table({"t": ["x"], "deep": pa.array([None], kind)}), file)
+    expected = converted("a.parquet", file.getvalue(), endless([]))
+    [warning] = expected.found["warnings"]
+    assert warning.startswith("COLUMN_AS_TEXT /deep: ")
 
 
 @pytest.mark.parametrize(("name", "lines"), [("a.jsonl.gz", 20_000), ("a.csv.gz", 20_000), ("a.parquet.gz", 1)])

@@ -7,6 +7,8 @@ import importlib
 import io
 import json
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,18 @@ import pytest
 
 from batchdrop.core.joining import InputLine
 from batchdrop.core.outcomes import Answer, Outcome
+from batchdrop.core.reading import Row, parquet_kinds, parquet_types, read_parquet
 from batchdrop.core.rows import error_row, rejection_row, result_row
-from batchdrop.core.tables import Column, Joined, Kind, plan_columns, renamed_fields, write_csv, write_parquet
+from batchdrop.core.tables import (
+    Column,
+    Joined,
+    Kind,
+    plan_columns,
+    renamed_fields,
+    restored,
+    write_csv,
+    write_parquet,
+)
 from batchdrop.core.tables.separated import safe
 
 pa: Any = importlib.import_module("pyarrow")
@@ -220,3 +232,127 @@ def test_vectors_of_unknown_length_are_lists_and_no_rows_are_a_table() -> None:
     assert parquet_of([], columns).num_rows == 0
     assert parquet_of([], plan_columns(SCHEMA)).column_names == list(EXPECTED)
     assert csv_rows(csv_of([], columns)) == []
+
+
+# ------------------------------------------------------------------------------------ the types of a Parquet input
+TYPED: dict[str, tuple[Any, list[Any]]] = {
+    "small": (pa.int8(), [1, None]),
+    "large": (pa.uint64(), [2**64 - 1, None]),
+    "half": (pa.float16(), [1.5, None]),
+    "single": (pa.float32(), [0.1, None]),
+    "yes": (pa.bool_(), [True, None]),
+    "text": (pa.large_string(), ["x", None]),
+    "word": (pa.dictionary(pa.int8(), pa.string()), ["x", None]),
+    "day": (pa.date32(), [date(2026, 1, 2), None]),
+    "at": (pa.timestamp("ns"), [datetime(2026, 1, 2, 3, 4, 5, 678), None]),
+    "there": (pa.timestamp("us", "Europe/Berlin"), [datetime(2026, 1, 2, 3, 4, tzinfo=UTC), None]),
+    "noon": (pa.time64("us"), [time(12, 0, 0, 1), None]),
+    "long": (pa.duration("ms"), [timedelta(days=-1, milliseconds=7), None]),
+    "price": (pa.decimal128(12, 2), [Decimal("-12.30"), None]),
+    "exact": (pa.decimal256(60, 3), [Decimal("1.000"), None]),
+    "data": (pa.binary(), [b"\0\xff", None]),
+    "four": (pa.binary(4), [b"abcd", None]),
+    "tags": (pa.list_(pa.string()), [["a", None], []]),
+    "days": (pa.large_list(pa.date32()), [[date(2026, 1, 2)], None]),
+    "vector": (pa.list_(pa.float32(), 2), [[0.1, 0.2], None]),
+    "box": (
+        pa.struct([("w", pa.decimal128(5, 1)), ("in", pa.list_(pa.binary()))]),
+        [{"w": Decimal("1.5"), "in": [b"x"]}, None],
+    ),
+    "named": (pa.map_(pa.string(), pa.date32()), [[("a", date(2026, 1, 2))], []]),
+    "numbered": (pa.map_(pa.int8(), pa.decimal128(3, 1)), [[(1, Decimal("1.5"))], None]),
+    "nothing": (pa.null(), [None, None]),
+}
+
+
+def typed_input() -> Any:
+    """Return a table of every type that Parquet has, as Parquet gives it back."""
+    held = io.BytesIO()
+    pq.write_table(pa.table({name: pa.array(values, kind) for name, (kind, values) in TYPED.items()}), held)
+    return held
+
+
+def test_a_joined_parquet_table_keeps_the_types_and_values_of_a_parquet_input() -> None:
+    source = typed_input()
+    records = [entry.fields for entry in read_parquet(source) if isinstance(entry, Row)]
+    kept, lost = parquet_types(source)
+    assert not lost
+    columns = plan_columns(fields=parquet_kinds(source), types=restored(kept))
+    table = parquet_of([(answered("a", n), record) for n, record in enumerate(records, 1)], columns, group_bytes=1)
+    before = pq.read_table(source)
+    assert table.column_names[3 : 3 + len(TYPED)] == list(TYPED)
+    for name in TYPED:
+        kind = before.schema.field(name).type
+        plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+        assert table.schema.field(name).type == plain, name
+        assert table[name].to_pylist() == before[name].to_pylist(), name
+
+
+def test_a_joined_csv_shows_dates_and_decimals_as_text() -> None:
+    source = typed_input()
+    record = next(entry.fields for entry in read_parquet(source) if isinstance(entry, Row))
+    columns = plan_columns(fields=parquet_kinds(source), types=restored(parquet_types(source)[0]))
+    [row] = csv_rows(csv_of([(answered("a"), record)], columns))
+    shown = {name: row[name] for name in ("day", "at", "price", "tags", "box")}
+    assert shown == {
+        "day": "2026-01-02",
+        "at": "2026-01-02T03:04:05.000678",
+        "price": "-12.30",
+        "tags": '["a",null]',
+        "box": '{"w":"1.5","in":["eA=="]}',
+    }
+
+
+def test_a_value_that_does_not_fit_its_type_is_null_and_the_others_stay() -> None:
+    types = {"day": pa.date32(), "n": pa.int8(), "tags": pa.list_(pa.int8()), "box": pa.struct([("a", pa.binary())])}
+    columns = plan_columns(fields=dict.fromkeys(types, Kind.TEXT), types=types)
+    good = {"day": "2026-01-02", "n": 1, "tags": [1], "box": {"a": "eA=="}}
+    bad = {"day": "soon", "n": 300, "tags": 7, "box": {"a": "é"}}
+    table = parquet_of([(answered("a", 1), good), (answered("a", 2), bad), (answered("a", 3), good)], columns)
+    assert table["n"].to_pylist() == [1, None, 1]
+    assert table["day"].to_pylist() == [date(2026, 1, 2), None, date(2026, 1, 2)]
+    assert table["tags"].to_pylist() == [[1], None, [1]]
+    assert table["box"].to_pylist()[0::2] == [{"a": b"x"}] * 2
+
+
+def test_a_type_that_no_table_of_ours_can_hold_becomes_text_and_is_named() -> None:
+    kind: Any = pa.int32()
+    for _ in range(40):
+        kind = pa.list_(kind)
+    held = io.BytesIO()
+    pq.write_table(pa.table({"deep": pa.array([None], kind), "day": pa.array([None], pa.date32())}), held)
+    kept, lost = parquet_types(held)
+    assert lost == ["deep"]
+    columns = plan_columns(fields=parquet_kinds(held), types=restored(kept))
+    table = parquet_of([(answered("a"), {"deep": [[1]], "day": None})], columns)
+    assert (table.schema.field("deep").type, table.schema.field("day").type) == (pa.string(), pa.date32())
+    assert table["deep"].to_pylist() == ["[[1]]"]
+
+
+def test_arrays_of_plain_values_in_answers_are_lists() -> None:
+    words = ("string", "integer", "number", "boolean", "object")
+    properties: dict[str, Any] = {word: {"type": "array", "items": {"type": word}} for word in words}
+    properties["loose"] = {"type": ["array", "null"], "items": {"enum": ["a"]}}
+    columns = plan_columns({"type": "object", "properties": properties})
+    good: dict[str, Any] = {
+        "string": ["that"],
+        "integer": [1],
+        "number": [0.5],
+        "boolean": [True],
+        "object": [{}],
+        "loose": ["a"],
+    }
+    odd: dict[str, Any] = {
+        "string": [5, None],
+        "integer": ["x", 2],
+        "number": "x",
+        "boolean": {},
+        "object": [],
+        "loose": [],
+    }
+    table = parquet_of([(answered(good, 1), None), (answered(odd, 2), None)], columns)
+    types = [str(table.schema.field(name).type.value_type) for name in (*words[:4], "loose")]
+    assert types == ["string", "int64", "double", "bool", "string"]
+    assert [table[name].to_pylist()[0] for name in (*words, "loose")] == [["that"], [1], [0.5], [True], "[{}]", ["a"]]
+    assert [table[name].to_pylist()[1] for name in words[:4]] == [["5", None], [None, 2], None, None]
+    assert csv_rows(csv_of([(answered(good), None)], columns))[0]["string"] == '["that"]'

@@ -32,6 +32,7 @@ from batchdrop.core.reading import (
     Place,
     Unreadable,
     parquet_kinds,
+    parquet_types,
     read_jsonl,
     read_parquet,
     read_separated,
@@ -81,6 +82,10 @@ class Findings:
     """How many lines each is about."""
     columns: dict[str, str] = field(default_factory=dict[str, str])
     """The fields of records and what they hold."""
+    types: bytes = b""
+    """The Arrow types of a Parquet input's columns, see `core.tables.types`."""
+    as_text: list[str] = field(default_factory=list[str])
+    """Columns whose types are not kept."""
     renamed: dict[str, str] = field(default_factory=dict[str, str])
     """Fields whose columns in tables have another name."""
 
@@ -89,6 +94,10 @@ class Findings:
         columns = [
             f"COLUMN_RENAMED /{name}: in tables the plain name is the answer's or ours; the field's column is {column}."
             for name, column in self.renamed.items()
+        ]
+        columns += [
+            f"COLUMN_AS_TEXT /{name}: joined Parquet tables cannot keep the type of this column; it is text."
+            for name in self.as_text
         ]
         found = sorted(self.warnings.items(), key=lambda item: -item[1])
         return (*columns, *(f"{warning} ({count:,} lines)" for warning, count in found))[:MAX_WARNINGS]
@@ -233,12 +242,17 @@ def _count(model: str, line: Translated, found: Findings) -> None:
 
 # -------------------------------------------------------------------------------------------------- records
 def entries(
-    file: Opened, found: Findings, place: Place, *, seekable: BinaryIO | None, max_line_bytes: int
+    file: Opened, found: Findings, place: Place, *, seekable: BinaryIO | None, max_line_bytes: int, typed: bool
 ) -> Iterator[Entry]:
-    """Yield the records of a table or of JSON lines; a Parquet file must be seekable."""
+    """Yield the records of a table or of JSON lines; a Parquet file must be seekable.
+
+    `typed`: a joined Parquet output will want the types of a Parquet file's columns.
+    """
     if seekable is not None:
         if place.number == 1:
             found.columns.update({name: kind.value for name, kind in parquet_kinds(seekable).items()})
+            if typed:
+                found.types, found.as_text = parquet_types(seekable)
         return read_parquet(seekable, place)
     if file.suffix in SEPARATORS:
         return read_separated(file.chunks, SEPARATORS[file.suffix], place, max_record_bytes=max_line_bytes)

@@ -178,6 +178,11 @@ class Output(_Part):
     formats: Annotated[tuple[Format, ...], Field(min_length=1), AfterValidator(_distinct)] = (Format.JSONL,)
     join: bool = False
 
+    @property
+    def joins_parquet(self) -> bool:
+        """Tell whether records stand in Parquet tables: their columns keep the types a Parquet input gives them."""
+        return self.join and Format.PARQUET in self.formats
+
 
 class Recipe(_Part):
     """The settings for an upload; every field may be left out."""

@@ -109,7 +109,7 @@ def _kept_columns(context: Planning, job: Job, found: Findings) -> str:
     if not found.columns:
         return ""
     name = names.columns(job.job_id, job.fence)
-    work.put(context, name, [msgspec.json.encode(found.columns)])
+    work.put(context, name, [msgspec.json.encode((found.columns, found.types))])
     return name
 
 
@@ -148,5 +148,6 @@ def _lines(context: Planning, job: Job, file: Opened, place: Place, found: Findi
     seekable: BinaryIO | None = None
     if file.suffix == PARQUET:
         seekable = cast("BinaryIO", RangedFile(context, _source(job)))
-    entries = conversion.entries(file, found, place, seekable=seekable, max_line_bytes=most)
+    typed = recipe.output.joins_parquet
+    entries = conversion.entries(file, found, place, seekable=seekable, max_line_bytes=most, typed=typed)
     return conversion.rendered(compile_recipe(recipe), entries, found)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import msgspec
@@ -24,7 +25,7 @@ from batchdrop.core.recipes import Recipe
 from batchdrop.core.rows import head, is_result, order
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.shards import Segment, SegmentFile, Shard, ShardKind
-from batchdrop.core.tables import Column, Joined, Kind, plan_columns, write_csv, write_parquet
+from batchdrop.core.tables import Column, Joined, Kind, plan_columns, restored, write_csv, write_parquet
 from batchdrop.usecases import work
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.segments import RowFile
@@ -42,8 +43,15 @@ class _Record(msgspec.Struct, frozen=True):
     record: dict[str, Any] | None = None
 
 
-Fields = Mapping[str, Kind] | None
-_decode_kinds = msgspec.json.Decoder(dict[str, str]).decode
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of joined records in the order of the upload: what they hold, and the Arrow types that are kept."""
+
+    kinds: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
+    types: bytes = b""
+
+
+_decode_fields = msgspec.json.Decoder(tuple[dict[str, str], bytes]).decode
 _decode_record = msgspec.json.Decoder(_Record).decode
 
 
@@ -51,7 +59,7 @@ def range_parts(
     context: Writing,
     job: Job,
     recipe: Recipe,
-    fields: Fields,
+    fields: Fields | None,
     plan: RangePlan,
     segments: list[tuple[Shard, Segment]],
 ) -> list[Part]:
@@ -64,9 +72,9 @@ def range_parts(
         parts = _with_outcomes(parts, found[0].by_outcome)
     else:
         parts = _merged(context, job, plan, found)
-    columns = _columns(job, recipe, fields)
-    tables = [_table(context, job, columns, plan, found, form) for form in job.output.formats if form in _WRITERS]
-    return parts + tables
+    forms = [form for form in job.output.formats if form in _WRITERS]
+    columns = _columns(job, recipe, fields) if forms else ()
+    return parts + [_table(context, job, columns, plan, found, form) for form in forms]
 
 
 def _copied(context: Writing, job: Job, plan: RangePlan, what: str, file: SegmentFile) -> Part:
@@ -133,18 +141,21 @@ def _in_words_of(job: Job) -> Callable[[bytes], bytes]:
     return lambda row: answer(dialect, msgspec.json.decode(row), url).rstrip(b"\n")
 
 
-def joined_fields(context: Writing, job: Job) -> Fields:
+def joined_fields(context: Writing, job: Job) -> Fields | None:
     """Return the fields of a job's joined records in the order of the upload; None when none are joined."""
     if not job.output.join:
         return None
-    kinds = _decode_kinds(work.get(context, job.columns)) if job.columns else {}
-    return {name: Kind(kind) for name, kind in kinds.items()}
+    if not job.columns:
+        return Fields()
+    kinds, types = _decode_fields(work.get(context, job.columns))
+    return Fields({name: Kind(kind) for name, kind in kinds.items()}, types)
 
 
-def _columns(job: Job, recipe: Recipe, fields: Fields) -> tuple[Column, ...]:
+def _columns(job: Job, recipe: Recipe, fields: Fields | None) -> tuple[Column, ...]:
     return plan_columns(
         cast("Mapping[str, Any] | None", recipe.answer_schema()),
-        fields=fields,
+        fields=fields.kinds if fields else None,
+        types=restored(fields.types) if fields else None,
         embeds=job.plan.batch_kind == "embed",
         dimensions=recipe.embed.dimensions if recipe.embed else None,
     )

@@ -7,7 +7,7 @@ Parquet at all) is a PermanentError. Given a `Place`, a reader goes on there and
 
 from batchdrop.core.reading.entry import Blank, Entry, Place, Row, Unreadable
 from batchdrop.core.reading.jsonl import read_jsonl
-from batchdrop.core.reading.parquet import parquet_kinds, read_parquet
+from batchdrop.core.reading.parquet import parquet_kinds, parquet_types, read_parquet
 from batchdrop.core.reading.separated import read_header, read_separated
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Row",
     "Unreadable",
     "parquet_kinds",
+    "parquet_types",
     "read_header",
     "read_jsonl",
     "read_parquet",

@@ -26,6 +26,7 @@ from batchdrop.core.reading.parquet_bounds import AT_ONCE_BYTES, MAX_CONTAINER, 
 from batchdrop.core.reading.separated import MAX_COLUMNS
 from batchdrop.core.sniffing import SLACK_BYTES
 from batchdrop.core.tables.plan import Kind
+from batchdrop.core.tables.types import kept_types
 from batchdrop.core.validation import Code, Problem
 
 BATCH_BYTES: Final = 8 * MIB
@@ -113,6 +114,11 @@ def parquet_kinds(file: BinaryIO) -> dict[str, Kind]:
         else:
             kinds[field.name] = Kind.JSON if types.is_nested(kind) else Kind.TEXT
     return kinds
+
+
+def parquet_types(file: BinaryIO) -> tuple[bytes, list[str]]:
+    """Return the columns' Arrow types as `core.tables.types` keeps them, and the columns whose types it cannot keep."""
+    return kept_types(_open(file)[0].schema_arrow)
 
 
 def _open(file: BinaryIO) -> tuple[Any, int]:

@@ -3,6 +3,7 @@
     plan_columns    the columns, fixed by the recipe before the first row
     write_csv       rows -> bytes; no cell can be run as a formula
     write_parquet   rows -> bytes; row groups of bounded size
+    kept_types      the types of a Parquet input, kept for the output and restored there
 
 The JSONL rows stay the complete record: a table has no place for what the plan does not foresee.
 """
@@ -10,5 +11,16 @@ The JSONL rows stay the complete record: a table has no place for what the plan 
 from batchdrop.core.tables.parquet import write_parquet
 from batchdrop.core.tables.plan import Column, Joined, Kind, plan_columns, renamed_fields
 from batchdrop.core.tables.separated import write_csv
+from batchdrop.core.tables.types import kept_types, restored
 
-__all__ = ["Column", "Joined", "Kind", "plan_columns", "renamed_fields", "write_csv", "write_parquet"]
+__all__ = [
+    "Column",
+    "Joined",
+    "Kind",
+    "kept_types",
+    "plan_columns",
+    "renamed_fields",
+    "restored",
+    "write_csv",
+    "write_parquet",
+]

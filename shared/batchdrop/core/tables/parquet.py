@@ -1,7 +1,8 @@
 """Parquet, a row group at a time; pyarrow writes it and is imported when needed.
 
-Every column may be null: a table holds answers, errors and rejections. A value that its column cannot hold (a whole
-number over 64 bits, a vector of another length) is null; the JSONL row has it.
+Every column may be null: a table holds answers, errors and rejections. A joined field of a Parquet input has the type
+that it has there. A value that its column cannot hold (a whole number over 64 bits, a vector of another length) is
+null; the JSONL row has it.
 Memory: the rows of one group, GROUP_BYTES of JSON at most and one row, and their columns.
 """
 
@@ -15,6 +16,7 @@ from typing import Any, Final, cast
 
 from batchdrop.core.limits import MIB
 from batchdrop.core.tables.plan import Column, Joined, Kind, json_text, values
+from batchdrop.core.tables.types import filled
 
 GROUP_BYTES: Final = 8 * MIB
 GROUP_ROWS: Final = 100_000
@@ -59,12 +61,15 @@ def write_parquet(
     first = next(groups)
     sizes = [_vector_size(column, first[index]) for index, column in enumerate(columns)]
     schema = arrow.schema(
-        [(column.name, _type(arrow, column.kind, size)) for column, size in zip(columns, sizes, strict=True)]
+        [
+            (column.name, column.type or _type(arrow, column.kind, size))
+            for column, size in zip(columns, sizes, strict=True)
+        ]
     )
     with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
         for group in chain([first], groups):
             arrays = [
-                _vectors(arrow, values, size) if size else arrow.array(_plain(column, values), field.type)
+                _array(arrow, column, values, size, field.type)
                 for column, size, values, field in zip(columns, sizes, group, schema, strict=True)
             ]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
@@ -74,7 +79,7 @@ def write_parquet(
 
 def _groups(rows: Iterable[Joined], columns: tuple[Column, ...], most: int) -> Iterator[list[list[Any]]]:
     """Yield the values of one group after the other, by column; one empty group for no rows."""
-    convert = [_CONVERT[column.kind] for column in columns]
+    convert = [_CONVERT[column.kind] if column.type is None else _as_it_is for column in columns]
     group = _no_rows(columns)
     size = 0
     for joined in rows:
@@ -94,8 +99,18 @@ def _no_rows(columns: tuple[Column, ...]) -> list[list[Any]]:
 def _type(arrow: Any, kind: Kind, size: int | None) -> Any:
     if kind is Kind.VECTOR:
         return arrow.list_(arrow.float32(), size) if size else arrow.list_(arrow.float32())
+    items = _ITEMS.get(kind)
+    if items is not None:
+        return arrow.list_(_type(arrow, items, None))
     types = {Kind.INTEGER: arrow.int64, Kind.NUMBER: arrow.float64, Kind.BOOLEAN: arrow.bool_}
     return types.get(kind, arrow.string)()
+
+
+def _array(arrow: Any, column: Column, values: list[Any], size: int | None, kind: Any) -> Any:
+    """Return the values of a column of one group."""
+    if column.type is not None:
+        return filled(values, column.type)
+    return _vectors(arrow, values, size) if size else arrow.array(_plain(column, values), kind)
 
 
 def _vector_size(column: Column, values: list[array[float] | None]) -> int | None:
@@ -153,6 +168,25 @@ def _vector(value: Any) -> array[float] | None:
         return None
 
 
+def _list_of(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def listed(value: Any) -> list[Any] | None:
+        if not isinstance(value, list):
+            return None
+        return [None if item is None else convert(item) for item in cast("list[Any]", value)]
+
+    return listed
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_ITEMS: Final = {
+    Kind.TEXTS: Kind.TEXT,
+    Kind.INTEGERS: Kind.INTEGER,
+    Kind.NUMBERS: Kind.NUMBER,
+    Kind.BOOLEANS: Kind.BOOLEAN,
+}
 _CONVERT: Final[dict[Kind, Callable[[Any], Any]]] = {
     Kind.TEXT: _text,
     Kind.INTEGER: _integer,
@@ -160,4 +194,8 @@ _CONVERT: Final[dict[Kind, Callable[[Any], Any]]] = {
     Kind.BOOLEAN: _boolean,
     Kind.JSON: json_text,
     Kind.VECTOR: _vector,
+    Kind.TEXTS: _list_of(_text),
+    Kind.INTEGERS: _list_of(_integer),
+    Kind.NUMBERS: _list_of(_number),
+    Kind.BOOLEANS: _list_of(_boolean),
 }

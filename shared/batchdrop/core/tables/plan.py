@@ -11,7 +11,7 @@ Invariant: the names differ, whatever the case of their letters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, cast
 
@@ -30,6 +30,10 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     JSON = "json"
     VECTOR = "vector"
+    TEXTS = "texts"
+    INTEGERS = "integers"
+    NUMBERS = "numbers"
+    BOOLEANS = "booleans"
 
 
 class _Embedding(msgspec.Struct):
@@ -78,12 +82,15 @@ class Column:
     take: Take
     size: int | None = None
     """Of a vector: how many numbers, if known beforehand."""
+    type: Any = None
+    """The Arrow type it has in Parquet; None if the kind says it."""
 
 
 def plan_columns(
     schema: Mapping[str, Any] | None = None,
     *,
     fields: Mapping[str, Kind] | None = None,
+    types: Mapping[str, Any] | None = None,
     embeds: bool = False,
     dimensions: int | None = None,
 ) -> tuple[Column, ...]:
@@ -92,11 +99,13 @@ def plan_columns(
     Args:
         schema: The JSON Schema of the answers (`Recipe.answer_schema()`), or None for answers that are text.
         fields: The record's fields to put beside the answer; None without a join.
+        types: The Arrow types of those fields that keep theirs in Parquet.
         embeds: The answers are embeddings.
         dimensions: How many numbers each has, if the recipe says so.
     """
     answers, taken = _answer_columns(schema, embeds=embeds, dimensions=dimensions)
-    joined = [Column(name, kind, _field(name)) for name, kind in (fields or {}).items()]
+    arrow = types or {}
+    joined = [Column(name, kind, _field(name), type=arrow.get(name)) for name, kind in (fields or {}).items()]
     return (*_FIRST, *_renamed(joined, "input.", taken), *answers, *_LAST)
 
 
@@ -137,11 +146,17 @@ def _renamed(columns: list[Column], prefix: str, taken: set[str]) -> Iterator[Co
         while name.casefold() in taken:
             name = prefix + name
         taken.add(name.casefold())
-        yield Column(name, column.kind, column.take, column.size)
+        yield replace(column, name=name)
 
 
 # ---------------------------------------------------------------------------------------------------- answers
 _KINDS: Final = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN}
+_LISTS: Final = {
+    Kind.TEXT: Kind.TEXTS,
+    Kind.INTEGER: Kind.INTEGERS,
+    Kind.NUMBER: Kind.NUMBERS,
+    Kind.BOOLEAN: Kind.BOOLEANS,
+}
 
 
 def _answers(schema: Mapping[str, Any] | None) -> Iterator[Column]:
@@ -171,6 +186,8 @@ def _kind(schema: Any) -> Kind:
     kinds = [name.lower() for name in names if isinstance(name, str) and name.lower() != "null"]
     if not kinds and isinstance(body.get("enum"), list) and all(isinstance(word, str) for word in body["enum"]):
         return Kind.TEXT
+    if kinds == ["array"]:
+        return _LISTS.get(_kind(body.get("items")), Kind.JSON)
     return _KINDS.get(kinds[0], Kind.JSON) if len(kinds) == 1 else Kind.JSON
 
 
