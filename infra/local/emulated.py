@@ -69,7 +69,7 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
         functions = running.enter_context(serve(options.functions_port))
         set_up(PROJECT, PREFIX, {topic: functions.url_of(name) for topic, name in ROUTES.items()})
         context = build(load(CommonSettings))
-        begin_alone(context)
+        begin_alone(context, restored=options.moved)
         running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
         stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=True)
         running.enter_context(dropping(stack, options))

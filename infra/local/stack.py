@@ -115,7 +115,7 @@ def embedded(options: Options) -> Generator[Stack]:
         variables = variables_of(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}
         export(running, variables)
         context = build(load(CommonSettings))
-        begin_alone(context)
+        begin_alone(context, restored=options.moved)
         functions = running.enter_context(Functions(options.functions_port))
         routes = {topic: functions.url_of(name) for topic, name in ROUTES.items()}
         running.enter_context(Pusher(context.topics, routes))
@@ -125,14 +125,14 @@ def embedded(options: Options) -> Generator[Stack]:
         yield stack
 
 
-def begin_alone(context: Context[CommonSettings]) -> None:
+def begin_alone(context: Context[CommonSettings], *, restored: bool) -> None:
     """Take over what a dead stack held: the lock of the folder says that nobody else is there.
 
     Raises:
         FolderError: The stack's identity is damaged.
     """
     try:
-        take_over(context)
+        take_over(context, restored=restored)
     except PermanentError as error:
         raise FolderError(error.sentence) from None
     if isinstance(context.topics, SqliteTopics):

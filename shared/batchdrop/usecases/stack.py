@@ -62,7 +62,7 @@ class Stack(Value):
     founded: bool = False
     """The object exists and names this id."""
     recovered_at: datetime | None = None
-    """When an identity was found that is older than the documents: they were lost."""
+    """When the documents were lost, for an identity was found that is older, or came from a backup."""
     marks: tuple[str, ...] = ()
     marked_at: datetime | None = None
     stopped_until: datetime | None = None
@@ -88,7 +88,7 @@ def stack_created_at(context: Context[CommonSettings]) -> datetime:
 
 
 def recovered_at(context: Context[CommonSettings]) -> datetime | None:
-    """Return when the stack's documents were found to be lost; None: never.
+    """Return when the stack's documents were found to be lost, or restored from a backup; None: never.
 
     What was uploaded before may have run already: its batches are looked for before the first create.
     """
@@ -135,15 +135,21 @@ def beat(context: Context[CommonSettings]) -> None:
     _mark(context, stack, found, info)
 
 
-def claim(context: Context[CommonSettings]) -> None:
+def claim(context: Context[CommonSettings], *, restored: bool = False) -> None:
     """Take the identity at once, whoever marked it last. Only for a stack that is certainly alone.
 
     If that was a mistake, the other stack meets this mark at its next heartbeat, and stops.
 
+    Args:
+        context: Of the stack that starts.
+        restored: The documents may be older than what was done with them: they count as lost.
+
     Raises:
         PermanentError: IDENTITY_DAMAGED.
     """
-    stack = _stack(context)
+    stack, now = _stack(context), context.now()
+    if restored:
+        context.store.change_document(Kind.META, ID, stack, lambda seen: seen.with_(recovered_at=now))
     info = context.objects.stat(context.settings.output_bucket, names.identity())
     _mark(context, stack, None if info is None else _read(context), info)
 

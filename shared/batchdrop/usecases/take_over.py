@@ -28,13 +28,17 @@ _AGES: Final = timedelta(days=3650)
 R = TypeVar("R", Job, Shard)
 
 
-def take_over(context: Context[CommonSettings]) -> int:
+def take_over(context: Context[CommonSettings], *, restored: bool = False) -> int:
     """Let go every lease in the records; return how many there were. Only for a stack that is certainly alone.
+
+    Args:
+        context: Of the stack that starts.
+        restored: The records may be older than what was done with them, as those of a backup are.
 
     Raises:
         PermanentError: IDENTITY_DAMAGED, and the leases are as they were.
     """
-    claim(context)
+    claim(context, restored=restored)
     store, end = context.store, context.now() + _AGES
     jobs = sum(_let_go(context, stored) for stored in store.jobs(queries.due(Kind.JOB, end, LIMIT)))
     shards = sum(_let_go(context, stored) for stored in store.shards(queries.due(Kind.SHARD, end, LIMIT)))
