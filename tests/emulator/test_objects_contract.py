@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -232,6 +234,27 @@ def test_a_second_writer_of_the_same_bytes_succeeds_and_of_others_fails(objects:
         with pytest.raises(ObjectExistsError):
             writer.close()
     assert get(objects, "x") == b"x" * size
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_writer_that_gave_up_sends_nothing_when_it_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """Else the client's destructor would finish the object, cut off, or wait minutes for a server that is gone."""
+    with GcsServer(tmp_path / "gcs") as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        objects = GcsObjects("demo-local")
+        if lost:
+            put_in_pieces(objects, b"x")
+        writer = objects.create("bucket", "x")
+        writer.write(b"y" * (9 * MIB))
+        writer.write(b"y" * (9 * MIB))
+    began = time.monotonic()
+    if not lost:
+        writer.abort()
+    del writer
+    gc.collect()
+    assert time.monotonic() - began < 20
 
 
 def pieces(data: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -198,10 +198,9 @@ class GcsWriter:
 
     def abort(self) -> None:
         """Drop what was written; a no-op after `close`."""
-        if not self._closed and self._resumable is not None:
+        if not self._closed:
             self._closed = True
-            with suppress(BatchdropError), _translated():
-                self._resumable.terminate()
+            self._drop()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -210,6 +209,21 @@ class GcsWriter:
     def __exit__(self, *exc: object) -> None:
         """Abort unless closed."""
         self.abort()
+
+    def _drop(self) -> None:
+        """Cancel the upload under way.
+
+        The client's writer must end closed: its destructor finishes what is open, as an object cut off where it was
+        (google-cloud-storage 3.17, fileio.BlobWriter.close).
+        """
+        resumable, self._resumable = self._resumable, None
+        if resumable is None:
+            return
+        try:
+            with _translated():
+                resumable.terminate()
+        except BatchdropError:
+            resumable._buffer.close()  # noqa: SLF001 - there is no other way
 
     def _crc32c(self) -> str:
         return base64.b64encode(self._checksum.digest()).decode()
@@ -236,6 +250,7 @@ class GcsWriter:
                 yield
         except ObjectExistsError:
             self._exists = True
+            self._drop()
 
 
 @contextmanager
