@@ -165,8 +165,10 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
         _stage_again(context, stored)
     else:
         name = names.display_name(stack_id(context), stored.value.shard_id)
+        # Asked before the intent: between its deadline's check and the call there is nothing a worker could pause in.
+        look_first = stored.value.attempts == 0 and _may_have_run_before(context, stored.value)
         stored = _intended(context, stored)
-        if stored.value.attempts == 1 and _may_have_run_before(context, stored.value):
+        if look_first:
             _release(context, stored, stored.value.fence, 0, "STATE_LOST")
         else:
             _send(context, stored, name)
