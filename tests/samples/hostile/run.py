@@ -5,7 +5,7 @@
 
 A case goes the way of an upload: opened, converted by its recipe, each line examined, identified and rendered for the
 provider; and the answer that belongs to it is read, classified and written as a row. Time is the process's own (user
-and system), so that a busy machine does not count.
+and system), so that a busy machine does not count, neither for the two seconds nor for a case that never ends.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import select
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from batchdrop.cli_files import checked
 from batchdrop.core.dialect import Rejected, identify, render
@@ -33,7 +35,10 @@ from tests.samples.hostile.cases import Case
 
 SECONDS = 2.0
 MEBIBYTES = 256
-PATIENCE = 20
+CPU_SECONDS = 20
+"""A case that computes longer is killed: it hangs."""
+PATIENCE = 300
+"""Seconds of the wall for a case that waits for something and does not compute."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,13 @@ def run(cases: Iterable[Case]) -> Iterator[Measured]:
     """Run cases one after the other; imports happen once, before the first."""
     for module in ("jinja2", "jsonschema_rs", "pyarrow.parquet"):
         importlib.import_module(module)
-    with tempfile.TemporaryDirectory() as folder:
-        for case in cases:
-            yield _measured(case, Path(folder))
+    wanted = list(cases)
+    with tempfile.TemporaryDirectory() as folder, _maker(wanted, Path(folder)) as make:
+        for index, case in enumerate(wanted):
+            yield _measured(case, make(index))
 
 
-def _measured(case: Case, folder: Path) -> Measured:
-    file = _made(case, folder)
+def _measured(case: Case, file: Path) -> Measured:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -81,25 +86,56 @@ def _measured(case: Case, folder: Path) -> Measured:
     if not ready:
         os.kill(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
-    ended = data.decode() or f"CRASH status {status}"
+    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    ended = data.decode() or ("HANG" if killed else f"CRASH status {status}")
     return Measured(case.name, ended, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024)
 
 
-def _made(case: Case, folder: Path) -> Path:
-    """Write the upload and its recipe; in a process of its own, so that making it costs this one nothing."""
-    file = folder / f"upload{case.suffix}"
-    (folder / "recipe.yaml").write_bytes(case.recipe or b"{}")
+@contextmanager
+def _maker(cases: list[Case], folder: Path) -> Iterator[Callable[[int], Path]]:
+    """Give what makes the upload of a case; one process of its own makes all, so that this one does not grow."""
+    asked, ask = os.pipe()
+    told, tell = os.pipe()
     child = os.fork()
     if child == 0:
-        file.write_bytes(case.make())
-        (folder / "answer").write_bytes(pickle.dumps(case.answer() if case.answer else None))
+        os.close(ask)
+        _make_what_is_asked(cases, folder, asked, tell)
+    os.close(asked)
+    os.close(tell)
+
+    def make(index: int) -> Path:
+        os.write(ask, index.to_bytes(4, "little"))
+        if not os.read(told, 1):
+            raise RuntimeError(f"{cases[index].name} could not be made")
+        return _place(cases[index], folder)
+
+    try:
+        yield make
+    finally:
+        os.close(ask)
+        os.close(told)
+        os.waitpid(child, 0)
+
+
+def _make_what_is_asked(cases: list[Case], folder: Path, asked: int, tell: int) -> NoReturn:
+    try:
+        while number := os.read(asked, 4):
+            case = cases[int.from_bytes(number, "little")]
+            _place(case, folder).write_bytes(case.make())
+            (folder / "recipe.yaml").write_bytes(case.recipe or b"{}")
+            (folder / "answer").write_bytes(pickle.dumps(case.answer() if case.answer else None))
+            os.write(tell, b"1")
+    finally:
         os._exit(0)
-    os.waitpid(child, 0)
-    return file
+
+
+def _place(case: Case, folder: Path) -> Path:
+    return folder / f"upload{case.suffix}"
 
 
 def _in_child(case: Case, file: Path, writer: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     try:
         ended = _walk(file)
     except PermanentError as error:

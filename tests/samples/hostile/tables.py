@@ -73,7 +73,9 @@ def _lying(size: int) -> bytes:
 
 
 _PARQUET: dict[str, Callable[[], bytes]] = {
-    "one cell of 400 MB": lambda: _column(pa.array(["x" * 400_000_000], pa.large_string())),
+    "one cell of 400 MB": lambda: _column(
+        pa.array(["x" * 400_000_000], pa.large_string()), use_dictionary=False, write_statistics=False
+    ),
     "one cell of 60 MB": lambda: _column(pa.array(["x" * 60_000_000])),
     "one cell of 30 MB": lambda: _column(pa.array(["x" * 30_000_000])),
     "one cell of 30 MB, in a dictionary, in 2,000 rows": lambda: _column(_repeated("x" * 30_000_000, 2_000)),
@@ -81,7 +83,9 @@ _PARQUET: dict[str, Callable[[], bytes]] = {
     "50,000 rows of 100,000 characters": lambda: _column(_repeated("x" * 100_000, 50_000)),
     "20 million rows of nothing": lambda: _column(pa.nulls(20_000_000, pa.string())),
     "20 million rows of one bit": lambda: _column(pa.array([True] * 1).take(pa.array([0] * 20_000_000, pa.int32()))),
-    "one row of 10 million numbers": lambda: _column(pa.array([pa.nulls(10_000_000, pa.int8())], pa.list_(pa.int8()))),
+    "one row of 10 million numbers": lambda: _column(
+        pa.ListArray.from_arrays(pa.array([0, 10_000_000], pa.int32()), pa.nulls(10_000_000, pa.int8()))
+    ),
     "one row of 30 million numbers": lambda: _column(
         pa.ListArray.from_arrays(pa.array([0, 30_000_000], pa.int32()), pa.nulls(30_000_000, pa.int8()))
     ),

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.limits import limit
+from batchdrop.core.limits import MIB, limit
 from batchdrop.core.lines import split_lines
 from batchdrop.core.reading.entry import Entry, Place, Row, Unreadable
 from batchdrop.core.validation import Code, Problem
@@ -27,6 +27,8 @@ MAX_COLUMNS: Final = 10_000
 MAX_RECORD_LINES: Final = 100_000
 LINE_BYTES: Final = 64
 """What a line that is read again counts besides its bytes."""
+LARGE_BYTES: Final = MIB
+"""A record with more is followed by a fresh reader."""
 MAX_REREAD_BYTES: Final = 3 * limit("input_line")
 """How much may be read again after quotes without end; a file that needs more is refused, or time had no bound."""
 
@@ -72,6 +74,11 @@ class _Lines:
         except UnicodeDecodeError:
             self.is_utf8 = False
             return line.decode(errors="replace") + "\n"
+
+    @property
+    def is_large(self) -> bool:
+        """Tell whether the record that is being read is one whose memory should not wait for the next."""
+        return self._size > LARGE_BYTES
 
     def next_record(self) -> None:
         """Forget the lines of the last record."""
@@ -129,9 +136,8 @@ def read_header(chunks: Iterable[bytes], delimiter: str = ",") -> tuple[str, ...
 
 def _cells(lines: _Lines, delimiter: str) -> Iterator[list[str] | Problem]:
     csv.field_size_limit(max(csv.field_size_limit(), limit("input_line") + 1))
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = _reader(lines, delimiter)
     while True:
-        lines.next_record()
         try:
             cells = next(reader)
         except StopIteration:
@@ -143,10 +149,19 @@ def _cells(lines: _Lines, delimiter: str) -> Iterator[list[str] | Problem]:
             lines.give_back()
             yield Problem(Code.BAD_QUOTES, "", "A quote is never closed or ends inside a cell, or a CR stands alone.")
         else:
-            if not lines.is_utf8:
+            if lines.is_large:
+                reader = _reader(lines, delimiter)
+            is_utf8 = lines.is_utf8
+            lines.next_record()
+            if not is_utf8:
                 yield Problem(Code.NOT_UTF8, "", "The record is not UTF-8.")
             elif cells:
                 yield cells
+
+
+def _reader(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
+    """Return a reader; each keeps four bytes for every character of the longest cell that it has read."""
+    return csv.reader(lines, delimiter=delimiter, strict=True)
 
 
 def _header(lines: _Lines, delimiter: str) -> tuple[str, ...]:
@@ -155,9 +170,9 @@ def _header(lines: _Lines, delimiter: str) -> tuple[str, ...]:
         raise _invalid("The table is empty: it has no header.")
     if isinstance(first, Problem):
         raise _invalid(f"The table's header cannot be read: {first.message}")
-    names = tuple(name.strip() for name in first)
-    if len(names) > MAX_COLUMNS:
+    if len(first) > MAX_COLUMNS:
         raise _invalid(f"The table has more than {MAX_COLUMNS} columns.")
+    names = tuple(name.strip() for name in first)
     seen: set[str] = set()
     for position, name in enumerate(names, 1):
         if name in seen:
