@@ -19,7 +19,7 @@ import select
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ def _measured(case: Case, file: Path) -> Measured:
 
 
 @contextmanager
-def _maker(cases: list[Case], folder: Path) -> Iterator[Callable[[int], Path]]:
+def _maker(cases: list[Case], folder: Path) -> Generator[Callable[[int], Path]]:
     """Give what makes the upload of a case; one process of its own makes all, so that this one does not grow."""
     asked, ask = os.pipe()
     told, tell = os.pipe()
