@@ -21,6 +21,11 @@ SEED = int(os.environ.get("SEED", "20261123"))
 
 NEAR = 4
 SLOW = Scenario("slow batch", lines("one"), Faults(running_seconds=300))
+LISTED_LATE = Scenario(
+    "lost create, listed late",
+    lines("one"),
+    Faults(list_lag_seconds=200, calls=(CallFault("create", lose=True, times=1),)),
+)
 SCENARIOS = [
     Scenario("single shard", lines("one", "two")),
     Scenario("redo round", lines("one", "two [[emulate:error-once=13]]", "three [[emulate:missing-once]]")),
@@ -38,8 +43,8 @@ def attempt(
 
 
 def plans(calls: int) -> list[dict[int, Pause]]:
-    """Return every single pause, and every silent one that others notice one call later."""
-    single = [{number: pause} for number in range(1, calls + 1) for pause in (Pause.LEASE, Pause.END)]
+    """Return every single pause, and every silent one, noticed by others one call later or never."""
+    single = [{number: pause} for number in range(1, calls + 1) for pause in (Pause.LEASE, Pause.END, Pause.SILENT)]
     late = [{number: Pause.SILENT, number + 1: Pause.TAKEN_OVER} for number in range(1, calls)]
     return [*single, *late]
 
@@ -76,7 +81,8 @@ def test_a_worker_paused_anywhere_does_no_harm_when_it_goes_on(scenario: Scenari
 
 
 @pytest.mark.timeout(600)
-def test_a_worker_paused_around_the_create_call_never_pays_twice(emulator: GeminiEmulator) -> None:
-    calls, _ = attempt(SLOW, emulator, {})
-    tried = all_survive(SLOW, emulator, near_the_create(calls))
+@pytest.mark.parametrize("scenario", [SLOW, LISTED_LATE], ids=lambda scenario: scenario.name)
+def test_a_worker_paused_around_the_create_call_never_pays_twice(scenario: Scenario, emulator: GeminiEmulator) -> None:
+    calls, _ = attempt(scenario, emulator, {})
+    tried = all_survive(scenario, emulator, near_the_create(calls))
     print(f"{tried} pauses around the create call survived")

@@ -18,7 +18,7 @@ SEEDS = int(os.environ.get("SEEDS", "100"))
 FIRST = int(os.environ.get("SEED", "1"))
 PART = 50
 """Seeds of one test: small enough to be shared out between workers."""
-REGRESSIONS: tuple[int, ...] = (1781,)
+REGRESSIONS: tuple[int, ...] = (113, 1781)
 """Seeds that found a defect."""
 ALL = (*REGRESSIONS, *range(FIRST, FIRST + SEEDS))
 PARTS = [ALL[start : start + PART] for start in range(0, len(ALL), PART)]

@@ -11,8 +11,8 @@ Where the stack's documents were lost, an upload from before has its batches loo
 not followed by a create but by the same look and quarantine.
 
 `intent` is written before the call with a deadline: a worker that was paused past it does not send. The
-quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that after it a batch no
-listing shows was never created. Creating is not idempotent (ai.google.dev/gemini-api/docs/batch-api, "Submit
+quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that a batch that is not in a
+listing begun after it was never created. Creating is not idempotent (ai.google.dev/gemini-api/docs/batch-api, "Submit
 jobs once"), and the provider offers no request id (google-genai 3.4.0, types.CreateBatchJobConfig).
 """
 
@@ -258,6 +258,7 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
     """Find out whether an intent became a batch; None while that is not known yet."""
     shard, settings = stored.value, context.settings
     name = names.display_name(stack_id(context), shard.shard_id)
+    looked_at = context.now()  # before the listing: a pause after it does not make what it did not show lost
     found = sorted(_batches_named(context, name), key=lambda batch: (batch.created_at, batch.name))
     if found:
         oldest, *others = found
@@ -272,8 +273,8 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
         return None
     begun = shard.intent.at if shard.intent else shard.updated_at
     quiet_until = begun + timedelta(seconds=settings.quarantine_seconds)
-    if context.now() < quiet_until:
-        wait = min(settings.reconcile_seconds, (quiet_until - context.now()).total_seconds())
+    if looked_at < quiet_until:
+        wait = min(settings.reconcile_seconds, max((quiet_until - context.now()).total_seconds(), 0))
         _release(context, stored, shard.fence, wait, "QUARANTINE")
         return None
     log("create proved lost", severity="WARNING", shard_id=shard.shard_id, attempt=shard.attempts)
