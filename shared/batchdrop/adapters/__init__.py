@@ -1,1 +1,1 @@
-"""Adapters: one module per port and technology. Built only by `wiring`, never imported by use cases."""
+"""Adapters: one module per port and technology. Built only by `wiring`, never imported by steps."""

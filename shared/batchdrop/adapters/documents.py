@@ -1,4 +1,4 @@
-"""The stored form of a document, the same in both Records adapters: `{version, write_id, <indexed fields>, data}`.
+"""The stored form of a document, the same in both Documents adapters: `{version, write_id, <indexed fields>, data}`.
 
 `data` is one JSON text. As a map it would have the service's rules for names (none empty, none `__.*__`), for arrays
 in arrays and for integers above 64 bits, and a user's column or label would become a field name; as a text it has a
@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from batchdrop.adapters.refusing import check_record_id, check_record_size
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.queries import INDEXED
-from batchdrop.ports import IndexValue, Kind
+from batchdrop.core.state.queries import INDEXED
+from batchdrop.ports import Collection, IndexValue
 
 _INT64: Final = 1 << 63
 
 
-def encoded(kind: Kind, id: str, index: Mapping[str, IndexValue], data: Mapping[str, Any]) -> str:
+def encoded(kind: Collection, id: str, index: Mapping[str, IndexValue], data: Mapping[str, Any]) -> str:
     """Return the data as JSON text, escaped only where UTF-8 cannot hold it.
 
     Raises:
