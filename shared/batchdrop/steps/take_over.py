@@ -2,8 +2,8 @@
 
 A lease is for the case that its owner may still act, as a mark is for another stack that may live. Who knows that
 nobody else is there need not wait for the end of either: the fence is moved, so that even a mistake about being alone
-meets the rules of `core.state.lease`, and the record is due at once. A shard in CREATING stays there: only a look at the
-provider tells whether its batch was made.
+meets the rules of `core.state.lease`, and the record is due at once. A shard in CREATING stays there: only a look at
+the provider tells whether its batch was made.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     Parquet input -> types kept, bytes -> work object -> joined Parquet output
     a date        -> "2026-01-02" in the record       -> a date
 
-What the reader made of a value (`core.upload.tables.parquet`, `_json`) is undone here: ISO 8601, digits, base64, seconds,
-pairs. Dictionaries are undone, whose values keep their type; all that is nested may be null.
+What the reader made of a value (`core.upload.tables.parquet`, `_json`) is undone here: ISO 8601, digits, base64,
+seconds, pairs. Dictionaries are undone, whose values keep their type; all that is nested may be null.
 Invariant: a value that does not fit its type is null and none of the others; the JSONL row has it.
 """
 

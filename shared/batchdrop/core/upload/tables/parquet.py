@@ -124,7 +124,7 @@ def parquet_kinds(file: BinaryIO) -> dict[str, Kind]:
 
 
 def parquet_types(file: BinaryIO) -> tuple[bytes, list[str]]:
-    """Return the columns' Arrow types as `core.result.tables.types` keeps them, and the columns whose types it cannot keep."""
+    """Return the columns' Arrow types as `kept_types` does, and the columns whose types it cannot keep."""
     return kept_types(_open(file)[0].schema_arrow)
 
 
