@@ -2,8 +2,9 @@
 
 JSON has no dates, decimals and bytes; they become text: ISO 8601, the decimal's digits, base64. NaN and infinities
 become null, maps become objects (or lists of pairs when a key is no text), times finer than microseconds are cut.
-Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, and as AT_ONCE_BYTES hold if each row has the
-largest value there is, plus the pages pyarrow has open; see `parquet_bounds`.
+Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, as AT_ONCE_BYTES hold if each row has the
+largest value there is, and as have MAX_LISTED values if each row has the longest lists there are, plus the pages
+pyarrow has open; see `parquet_bounds`.
 Invariant: every row of the file is one entry; a row whose values Python cannot hold is refused by itself.
 """
 
@@ -22,7 +23,16 @@ from typing import Any, BinaryIO, Final, cast
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import MIB, limit
 from batchdrop.core.reading.entry import Entry, Place, Row, Unreadable
-from batchdrop.core.reading.parquet_bounds import AT_ONCE_BYTES, MAX_CONTAINER, MAX_FOOTER, Group, check_footer, measure
+from batchdrop.core.reading.parquet_bounds import (
+    AT_ONCE_BYTES,
+    MAX_CONTAINER,
+    MAX_FOOTER,
+    MAX_LISTED,
+    Group,
+    bomb,
+    check_footer,
+    measure,
+)
 from batchdrop.core.reading.separated import MAX_COLUMNS
 from batchdrop.core.sniffing import SLACK_BYTES
 from batchdrop.core.tables.plan import Kind
@@ -54,16 +64,14 @@ def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
     allowed = MAX_RATIO * (size + SLACK_BYTES)
     _refuse_rows(source.metadata.num_rows, allowed)
     for group in groups:
-        bounds = measure(file, source.metadata, group, size)
-        if bounds.written_out > allowed:
-            raise _bomb()
+        bounds = measure(file, source.metadata, group, size, allowed)
         batches = source.iter_batches(batch_size=_at_once(source.metadata.row_group(group), bounds), row_groups=[group])
         while (batch := _arrow(partial(next, batches, None))) is not None:
             rest = batch.slice(skipped)
             skipped -= batch.num_rows - rest.num_rows
             allowed -= rest.nbytes
             if allowed < 0:
-                raise _bomb()
+                raise bomb()
             for fields in _rows(rest, convert):
                 number = place.number
                 place.number += 1
@@ -73,11 +81,7 @@ def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
 def _refuse_rows(rows: int, allowed: int) -> None:
     """Refuse a file with so many rows that the least of each is out of proportion to its bytes."""
     if rows * ROW_BYTES > allowed:
-        raise _bomb()
-
-
-def _bomb() -> PermanentError:
-    return PermanentError("The Parquet file grows too much when it is read.", code="PARQUET_BOMB")
+        raise bomb()
 
 
 def _at_once(row_group: Any, bounds: Group) -> int:
@@ -86,6 +90,8 @@ def _at_once(row_group: Any, bounds: Group) -> int:
     most = BATCH_BYTES // max(1, bytes_each)
     if bounds.dictionaries:
         most = min(most, AT_ONCE_BYTES // bounds.dictionaries)
+    if bounds.longest:
+        most = min(most, MAX_LISTED // bounds.longest, MAX_VALUES * row_group.num_rows // bounds.listed)
     return max(1, min(BATCH_ROWS, most))
 
 
