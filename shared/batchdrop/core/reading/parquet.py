@@ -76,6 +76,7 @@ def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
                 number = place.number
                 place.number += 1
                 yield Unreadable(number, fields) if isinstance(fields, Problem) else Row(number, fields)
+            del batch, rest  # so that the next batch is not read beside this one
 
 
 def _refuse_rows(rows: int, allowed: int) -> None:
@@ -268,10 +269,13 @@ def _json(value: Any) -> Any:
 
 
 def _list(items: list[Any]) -> Any:
-    """A map comes as a list of pairs."""
-    pairs = [cast("tuple[Any, Any]", item) for item in items if isinstance(item, tuple)]
-    if not pairs:
+    """A map comes as a list of pairs; a vector, the most frequent of long lists, has nothing to change."""
+    kinds = set(map(type, items))
+    if kinds == {float} and all(map(math.isfinite, items)):
+        return items
+    if tuple not in kinds:
         return [_json(item) for item in items]
+    pairs = cast("list[tuple[Any, Any]]", items)
     if all(isinstance(name, str) for name, _ in pairs) and len({name for name, _ in pairs}) == len(pairs):
         return {name: _json(item) for name, item in pairs}
     return [[_json(name), _json(item)] for name, item in pairs]

@@ -46,7 +46,7 @@ class Group:
     allowed: int
     """Bytes its rows may have without being out of proportion to the file."""
     listed: int
-    """Values in all its lists."""
+    """Values in all its lists, each once for every list it is in."""
     unpacked: int = 0
     dictionaries: int = 0
     """Bytes of all dictionaries, unpacked: no value that refers to one is longer."""
@@ -87,7 +87,7 @@ def measure(file: BinaryIO, metadata: Any, index: int, size: int, allowed: int) 
     """
     row_group = metadata.row_group(index)
     levels = [metadata.schema.column(column).max_repetition_level for column in range(row_group.num_columns)]
-    listed = sum(max(row_group.column(column).num_values, 0) for column, level in enumerate(levels) if level)
+    listed = sum(max(row_group.column(column).num_values, 0) * level for column, level in enumerate(levels))
     group = Group(allowed, listed)
     if listed > MAX_LISTED and listed * LISTED_BYTES > allowed:
         raise bomb()
@@ -96,7 +96,7 @@ def measure(file: BinaryIO, metadata: Any, index: int, size: int, allowed: int) 
         lengths = RowLengths(level, listed // VALUES_PER_STEP) if level and listed > MAX_LISTED else None
         _measure_chunk(file, chunk, size, group, lengths)
         if lengths is not None:
-            group.longest += lengths.longest
+            group.longest += lengths.longest * level
             if group.longest > MAX_LISTED:
                 raise _too_long(metadata, index, column, lengths.row)
     if group.written_out > allowed:
