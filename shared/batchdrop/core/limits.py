@@ -44,7 +44,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "parquet_footer": Limit(4 * MIB, "bytes", _BOUND),
     "parquet_page": Limit(48 * MIB, "bytes, unpacked", _BOUND),
     "parquet_listed": Limit(
-        3_000_000, "values of one row's lists, and of a batch's, each once a list around it", _BOUND
+        2_000_000, "values of a row's lists, and of a batch's; each counts once a list around it", _BOUND
     ),
     "line_values": Limit(250_000, "values of one line of JSON", _BOUND),
     "schema_values": Limit(20_000, "values", _BOUND),

@@ -127,13 +127,13 @@ _PARQUET: dict[str, Callable[[], bytes]] = {
     "one row of 30 million numbers, beside noise, among short ones": lambda: _beside(
         _rows_of([3] * 5_000 + [30_000_000] + [3] * 5_000, pa.int8()), data_page_version="2.0"
     ),
-    "five rows of 3 million numbers, beside noise": lambda: _beside(_rows_of([3_000_000] * 5, pa.int64())),
-    "one row of 3 million numbers, beside noise": lambda: _beside(_rows_of([3_000_000], pa.int64())),
+    "five rows of 2 million numbers, beside noise": lambda: _beside(_rows_of([2_000_000] * 5, pa.int64())),
+    "one row of 2 million numbers, beside noise": lambda: _beside(_rows_of([2_000_000], pa.int64())),
     "one row of 8 million numbers, beside noise": lambda: _beside(_rows_of([8_000_000], pa.int64())),
-    "50 rows of 400,000 numbers, beside noise": lambda: _beside(_rows_of([400_000] * 50, pa.int64())),
+    "20 rows of 400,000 numbers, beside noise": lambda: _beside(_rows_of([400_000] * 20, pa.int64())),
     "50 rows of 200,000 numbers, beside noise": lambda: _beside(_rows_of([200_000] * 50, pa.int64())),
-    "3 million numbers, each in 40 lists": lambda: _beside(_many_in_lists(3_000_000, 40)),
-    "60,000 numbers, each in 40 lists": lambda: _beside(_many_in_lists(60_000, 39)),
+    "300,000 numbers, each in 40 lists": lambda: _beside(_many_in_lists(300_000, 40)),
+    "40,000 numbers, each in 40 lists": lambda: _beside(_many_in_lists(40_000, 39)),
     "a footer that says fewer values than a page has": _few_said,
     "one row with a map of a million": lambda: _column(
         pa.array([[(str(number), number) for number in range(1_000_000)]], pa.map_(pa.string(), pa.int64()))
