@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.reading import Place, Row, read_parquet
-from batchdrop.core.reading.parquet_bounds import MAX_LISTED, measure
-from batchdrop.core.reading.parquet_levels import RowLengths
+from batchdrop.core.upload.tables import Place, Record, read_parquet
+from batchdrop.core.upload.tables.parquet_bounds import MAX_LISTED, measure
+from batchdrop.core.upload.tables.parquet_levels import RowLengths
 
 pa: Any = importlib.import_module("pyarrow")
 pq: Any = importlib.import_module("pyarrow.parquet")
@@ -64,7 +64,7 @@ def write_embeddings(path: Path) -> None:
 
 _READ = """
 import importlib, sys
-from batchdrop.core.reading import read_parquet
+from batchdrop.core.upload.tables import read_parquet
 importlib.import_module("pyarrow.parquet")
 def peak():  # Linux's own mark: ru_maxrss would be the parent's, which wrote the table
     with open("/proc/self/status") as status:
@@ -125,7 +125,7 @@ def test_lists_of_every_length_are_read(kind: str) -> None:
     for start, rows in ((0, 1_000), (MANY // 2, 1_000), (MANY - 100, 100)):
         read = list(itertools.islice(read_parquet(file, Place(number=start + 1)), 1_000))
         expected = table.slice(start, rows).to_pylist()
-        assert read == [Row(start + place, fields) for place, fields in enumerate(expected, 1)]
+        assert read == [Record(start + place, fields) for place, fields in enumerate(expected, 1)]
 
 
 def test_reading_goes_on_in_the_middle_of_an_embedding_table() -> None:
@@ -133,7 +133,7 @@ def test_reading_goes_on_in_the_middle_of_an_embedding_table() -> None:
     table = pa.table({"n": list(range(20_000)), "a": lists([512] * 20_000, flat)})
     rest = list(read_parquet(table_file(table), Place(number=19_001)))
     assert [row.number for row in rest] == list(range(19_001, 20_001))
-    assert isinstance(rest[-1], Row)
+    assert isinstance(rest[-1], Record)
     assert rest[-1].fields == {"n": 19_999, "a": table["a"][19_999].as_py()}
 
 
