@@ -43,7 +43,9 @@ LIMITS: Final[dict[str, Limit]] = {
     "parquet_ratio": Limit(200, "times", "ours, as gzip's: dictionaries make 30 million long rows of 3 MB"),
     "parquet_footer": Limit(4 * MIB, "bytes", _BOUND),
     "parquet_page": Limit(48 * MIB, "bytes, unpacked", _BOUND),
-    "parquet_listed": Limit(8_000_000, "values in all lists of a row group: 64 MB if one row has them all", _BOUND),
+    "parquet_listed": Limit(
+        2_000_000, "values of a row's lists, and of a batch's; each counts once a list around it", _BOUND
+    ),
     "line_values": Limit(250_000, "values of one line of JSON", _BOUND),
     "schema_values": Limit(20_000, "values", _BOUND),
     "schema_chars": Limit(512 * KIB, "characters", _BOUND),

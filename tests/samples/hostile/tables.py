@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import io
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -72,6 +73,35 @@ def _lying(size: int) -> bytes:
     return data[:end] + zigzag + bytes([number]) + data[rest + 1 :]
 
 
+def _rows_of(lengths: list[int], kind: Any) -> Any:
+    """Return lists of nulls of these lengths."""
+    offsets = list(itertools.accumulate(lengths, initial=0))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.nulls(offsets[-1], kind))
+
+
+def _beside(lists: Any, **options: Any) -> bytes:
+    """Return a table whose lists are in proportion to the file, because of what is beside them."""
+    rows, noise = len(lists), random.Random(5).randbytes(3_000_000)
+    texts = [noise[row * len(noise) // rows : (row + 1) * len(noise) // rows] for row in range(rows)]
+    return _parquet(pa.table({"a": pa.array(texts, pa.binary()), "b": lists}), **options)
+
+
+def _many_in_lists(values: int, depth: int) -> Any:
+    """Return one row of so many values, each of them in lists of its own."""
+    held = pa.nulls(values, pa.int8())
+    for _ in range(depth):
+        held = pa.ListArray.from_arrays(pa.array(range(len(held) + 1), pa.int32()), held)
+    return pa.ListArray.from_arrays(pa.array([0, values], pa.int32()), held)
+
+
+def _few_said() -> bytes:
+    """Return a table whose footer says that a column has 5 values, and whose page has 30 million."""
+    data = _column(_rows_of([30_000_000], pa.int8()), data_page_size=1 << 30)
+    said, lie = b"\x80\x8e\xce\x1c", b"\x8a\x80\x80\x00"
+    place = data.index(said, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    return data[:place] + lie + data[place + 4 :]
+
+
 _PARQUET: dict[str, Callable[[], bytes]] = {
     "one cell of 400 MB": lambda: _column(
         pa.array(["x" * 400_000_000], pa.large_string()), use_dictionary=False, write_statistics=False
@@ -92,6 +122,19 @@ _PARQUET: dict[str, Callable[[], bytes]] = {
     "many rows of many numbers": lambda: _column(
         pa.FixedSizeListArray.from_arrays(pa.nulls(2_000_000, pa.int64()), 100_000)
     ),
+    "one row of 100 million numbers": lambda: _column(_rows_of([100_000_000], pa.int8())),
+    "one row of 10 million numbers, beside noise": lambda: _beside(_rows_of([10_000_000], pa.int8())),
+    "one row of 30 million numbers, beside noise, among short ones": lambda: _beside(
+        _rows_of([3] * 5_000 + [30_000_000] + [3] * 5_000, pa.int8()), data_page_version="2.0"
+    ),
+    "five rows of 2 million numbers, beside noise": lambda: _beside(_rows_of([2_000_000] * 5, pa.int64())),
+    "one row of 2 million numbers, beside noise": lambda: _beside(_rows_of([2_000_000], pa.int64())),
+    "one row of 8 million numbers, beside noise": lambda: _beside(_rows_of([8_000_000], pa.int64())),
+    "20 rows of 400,000 numbers, beside noise": lambda: _beside(_rows_of([400_000] * 20, pa.int64())),
+    "50 rows of 200,000 numbers, beside noise": lambda: _beside(_rows_of([200_000] * 50, pa.int64())),
+    "300,000 numbers, each in 40 lists": lambda: _beside(_many_in_lists(300_000, 40)),
+    "40,000 numbers, each in 40 lists": lambda: _beside(_many_in_lists(40_000, 39)),
+    "a footer that says fewer values than a page has": _few_said,
     "one row with a map of a million": lambda: _column(
         pa.array([[(str(number), number) for number in range(1_000_000)]], pa.map_(pa.string(), pa.int64()))
     ),

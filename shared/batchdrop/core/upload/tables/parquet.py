@@ -2,8 +2,9 @@
 
 JSON has no dates, decimals and bytes; they become text: ISO 8601, the decimal's digits, base64. NaN and infinities
 become null, maps become objects (or lists of pairs when a key is no text), times finer than microseconds are cut.
-Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, and as AT_ONCE_BYTES hold if each row has the
-largest value there is, plus the pages pyarrow has open; see `parquet_bounds`.
+Memory: one batch, whose rows are as many as BATCH_BYTES hold on average, as AT_ONCE_BYTES hold if each row has the
+largest value there is, and as have MAX_LISTED values if each row has the longest lists there are, plus the pages
+pyarrow has open; see `parquet_bounds`.
 Invariant: every row of the file is one entry; a row whose values Python cannot hold is refused by itself.
 """
 
@@ -31,7 +32,9 @@ from batchdrop.core.upload.tables.parquet_bounds import (
     AT_ONCE_BYTES,
     MAX_CONTAINER,
     MAX_FOOTER,
+    MAX_LISTED,
     Group,
+    bomb,
     check_footer,
     measure,
 )
@@ -61,30 +64,25 @@ def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
     allowed = MAX_RATIO * (size + SLACK_BYTES)
     _refuse_rows(source.metadata.num_rows, allowed)
     for group in groups:
-        bounds = measure(file, source.metadata, group, size)
-        if bounds.written_out > allowed:
-            raise _bomb()
+        bounds = measure(file, source.metadata, group, size, allowed)
         batches = source.iter_batches(batch_size=_at_once(source.metadata.row_group(group), bounds), row_groups=[group])
         while (batch := _arrow(partial(next, batches, None))) is not None:
             rest = batch.slice(skipped)
             skipped -= batch.num_rows - rest.num_rows
             allowed -= rest.nbytes
             if allowed < 0:
-                raise _bomb()
+                raise bomb()
             for fields in _rows(rest, convert):
                 number = place.number
                 place.number += 1
                 yield Unreadable(number, fields) if isinstance(fields, Problem) else Record(number, fields)
+            del batch, rest  # so that the next batch is not read beside this one
 
 
 def _refuse_rows(rows: int, allowed: int) -> None:
     """Refuse a file with so many rows that the least of each is out of proportion to its bytes."""
     if rows * ROW_BYTES > allowed:
-        raise _bomb()
-
-
-def _bomb() -> PermanentError:
-    return PermanentError("The Parquet file grows too much when it is read.", code="PARQUET_BOMB")
+        raise bomb()
 
 
 def _at_once(row_group: Any, bounds: Group) -> int:
@@ -93,6 +91,8 @@ def _at_once(row_group: Any, bounds: Group) -> int:
     most = BATCH_BYTES // max(1, bytes_each)
     if bounds.dictionaries:
         most = min(most, AT_ONCE_BYTES // bounds.dictionaries)
+    if bounds.longest:
+        most = min(most, MAX_LISTED // bounds.longest, MAX_VALUES * row_group.num_rows // bounds.listed)
     return max(1, min(BATCH_ROWS, most))
 
 
@@ -269,10 +269,13 @@ def _json(value: Any) -> Any:
 
 
 def _list(items: list[Any]) -> Any:
-    """A map comes as a list of pairs."""
-    pairs = [cast("tuple[Any, Any]", item) for item in items if isinstance(item, tuple)]
-    if not pairs:
+    """A map comes as a list of pairs; a vector, the most frequent of long lists, has nothing to change."""
+    kinds = set(map(type, items))
+    if kinds == {float} and all(map(math.isfinite, items)):
+        return items
+    if tuple not in kinds:
         return [_json(item) for item in items]
+    pairs = cast("list[tuple[Any, Any]]", items)
     if all(isinstance(name, str) for name, _ in pairs) and len({name for name, _ in pairs}) == len(pairs):
         return {name: _json(item) for name, item in pairs}
     return [[_json(name), _json(item)] for name, item in pairs]
