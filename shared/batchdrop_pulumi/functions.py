@@ -21,8 +21,8 @@ from batchdrop_pulumi.images import Images
 from batchdrop_pulumi.services import ENTRIES, RUNTIME, SERVICES, Place, Service
 
 SERVED: Final[Mapping[str, str]] = {"LOG_EXECUTION_ID": "true", "THREADS": "1"}
-"""Variables of the functions framework. With one thread gunicorn ends a worker whose call outlasts the timeout; Cloud Run
-alone would leave it computing (cloud.google.com/run/docs/configuring/request-timeout)."""
+"""Variables of the functions framework. With one thread gunicorn ends a worker whose call outlasts the timeout; Cloud
+Run alone leaves it computing (cloud.google.com/run/docs/configuring/request-timeout)."""
 
 
 @dataclass(frozen=True, slots=True)
