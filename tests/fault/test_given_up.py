@@ -20,8 +20,11 @@ from tests.harness import Stack, assert_accounted, lines, wrapped
 LEASE_OVER_SECONDS = 660
 """More than a lease; 11 ticks, so that a batch that is looked at every fifth or tenth tick has its turn."""
 MAX_CLAIMS = 5
-FAILED = ("FAILED", "POISONED", [])
-"""State and code of the job, codes of its rows."""
+Ended = tuple[str, str | None, list[str]]
+"""State and code of a job, codes of its error rows."""
+FAILED: Ended = ("FAILED", "POISONED", [])
+UNSENT: Ended = ("DONE", None, ["POISONED"])
+UNREAD: Ended = ("DONE", None, ["RESULTS_LOST"])
 
 
 class Deadly:
@@ -86,14 +89,14 @@ def lease_by_lease(stack: Stack, info: ObjectInfo, count: int) -> Job | None:
     [
         ("objects", "copy", "'work'", FAILED, MAX_CLAIMS),
         ("objects", "read", "'work'", FAILED, MAX_CLAIMS),
-        ("provider", "stage", "", ("DONE", None, ["POISONED"]), MAX_CLAIMS),
-        ("provider", "read_results", "", ("DONE", None, ["RESULTS_LOST"]), 3 * MAX_CLAIMS),
+        ("provider", "stage", "", UNSENT, MAX_CLAIMS),
+        ("provider", "read_results", "", UNREAD, 3 * MAX_CLAIMS),
         ("objects", "create", "'output'", FAILED, MAX_CLAIMS),
     ],
     ids=["snapshot", "planning", "staging", "results", "output"],
 )
 def test_an_upload_that_ends_every_function_is_given_up_and_others_go_on(
-    stack: Stack, port: str, method: str, bucket: str, ended: tuple[str, str | None, list[str]], deaths: int
+    stack: Stack, port: str, method: str, bucket: str, ended: Ended, deaths: int
 ) -> None:
     stack.tick()
     bad = stack.upload("bad.jsonl", lines("bad"))
