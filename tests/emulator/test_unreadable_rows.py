@@ -1,4 +1,4 @@
-"""A result line that some JSON reader cannot read is no answer: its line is asked for again, and no such byte goes out."""
+"""A result line that some JSON reader cannot read is no answer: its line is asked for again, and it never goes out."""
 
 from __future__ import annotations
 
