@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core import names
-from batchdrop.core.jobs import Job
+from batchdrop.core.state import names
+from batchdrop.core.state.job import Job
 from batchdrop.ports import ObjectInfo
 from tests.fault.killing import Crash
 from tests.harness import Stack, assert_accounted, lines, wrapped

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.adapters.sqlite_records import SqliteRecords
+from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.settings import CommonSettings, PollSettings
-from batchdrop.core.shards import ShardState
+from batchdrop.core.state.shard import ShardState
 from batchdrop.ports import BatchKind, ObjectInfo
-from batchdrop.usecases.stack import stack_id
-from batchdrop.usecases.take_over import take_over
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop.steps.stack import stack_id
+from batchdrop.steps.take_over import take_over
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import Crash
 from tests.harness import Stack, assert_accounted, lines, wrapped
 
@@ -33,7 +33,7 @@ def submitted(stack: Stack, data: bytes) -> ObjectInfo:
 
 def without_documents(stack: Stack, tmp_path: Path) -> Stack:
     """Return the stack as it is when its documents are gone: buckets, messages and batches are as they were."""
-    return wrapped(stack, records=SqliteRecords(tmp_path / "fresh.sqlite"))
+    return wrapped(stack, documents=SqliteDocuments(tmp_path / "fresh.sqlite"))
 
 
 def creates(gemini: GeminiEmulator) -> int:
@@ -109,7 +109,7 @@ def test_a_stack_restored_from_a_backup_finds_the_batch_that_was_made_since(
     with closing(sqlite3.connect(tmp_path / "records.sqlite")) as now, closing(sqlite3.connect(tmp_path / "b")) as copy:
         now.backup(copy)
     stack.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in stack.shards(job.job_id)))
-    restored = wrapped(stack, records=SqliteRecords(tmp_path / "b"))
+    restored = wrapped(stack, documents=SqliteDocuments(tmp_path / "b"))
     take_over(restored.context(CommonSettings), restored=True)
     job = restored.run(info)
     assert_accounted(restored, job)
