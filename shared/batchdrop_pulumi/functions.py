@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 import pulumi_gcp as gcp
@@ -18,6 +19,10 @@ from batchdrop_pulumi.buckets import Buckets
 from batchdrop_pulumi.identities import BUILD, Identities
 from batchdrop_pulumi.images import Images
 from batchdrop_pulumi.services import ENTRIES, RUNTIME, SERVICES, Place, Service
+
+SERVED: Final[Mapping[str, str]] = {"LOG_EXECUTION_ID": "true", "THREADS": "1"}
+"""Variables of the functions framework. With one thread gunicorn ends a worker whose call outlasts the timeout; Cloud
+Run alone leaves it computing (cloud.google.com/run/docs/configuring/request-timeout)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class Functions(pulumi.ComponentResource):
             **{secret.setting: secret.path for secret in service.secrets},
             **args.variables(),
         }
-        variables: dict[str, pulumi.Input[str]] = {"LOG_EXECUTION_ID": "true"}
+        variables: dict[str, pulumi.Input[str]] = dict(SERVED)
         for key, value in chosen.items():
             if key in service.settings.model_fields:
                 variables[f"BATCHDROP_{key.upper()}"] = value

@@ -324,6 +324,7 @@ def test_the_functions_variables_are_settings_they_know(graph: Graph) -> None:
         variables = functions[f"batchdrop-{row.name}"]["serviceConfig"]["environmentVariables"]
         values = {key.removeprefix("BATCHDROP_").lower(): variables[key] for key in variables if "BATCHDROP_" in key}
         assert set(values) <= set(row.settings.model_fields)
+        assert (variables["THREADS"], row.concurrency) == ("1", 1), "gunicorn ends a hung call only when it runs alone"
         made = row.settings(**values)
         assert (made.project, made.database, made.topic_prefix) == ("my-project", "batchdrop", "batchdrop")
         assert (made.input_bucket, made.work_bucket) == ("my-project-batchdrop-input", "my-project-batchdrop-work")
