@@ -33,6 +33,7 @@ from batchdrop.usecases.accounting import entries_of, record_cache, settle
 from batchdrop.usecases.attaching import detach
 from batchdrop.usecases.context import Context
 from batchdrop.usecases.figures import ended_fields
+from batchdrop.usecases.identities import wake_waiting
 from batchdrop.usecases.lines import all_ranges
 from batchdrop.usecases.parts import joined_fields, range_parts
 from batchdrop.usecases.recipes import frozen
@@ -273,11 +274,12 @@ def _create(context: Writing, name: str, data: bytes) -> ObjectInfo:
 
 
 def _publish(context: Writing, stored: Stored[Job]) -> None:
-    """Publish the completion until it is recorded as published (at least once), then clean up."""
+    """Publish the completion and wake who waits, until both are recorded (at least once); then clean up."""
     job, now = stored.value, context.now()
     if not job.published:
         data, attributes = done_message(job)
         context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
+        wake_waiting(context, job)
         stored = context.store.change(stored, lambda job: _published(job, now))
         log(JOB_ENDED, severity="INFO", **ended_fields(stored.value))
     if not stored.value.cleaned:
