@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from batchdrop.core.jobs import Job
+from batchdrop.core.jobs import Job, JobState
 from batchdrop.ports import Kind
 from batchdrop.usecases.identities import WAITING
 from infra.local.gemini import Faults, GeminiEmulator
@@ -225,9 +225,9 @@ def test_what_waits_behind_a_take_over_is_woken_by_the_end_of_who_took_over(
     stack.deliver()
     states = [stack.find_by(info).state for info in uploads[1:]]
     assert sorted(states) == ["HELD", "RUNNING"]
-    stack.run(uploads[1 + states.index("RUNNING")])
+    stack.run(uploads[1 + states.index(JobState.RUNNING)])
     stack.deliver()
-    assert stack.find_by(uploads[1 + states.index("HELD")]).state == "DUPLICATE"
+    assert stack.find_by(uploads[1 + states.index(JobState.HELD)]).state == "DUPLICATE"
 
 
 def test_those_beyond_the_list_of_who_waits_look_for_themselves(stack: Stack, gemini: GeminiEmulator) -> None:

@@ -155,12 +155,16 @@ def claim(context: Context[CommonSettings], *, restored: bool = False) -> None:
 
 
 def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None, info: ObjectInfo | None) -> None:
-    """Put a mark of this stack in place of the one that was found; both are known from now on."""
+    """Put a mark of this stack in place of the one that was found; both are known from now on.
+
+    Documents that do not know the one that was found are not those that did what was done last: they count as lost.
+    """
     mark, now = secrets.token_hex(8), context.now()
 
     def marked(seen: Stack) -> Stack:
         kept = (*seen.marks, *((found.mark,) if found else ()), mark)
-        return seen.with_(marks=kept[-MARKS:], marked_at=now, stopped_until=None)
+        recovered = now if found and found.mark not in seen.marks else seen.recovered_at
+        return seen.with_(marks=kept[-MARKS:], marked_at=now, stopped_until=None, recovered_at=recovered)
 
     context.store.change_document(Kind.META, ID, stack, marked)
     identity = Identity(stack_id=stack.stack_id, created_at=stack.created_at or now, mark=mark, marked_at=now)

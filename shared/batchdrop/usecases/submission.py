@@ -7,8 +7,8 @@
                                is over,        found     -> adopt the oldest, cancel the others
                                nothing found   not found -> wait; a failed listing is not "not found"
 
-Where the stack's documents were lost, an upload from before has its batches looked for first: its first intent is
-not followed by a create but by the same look and quarantine.
+Where the stack's documents were lost or restored, an upload from before has its batches looked for first, once: the
+first intent since then is not followed by a create but by the same look and quarantine.
 
 `intent` is written before the call with a deadline: a worker that was paused past it does not send. The
 quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that a batch that is not in a
@@ -166,7 +166,7 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
     else:
         name = names.display_name(stack_id(context), stored.value.shard_id)
         # Asked before the intent: between its deadline's check and the call there is nothing a worker could pause in.
-        look_first = stored.value.attempts == 0 and _may_have_run_before(context, stored.value)
+        look_first = _may_have_run_before(context, stored.value)
         stored = _intended(context, stored)
         if look_first:
             _release(context, stored, stored.value.fence, 0, "STATE_LOST")
@@ -224,9 +224,14 @@ def _send(context: Submitting, stored: Stored[Shard], name: str) -> None:
 
 
 def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
-    """True for a shard of an upload that is older than the stack's documents: they were lost, its batch may not be."""
+    """True for a shard whose batch was not looked for since documents were lost that may have named it.
+
+    However often it was tried before: what a restored document says of that is older than what was done.
+    """
     recovered = recovered_at(context)
-    return recovered is not None and _job(context, shard).source.uploaded_at < recovered
+    if recovered is None or (shard.sought_at is not None and shard.sought_at >= recovered):
+        return False
+    return _job(context, shard).source.uploaded_at < recovered
 
 
 def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
@@ -271,14 +276,22 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
         log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id)
         _release(context, stored, shard.fence, settings.reconcile_seconds, "ACCOUNT_CHANGED")
         return None
-    begun = shard.intent.at if shard.intent else shard.updated_at
-    quiet_until = begun + timedelta(seconds=settings.quarantine_seconds)
+    quiet_until = _last_intent(context, shard) + timedelta(seconds=settings.quarantine_seconds)
     if looked_at < quiet_until:
         wait = min(settings.reconcile_seconds, max((quiet_until - context.now()).total_seconds(), 0))
         _release(context, stored, shard.fence, wait, "QUARANTINE")
         return None
     log("create proved lost", severity="WARNING", shard_id=shard.shard_id, attempt=shard.attempts)
-    return _save(context, stored, _S.STAGED, intent=None)
+    return _save(context, stored, _S.STAGED, intent=None, sought_at=looked_at)
+
+
+def _last_intent(context: Submitting, shard: Shard) -> datetime:
+    """Return when a create call of this shard was last intended, as far as its document can know.
+
+    One that was restored may have forgotten a later intent, up to the moment of the recovery.
+    """
+    recovered, known = recovered_at(context), shard.intent.at if shard.intent else shard.updated_at
+    return known if recovered is None else max(known, recovered)
 
 
 def _batches_named(context: Submitting, name: str) -> list[Batch]:
