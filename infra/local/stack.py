@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchdrop.adapters.sqlite_topics import SqliteTopics
-from batchdrop.core.errors import PermanentError
+from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.usecases.context import Context
@@ -133,7 +133,7 @@ def begin_alone(context: Context[CommonSettings], *, restored: bool) -> None:
     """
     try:
         take_over(context, restored=restored)
-    except PermanentError as error:
+    except ConfigurationError as error:
         raise FolderError(error.sentence) from None
     if isinstance(context.topics, SqliteTopics):
         context.topics.hand_back()
