@@ -1,6 +1,7 @@
 """The stack on Google's Pub/Sub and Firestore emulators and a local Cloud Storage server.
 
-The functions run with the adapters of the cloud; only addresses differ.
+The functions run with the adapters of the cloud; only addresses differ. The documents are lost with the emulator: with
+the real API, which is paid, earlier uploads are not run again then.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
             "BATCHDROP_PROJECT": PROJECT,
             "BATCHDROP_TOPIC_PREFIX": PREFIX,
             "BATCHDROP_INPUT_BUCKET": bucket,
+            "BATCHDROP_DOCUMENTS_LAST": str(not options.live),
         }
         export(running, variables)
         functions = running.enter_context(serve(options.functions_port))

@@ -16,6 +16,7 @@ from batchdrop.core.settings import CommonSettings, PollSettings
 from batchdrop.core.shards import ShardState
 from batchdrop.ports import BatchKind, ObjectInfo
 from batchdrop.usecases.stack import stack_id
+from batchdrop.usecases.steering import rerun
 from batchdrop.usecases.take_over import take_over
 from infra.local.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import Crash
@@ -204,6 +205,47 @@ def test_after_a_recovery_a_shard_is_looked_for_once(
     job = again.run(info)
     assert (job.counts.results, creates(gemini)) == (1, 3), "two were refused, one made"
     assert log.getvalue().count("STATE_LOST") == 1
+
+
+# ------------------------------------------------------------------------------- documents that do not last
+def forgetful(stack: Stack, tmp_path: Path) -> Stack:
+    """Return the stack after a restart that lost its documents, as it was told that it would."""
+    again = wrapped(stack, records=SqliteRecords(tmp_path / "fresh.sqlite"), overrides={"documents_last": False})
+    take_over(again.context(CommonSettings))
+    return again
+
+
+def test_an_old_upload_is_not_run_where_documents_do_not_last(
+    stack: Stack, gemini: GeminiEmulator, tmp_path: Path
+) -> None:
+    stack.tick()
+    info = stack.upload("a.jsonl", lines("one", "two"))
+    again = forgetful(stack, tmp_path)
+    job = again.run(info)
+    assert_accounted(again, job)
+    assert {(row["outcome"], row["code"]) for row in again.rows(job)} == {("missing", "STATE_LOST")}
+    assert all("batchdrop rerun" in row["message"] for row in again.rows(job))
+    assert (gemini.calls["upload.start"], creates(gemini)) == (0, 0)
+    copy = rerun(again.context(CommonSettings), job)
+    again.announce(again.objects_info(job))
+    assert again.run(again.objects_info(job)).job_id == copy
+    assert creates(gemini) == 1
+
+
+def test_a_batch_that_runs_is_collected_where_documents_do_not_last(
+    stack: Stack, gemini: GeminiEmulator, tmp_path: Path
+) -> None:
+    gemini.faults = Faults(running_seconds=7200)
+    info = submitted(stack, lines("one", "two [[emulate:error-once=13]]"))
+    job = forgetful(stack, tmp_path).run(info)
+    assert_accounted(stack, job)
+    assert (job.counts.results, job.counts.errors, creates(gemini)) == (1, 1, 1)
+
+
+def test_an_upload_after_the_loss_runs_where_documents_do_not_last(stack: Stack, tmp_path: Path) -> None:
+    stack.tick()
+    again = forgetful(stack, tmp_path)
+    assert again.run(again.upload("b.jsonl", lines("one"))).counts.results == 1
 
 
 # ------------------------------------------------------------------------------------------ documents doubled

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = "shared/batchdrop"
 SIMULATION = ("tests/fault/test_simulation.py",)
 GUARDS = ("tests/fault/test_guards.py",)
+LOST_STATE = ("tests/fault/test_lost_state.py",)
 MACHINE = ("tests/fault/test_machine.py",)
 
 
@@ -56,14 +57,14 @@ MUTANTS = (
     Mutant(
         "quarantine",
         f"{SHARED}/usecases/submission.py",
-        "if context.now() < quiet_until:",
+        "if looked_at < quiet_until:",
         "if False:",
         GUARDS,
     ),
     Mutant(
         "quarantine, by chance",
         f"{SHARED}/usecases/submission.py",
-        "if context.now() < quiet_until:",
+        "if looked_at < quiet_until:",
         "if False:",
         SIMULATION,
         seeds=400,
@@ -71,10 +72,52 @@ MUTANTS = (
     Mutant(
         "quarantine, by the state machine",
         f"{SHARED}/usecases/submission.py",
-        "if context.now() < quiet_until:",
+        "if looked_at < quiet_until:",
         "if False:",
         MACHINE,
         examples=400,
+    ),
+    Mutant(
+        "the listing begins after the quarantine",
+        f"{SHARED}/usecases/submission.py",
+        "if looked_at < quiet_until:",
+        "if context.now() < quiet_until:",
+        GUARDS,
+    ),
+    Mutant(
+        "a look before the first create after a recovery",
+        f"{SHARED}/usecases/submission.py",
+        "look_first = _may_have_run_before(context, stored.value)",
+        "look_first = stored.value.attempts == 0 and _may_have_run_before(context, stored.value)",
+        LOST_STATE,
+    ),
+    Mutant(
+        "quarantine from the recovery on",
+        f"{SHARED}/usecases/submission.py",
+        "return known if recovered is None else max(known, recovered)",
+        "return known",
+        LOST_STATE,
+    ),
+    Mutant(
+        "an unknown mark means lost documents",
+        f"{SHARED}/usecases/stack.py",
+        "recovered = seen.recovered_at if found and found.mark in seen.marks else now",
+        "recovered = seen.recovered_at",
+        LOST_STATE,
+    ),
+    Mutant(
+        "the heartbeat stops a second stack",
+        f"{SHARED}/usecases/stack.py",
+        "if found is not None and found.mark not in stack.marks and now < found.marked_at + SILENCE:",
+        "if False:",
+        LOST_STATE,
+    ),
+    Mutant(
+        "a stack that starts alone claims its identity",
+        f"{SHARED}/usecases/take_over.py",
+        "    claim(context, restored=restored)\n",
+        "    if restored:\n        claim(context, restored=restored)\n",
+        LOST_STATE,
     ),
     Mutant("deadline re-check", f"{SHARED}/usecases/submission.py", "    if late:\n", "    if False:\n", GUARDS),
     Mutant(
@@ -114,6 +157,20 @@ MUTANTS = (
         "        try:\n            page = context.provider.list_batches(token)\n"
         "        except BatchdropError:\n            return found\n",
         GUARDS,
+    ),
+    Mutant(
+        "the end of a job wakes who waits for it",
+        f"{SHARED}/usecases/identities.py",
+        "            context.wake(Topic.SHARDS, job_id)\n",
+        "            pass\n",
+        ("tests/emulator/test_identities.py",),
+    ),
+    Mutant(
+        "a damaged identity loses no upload",
+        f"{SHARED}/usecases/stack.py",
+        "        raise ConfigurationError(\n",
+        "        from batchdrop.core.errors import PermanentError\n\n        raise PermanentError(\n",
+        ("tests/fault/test_damaged_identity.py",),
     ),
     Mutant(
         "first recorded adoption is final",

@@ -8,7 +8,8 @@
                                nothing found   not found -> wait; a failed listing is not "not found"
 
 Where the stack's documents were lost or restored, an upload from before has its batches looked for first, once: the
-first intent since then is not followed by a create but by the same look and quarantine.
+first intent since then is not followed by a create but by the same look and quarantine. A stack whose documents do
+not last (`documents_last`) ends it there, unless its batch is found.
 
 `intent` is written before the call with a deadline: a worker that was paused past it does not send. The
 quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that a batch that is not in a
@@ -19,6 +20,7 @@ jobs once"), and the provider offers no request id (google-genai 3.4.0, types.Cr
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from batchdrop.core import names
 from batchdrop.core.errors import (
@@ -50,6 +52,11 @@ FIRST_LOOK_SECONDS = 3.0
 INTENT_SECONDS = 30.0
 """A create must be sent this soon after its intent; a pause in between makes the worker stop."""
 FILE_MARGIN = timedelta(hours=1)
+_STATE_LOST: Final = Failure(
+    code="STATE_LOST",
+    message="What was known of this upload was lost with the stack's documents, no batch of it was found, and it is not"
+    " run unasked: upload it again, or run `batchdrop rerun`.",
+)
 
 Submitting = Context[SubmitSettings]
 
@@ -129,6 +136,8 @@ def _queued(context: Submitting, stored: Stored[Shard]) -> None:
 def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     """Upload the rendered shard unless a file that will outlive the wait is there already."""
     shard, now = stored.value, context.now()
+    if _only_collected(context, shard):
+        return _save(context, stored, _S.STAGED, account=context.provider.account())
     reachable = shard.account == context.provider.account()
     if shard.file and reachable and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
         return _save(context, stored, _S.STAGED)
@@ -234,6 +243,11 @@ def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
     return _job(context, shard).source.uploaded_at < recovered
 
 
+def _only_collected(context: Submitting, shard: Shard) -> bool:
+    """True for a shard of which a batch that runs is adopted, and nothing is made: no file, no cache, no batch."""
+    return not context.settings.documents_last and _may_have_run_before(context, shard)
+
+
 def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
     """Record the batch as the shard's own; the first recorded adoption is final."""
     ref = BatchRef(
@@ -280,6 +294,9 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
     if looked_at < quiet_until:
         wait = min(settings.reconcile_seconds, max((quiet_until - context.now()).total_seconds(), 0))
         _release(context, stored, shard.fence, wait, "QUARANTINE")
+        return None
+    if _only_collected(context, shard):
+        _end(context, stored, _STATE_LOST)
         return None
     log("create proved lost", severity="WARNING", shard_id=shard.shard_id, attempt=shard.attempts)
     return _save(context, stored, _S.STAGED, intent=None, sought_at=looked_at)
