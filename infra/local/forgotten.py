@@ -11,9 +11,9 @@ from batchdrop.usecases.context import Context
 from batchdrop.usecases.stack import recovered_at
 
 _NOT_RUN: Final = (
-    "What was known of {count} unanswered earlier {uploads} was lost with the emulators' memory. Batches under way are"
-    " looked for\nand collected; nothing else of {them} is run, because the real API is paid. To run one: touch its file,"
-    " upload it again,\nor `batchdrop rerun JOB` once its job has ended."
+    "What was known of {count} unanswered earlier {uploads} was lost with the emulators' memory. Batches under way are\n"
+    "looked for and collected; nothing else of {them} is run, because the real API is paid. To run one: touch its file,\n"
+    "upload it again, or `batchdrop rerun JOB` once its job has ended."
 )
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = "shared/batchdrop"
 SIMULATION = ("tests/fault/test_simulation.py",)
 GUARDS = ("tests/fault/test_guards.py",)
-LOST_STATE = ("tests/fault/test_lost_state.py",)
+LOST_STATE = ("tests/fault/test_lost_state.py", "tests/fault/test_restored_state.py")
 MACHINE = ("tests/fault/test_machine.py",)
 
 
