@@ -11,8 +11,8 @@ from batchdrop.usecases.context import Context
 from batchdrop.usecases.stack import recovered_at
 
 _NOT_RUN: Final = (
-    "What was known of {count} unanswered earlier {uploads} was lost with the emulators' memory. Batches under way are\n"
-    "looked for and collected; nothing else of {them} is run, because the real API is paid. To run one: touch its\n"
+    "What was known of {count} unanswered earlier {uploads} was lost with the emulators' memory. Batches under way\n"
+    "are looked for and collected; nothing else of {them} is run, because the real API is paid. To run one: touch its\n"
     "file, upload it again, or `batchdrop rerun JOB` once its job has ended."
 )
 
