@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Protocol
 
 from batchdrop.adapters.pubsub import PubSubTopics
@@ -23,7 +24,7 @@ from infra.local.notifying import notify
 from infra.local.owning import owned
 from infra.local.pubsub_setup import set_up
 from infra.local.stack import ROUTES, Options, Stack, begin_alone, dropping, export, gemini, variables_of
-from infra.local.ticking import Scheduler
+from infra.local.ticking import Scheduler, nothing_open
 
 PREFIX = "batchdrop"
 
@@ -72,7 +73,8 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
         set_up(PROJECT, PREFIX, {topic: functions.url_of(name) for topic, name in ROUTES.items()})
         context = build(load(CommonSettings))
         begin_alone(context, restored=options.moved)
-        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
+        idle = partial(nothing_open, context)
+        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds, idle=idle))
         stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=True)
         running.enter_context(dropping(stack, options))
         yield stack

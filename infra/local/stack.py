@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from batchdrop.adapters.sqlite_topics import SqliteTopics
@@ -32,7 +33,7 @@ from infra.local.inbox import Inbox
 from infra.local.owning import FolderError, owned
 from infra.local.pusher import Pusher
 from infra.local.settling import QUIET_SECONDS
-from infra.local.ticking import Scheduler
+from infra.local.ticking import Scheduler, nothing_open
 from infra.local.uploaded import Uploaded
 
 ROUTES = {Topic.UPLOADS: "submit", Topic.SHARDS: "submit", Topic.BATCHES_FINISHED: "write"}
@@ -119,7 +120,8 @@ def embedded(options: Options) -> Generator[Stack]:
         functions = running.enter_context(Functions(options.functions_port))
         routes = {topic: functions.url_of(name) for topic, name in ROUTES.items()}
         running.enter_context(Pusher(context.topics, routes))
-        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
+        idle = partial(nothing_open, context)
+        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds, idle=idle))
         stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=False)
         running.enter_context(dropping(stack, options))
         yield stack
