@@ -51,16 +51,17 @@ def test_a_stack_without_documents_and_with_a_damaged_identity_waits_until_it_is
     stack.tick()
     before = stack_id(stack.context(PollSettings))
     whole = put(stack, b'{"stack_id": ')
-    again = without_documents(stack, tmp_path)
+    again = wrapped(without_documents(stack, tmp_path), answers=[])
     info = again.upload("a.jsonl", lines("one", "two"))
     driven(again, 1800)
+    assert {status for _, status in again.answers} == {503}, "the upload's message was acknowledged"
     assert SENTENCE in log.getvalue()
     assert (gemini.calls["upload.start"], gemini.calls["create"]) == (0, 0)
     if mend == "restored":
         put(again, whole)
     else:
         again.objects.delete("output", IDENTITY)
-    driven(again, 1800)
+    again.announce(info)  # as the broker does with what was not acknowledged, after a pause of real time
     job = again.run(info)
     assert_accounted(again, job)
     assert (job.counts.results, gemini.calls["create"]) == (2, 1)
