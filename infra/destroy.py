@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent
-DRAIN = "import sys; from batchdrop.cli import main; sys.exit(main(['drain']))"
+DRAIN = "import sys; from batchdrop.cli.main import main; sys.exit(main(['drain']))"
 STAYS = """What stays, and what it costs:
   - the buckets for uploads and results and the database, unless keep_data is false: storage
       to remove them: pulumi config set batchdrop:keep_data false && make deploy && make destroy

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from batchdrop.core import logs
-from infra.local import google_emulators
-from infra.local.gcs import GcsServer
-from infra.local.gemini import Faults, GeminiEmulator
-from infra.local.google_emulators import GoogleEmulators
+from batchdrop_local.emulators import google_jars
+from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
+from batchdrop_local.emulators.google_jars import GoogleEmulators
+from batchdrop_local.emulators.storage.server import GcsServer
 from tests.emulated import Emulated
 from tests.emulated import emulated as make_ports
 from tests.harness import Stack, make_emulated, make_stack
@@ -49,13 +49,13 @@ def gemini(tmp_path: Path) -> Generator[GeminiEmulator]:
 @pytest.fixture(scope="session")
 def google(tmp_path_factory: pytest.TempPathFactory) -> Generator[GoogleEmulators]:
     """Google's Pub/Sub and Firestore emulators, once for the whole run."""
-    lacking = google_emulators.missing()
+    lacking = google_jars.missing()
     if lacking:
         message = "; ".join(lacking)
         if os.environ.get("BATCHDROP_REQUIRE_EMULATORS") == "1":
             pytest.fail(message)
         pytest.skip(message)
-    with google_emulators.running(tmp_path_factory.mktemp("emulators")) as emulators:
+    with google_jars.running(tmp_path_factory.mktemp("emulators")) as emulators:
         yield emulators
 
 

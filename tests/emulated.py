@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from batchdrop.adapters.firestore import FirestoreRecords
-from batchdrop.adapters.gcs import GcsObjects
-from batchdrop.adapters.pubsub import PubSubTopics
-from batchdrop.adapters.sqlite_topics import Leased
+from batchdrop.adapters.cloud.firestore import FirestoreDocuments
+from batchdrop.adapters.cloud.gcs import GcsObjects
+from batchdrop.adapters.cloud.pubsub import PubSubTopics
+from batchdrop.adapters.local.sqlite_topics import Leased
 from batchdrop.ports import Topic
-from infra.local.gcs import GcsServer
-from infra.local.pubsub_setup import set_up
+from batchdrop_local.emulators.storage.server import GcsServer
+from batchdrop_local.stack.pubsub_setup import set_up
 
 PREFIX: Final = "test"
 PUSHED: Final = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
@@ -115,16 +115,16 @@ class Emulated:
 
     server: GcsServer
     objects: GcsObjects
-    records: FirestoreRecords
+    documents: FirestoreDocuments
     topics: PulledTopics
 
     def close(self) -> None:
         """End the clients' connections."""
         self.topics.close()
-        self.records.client.close()
+        self.documents.client.close()
         self.objects.client.close()
 
 
 def emulated(project: str, server: GcsServer) -> Emulated:
     """Return the ports of a new project; the environment names the emulators."""
-    return Emulated(server, GcsObjects(project), FirestoreRecords(project), PulledTopics(project))
+    return Emulated(server, GcsObjects(project), FirestoreDocuments(project), PulledTopics(project))

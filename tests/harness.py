@@ -14,24 +14,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from batchdrop.adapters.directory import DirectoryObjects
-from batchdrop.adapters.gemini import GeminiProvider
-from batchdrop.adapters.sqlite_records import SqliteRecords
-from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
-from batchdrop.core import names, queries
-from batchdrop.core.clock import Budget
-from batchdrop.core.jobs import Job
-from batchdrop.core.messages import Uploaded
+from batchdrop.adapters.local.directory import DirectoryObjects
+from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
+from batchdrop.adapters.local.sqlite_topics import Leased, SqliteTopics
+from batchdrop.core.clock import TimeLeft
 from batchdrop.core.settings import CommonSettings, PollSettings, SubmitSettings, WriteSettings
-from batchdrop.core.shards import Shard
+from batchdrop.core.state import names, queries
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.messages import Uploaded
+from batchdrop.core.state.shard import Shard
 from batchdrop.handling import Response, answered, on_submit, on_tick, on_write
-from batchdrop.ports import Kind, ObjectInfo, Objects, Provider, Records, Topic, Topics
+from batchdrop.ports import Collection, Documents, ObjectInfo, Objects, Provider, Topic, Topics
+from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.steps.context import Context
+from batchdrop.steps.plan.receive import receive
 from batchdrop.store import Store
-from batchdrop.usecases.context import Context
-from batchdrop.usecases.intake import receive
-from infra.local.gemini import GeminiEmulator
-from infra.local.notifying import notify
-from infra.local.pusher import envelope
+from batchdrop_local.emulators.gemini import GeminiEmulator
+from batchdrop_local.folder.notifying import notify
+from batchdrop_local.stack.pusher import envelope
 from tests.emulated import Emulated
 
 PUSHED = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
@@ -94,7 +94,7 @@ class Stack:
     """Ports, settings and the means to drive them."""
 
     objects: Objects
-    records: Records
+    documents: Documents
     topics: Broker
     provider: Provider
     gemini: GeminiEmulator
@@ -107,18 +107,18 @@ class Stack:
         """Return a fresh context of one function; its settings are read once, as an instance does."""
         key = (settings, id(self.overrides))
         if key not in self.settings:
-            names = settings.model_fields.keys() - {"budget_seconds"}
+            names = settings.model_fields.keys() - {"call_seconds"}
             known = {name: value for name, value in self.overrides.items() if name in names}
             self.settings[key] = settings(**known)
         found: CommonSettings = self.settings[key]
         return Context(
             settings=found,
             objects=self.objects,
-            store=Store(self.records, self.clock.pause, found.record_days),
+            store=Store(self.documents, self.clock.pause, found.record_days),
             topics=self.topics,
             provider=self.provider,
             clock=self.clock,
-            budget=Budget.start(self.clock, self.overrides.get("budget_seconds", found.budget_seconds)),
+            time_left=TimeLeft.start(self.clock, self.overrides.get("call_seconds", found.call_seconds)),
         )
 
     # ------------------------------------------------------------------------------------------ driving
@@ -189,8 +189,8 @@ class Stack:
         now = self.clock.now()
         due = [
             moment
-            for kind in (Kind.JOB, Kind.SHARD)
-            for document in self.records.query(queries.due(kind, now + timedelta(days=30), 1))
+            for kind in (Collection.JOB, Collection.SHARD)
+            for document in self.documents.query(queries.due(kind, now + timedelta(days=30), 1))
             if isinstance(moment := document.index["due_at"], datetime)
         ]
         wait = min((moment - now for moment in due), default=timedelta(minutes=1))
@@ -198,9 +198,9 @@ class Stack:
 
     def _versions(self) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []
-        for document in self.records.query(queries.newest_jobs(1000)):
+        for document in self.documents.query(queries.newest_jobs(1000)):
             found.append((document.id, document.version))
-            found += [(shard.id, shard.version) for shard in self.records.query(queries.shards_of(document.id))]
+            found += [(shard.id, shard.version) for shard in self.documents.query(queries.shards_of(document.id))]
         return sorted(found)
 
     # ------------------------------------------------------------------------------------------ looking
@@ -256,7 +256,7 @@ class Stack:
 
     def context_store_is_empty(self) -> bool:
         """Tell whether no job was made."""
-        return not self.records.query(queries.newest_jobs(1))
+        return not self.documents.query(queries.newest_jobs(1))
 
     def announce(self, info: ObjectInfo) -> None:
         """Deliver an upload's notification again."""
@@ -295,7 +295,7 @@ def make_stack(folder: Path, gemini: GeminiEmulator, **overrides: Any) -> Stack:
     clock = TestClock()
     return Stack(
         objects=DirectoryObjects(folder / "buckets", clock.now),
-        records=SqliteRecords(folder / "records.sqlite"),
+        documents=SqliteDocuments(folder / "records.sqlite"),
         topics=SqliteTopics(folder / "topics.sqlite"),
         provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,
@@ -310,7 +310,7 @@ def make_emulated(ports: Emulated, gemini: GeminiEmulator, **overrides: Any) -> 
     ports.server.dated_by(clock.now)
     return Stack(
         objects=ports.objects,
-        records=ports.records,
+        documents=ports.documents,
         topics=ports.topics,
         provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,

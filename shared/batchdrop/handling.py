@@ -17,15 +17,15 @@ from typing import Final
 
 from batchdrop.core.errors import BatchdropError, ConfigurationError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
-from batchdrop.core.messages import Uploaded, Wake, decode_message, decode_push
 from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings
-from batchdrop.usecases.advancing import advance_job
-from batchdrop.usecases.context import Context
-from batchdrop.usecases.finalizing import advance_output
-from batchdrop.usecases.intake import receive
-from batchdrop.usecases.polling import tick
-from batchdrop.usecases.submission import advance_shard
-from batchdrop.usecases.writing import write_shard
+from batchdrop.core.state.messages import Uploaded, Wake, decode_message, decode_push
+from batchdrop.steps.context import Context
+from batchdrop.steps.finalize.finalize import advance_output
+from batchdrop.steps.job import advance_job
+from batchdrop.steps.plan.receive import receive
+from batchdrop.steps.poll.tick import tick
+from batchdrop.steps.submit.submit import advance_shard
+from batchdrop.steps.write.write import write_shard
 
 Response = tuple[str, int]
 ACK: Response = ("", 204)

@@ -1,6 +1,6 @@
 """The four ports: everything foreign that a use case may touch, as small Protocols and value objects.
 
-Each port has one contract suite (`tests/emulator/test_*_contract.py`) run against every adapter of it:
+Each port has one contract suite (`tests/flow/test_*_contract.py`) run against every adapter of it:
 
     Objects   Cloud Storage | a directory        streams, generation preconditions, copies, lists
     Records   Firestore | SQLite                 compare-and-set on one document, declared queries
@@ -117,14 +117,14 @@ class Objects(Protocol):
 
 
 # --------------------------------------------------------------------------------------------- records
-class Kind(StrEnum):
+class Collection(StrEnum):
     """The record collections."""
 
     JOB = "jobs"
     SHARD = "shards"
     CAPACITY = "capacity"
     BUDGET = "budgets"
-    LEDGER = "ledger"
+    COST = "costs"
     IDENTITY = "identities"
     META = "meta"
 
@@ -133,7 +133,7 @@ class Kind(StrEnum):
 class Document:
     """One stored document as read: `version` and `write_id` belong to the store, the rest to us."""
 
-    kind: Kind
+    kind: Collection
     id: str
     version: int
     write_id: str
@@ -147,7 +147,7 @@ class Document:
 class Query:
     """One of the declared queries (`core.queries`): equalities, one bound, an order, a cursor."""
 
-    kind: Kind
+    kind: Collection
     equal: tuple[tuple[str, IndexValue], ...] = ()
     at_most: tuple[str, IndexValue] | None = None
     at_least: tuple[str, IndexValue] | None = None
@@ -157,14 +157,14 @@ class Query:
     limit: int = 100
 
 
-class Records(Protocol):
+class Documents(Protocol):
     """Documents changed only by compare-and-set. All index fields are always written (None if unset)."""
 
-    def get(self, kind: Kind, id: str) -> Document | None:
+    def get(self, kind: Collection, id: str) -> Document | None:
         """Read one document, strongly consistent."""
         ...
 
-    def create(self, kind: Kind, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
+    def create(self, kind: Collection, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
         """Create at version 1, or raise ConflictError; our own lost success is recognised by its write id."""
         ...
 

@@ -9,17 +9,17 @@ about one sustained write a second (cloud.google.com/firestore/quotas).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
-from batchdrop.core.jobs import Job, job_index
-from batchdrop.core.records import Value
-from batchdrop.core.shards import Shard, shard_index
-from batchdrop.ports import Document, IndexValue, Kind, Query, Records
+from batchdrop.core.state.job import Job, job_index
+from batchdrop.core.state.shard import Shard, shard_index
+from batchdrop.core.value import Value
+from batchdrop.ports import Collection, Document, Documents, IndexValue, Query
 
 R = TypeVar("R", Job, Shard)
 V = TypeVar("V", bound=Value)
@@ -41,33 +41,33 @@ class Stored(Generic[R]):
 class Store:
     """Jobs and shards in a Records port; ended ones expire after `keep_days`."""
 
-    records: Records
+    documents: Documents
     pause: Callable[[float, float], None]
     """`Clock.pause`."""
     keep_days: int = 30
 
     def job(self, job_id: str) -> Stored[Job] | None:
         """Read a job."""
-        document = self.records.get(Kind.JOB, job_id)
+        document = self.documents.get(Collection.JOB, job_id)
         return None if document is None else _stored(document, Job)
 
     def shard(self, shard_id: str) -> Stored[Shard] | None:
         """Read a shard."""
-        document = self.records.get(Kind.SHARD, shard_id)
+        document = self.documents.get(Collection.SHARD, shard_id)
         return None if document is None else _stored(document, Shard)
 
     def jobs(self, query: Query) -> list[Stored[Job]]:
         """Run a declared query over jobs."""
-        return [_stored(document, Job) for document in self.records.query(query)]
+        return [_stored(document, Job) for document in self.documents.query(query)]
 
     def shards(self, query: Query) -> list[Stored[Shard]]:
         """Run a declared query over shards."""
-        return [_stored(document, Shard) for document in self.records.query(query)]
+        return [_stored(document, Shard) for document in self.documents.query(query)]
 
     def add(self, value: R) -> Stored[R]:
         """Create the record, or raise ConflictError when it is there."""
         kind, id = _address(value)
-        document = self.records.create(kind, id, index=self._index(value), data=_dump(value))
+        document = self.documents.create(kind, id, index=self._index(value), data=_dump(value))
         return Stored(document, value)
 
     def ensure(self, value: R) -> Stored[R]:
@@ -76,19 +76,19 @@ class Store:
             return self.add(value)
         except ConflictError:
             kind, id = _address(value)
-            document = self.records.get(kind, id)
+            document = self.documents.get(kind, id)
             if document is None:
                 raise TransientError("a record vanished while it was created") from None
             return _stored(document, type(value))
 
     def save(self, stored: Stored[R], value: R) -> Stored[R]:
         """Replace the record by compare-and-set, or raise ConflictError."""
-        document = self.records.replace(stored.document, index=self._index(value), data=_dump(value))
+        document = self.documents.replace(stored.document, index=self._index(value), data=_dump(value))
         return Stored(document, value)
 
     def reload(self, stored: Stored[R]) -> Stored[R]:
         """Read the record again."""
-        document = self.records.get(stored.document.kind, stored.document.id)
+        document = self.documents.get(stored.document.kind, stored.document.id)
         if document is None:
             raise LeaseLostError("the record is gone", code="RECORD_GONE")
         return _stored(document, type(stored.value))
@@ -107,7 +107,7 @@ class Store:
         """
         return self._won(lambda again: self._changed(self.reload(stored) if again else stored, transition, fence))
 
-    def change_document(self, kind: Kind, id: str, empty: V, transition: Callable[[V], V | D]) -> V | D:
+    def change_document(self, kind: Collection, id: str, empty: V, transition: Callable[[V], V | D]) -> V | D:
         """Apply a pure transition to a document that is a value of its own, again after each conflict.
 
         Args:
@@ -124,21 +124,21 @@ class Store:
         """
 
         def changed(_: bool) -> V | D:
-            document = self.records.get(kind, id)
+            document = self.documents.get(kind, id)
             value = empty if document is None else type(empty).model_validate(document.data)
             after = transition(value)
             if after is value or not isinstance(after, type(empty)):
                 return after
             data = after.model_dump(mode="json", by_alias=True)
             if document is None:
-                self.records.create(kind, id, index={}, data=data)
+                self.documents.create(kind, id, index={}, data=data)
             else:
-                self.records.replace(document, index={}, data=data)
+                self.documents.replace(document, index={}, data=data)
             return after
 
         return self._won(changed)
 
-    def claim(self, stored: Stored[R], now: datetime, lease_seconds: float, states: Collection[StrEnum]) -> Stored[R]:
+    def claim(self, stored: Stored[R], now: datetime, lease_seconds: float, states: Container[StrEnum]) -> Stored[R]:
         """Own the record under a new fence, or raise LeaseLostError: leased, or not in one of the states."""
 
         def claimed(value: R) -> R:
@@ -174,8 +174,8 @@ class Store:
         return job_index(value, expire_at) if isinstance(value, Job) else shard_index(value, expire_at)
 
 
-def _address(value: Job | Shard) -> tuple[Kind, str]:
-    return (Kind.JOB, value.job_id) if isinstance(value, Job) else (Kind.SHARD, value.shard_id)
+def _address(value: Job | Shard) -> tuple[Collection, str]:
+    return (Collection.JOB, value.job_id) if isinstance(value, Job) else (Collection.SHARD, value.shard_id)
 
 
 def _dump(value: Job | Shard) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from typing import TypeVar
 
-from batchdrop.adapters.gemini import GeminiProvider, key_reader
-from batchdrop.core.clock import Budget, SystemClock
+from batchdrop.core.clock import SystemClock, TimeLeft
 from batchdrop.core.settings import CommonSettings
-from batchdrop.ports import Objects, Records, Topics
+from batchdrop.ports import Documents, Objects, Topics
+from batchdrop.providers.gemini.api import GeminiProvider, key_reader
+from batchdrop.steps.context import Context
 from batchdrop.store import Store
-from batchdrop.usecases.context import Context
 
 S = TypeVar("S", bound=CommonSettings)
 
@@ -30,29 +30,29 @@ def build(settings: S) -> Context[S]:
         topics=topics,
         provider=GeminiProvider(key_reader(settings.gemini_api_key_file, os.environ), settings.gemini_base_url),
         clock=clock,
-        budget=Budget.start(clock, settings.budget_seconds),
+        time_left=TimeLeft.start(clock, settings.call_seconds),
     )
 
 
-def _ports(settings: CommonSettings) -> tuple[Objects, Records, Topics]:
+def _ports(settings: CommonSettings) -> tuple[Objects, Documents, Topics]:
     if settings.local_dir is not None:
-        from batchdrop.adapters.directory import DirectoryObjects
-        from batchdrop.adapters.sqlite_records import SqliteRecords
-        from batchdrop.adapters.sqlite_topics import SqliteTopics
+        from batchdrop.adapters.local.directory import DirectoryObjects
+        from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
+        from batchdrop.adapters.local.sqlite_topics import SqliteTopics
 
         state = settings.local_dir / "state"
         state.mkdir(parents=True, exist_ok=True)
         return (
             DirectoryObjects(settings.local_dir / "buckets"),
-            SqliteRecords(state / "records.sqlite"),
+            SqliteDocuments(state / "records.sqlite"),
             SqliteTopics(state / "topics.sqlite"),
         )
-    from batchdrop.adapters.firestore import FirestoreRecords
-    from batchdrop.adapters.gcs import GcsObjects
-    from batchdrop.adapters.pubsub import PubSubTopics
+    from batchdrop.adapters.cloud.firestore import FirestoreDocuments
+    from batchdrop.adapters.cloud.gcs import GcsObjects
+    from batchdrop.adapters.cloud.pubsub import PubSubTopics
 
     return (
         GcsObjects(settings.project),
-        FirestoreRecords(settings.project, settings.database),
+        FirestoreDocuments(settings.project, settings.database),
         PubSubTopics(settings.project, settings.topic_prefix),
     )

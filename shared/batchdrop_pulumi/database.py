@@ -9,8 +9,8 @@ from __future__ import annotations
 import pulumi
 import pulumi_gcp as gcp
 
-from batchdrop.core.queries import COMPOSITE, INDEXED, TTL_FIELD
-from batchdrop.ports import Kind
+from batchdrop.core.state.queries import COMPOSITE, INDEXED, TTL_FIELD
+from batchdrop.ports import Collection
 from batchdrop_pulumi.arguments import DAY, StackArgs
 
 UNSEARCHED = ("data", "version", "write_id")
@@ -26,7 +26,7 @@ class Database(pulumi.ComponentResource):
         self._own = pulumi.ResourceOptions(parent=self)
         self.database = self._database()
         self.name = self.database.name
-        for kind in Kind:
+        for kind in Collection:
             self._fields(kind)
             for fields in COMPOSITE.get(kind, ()):
                 self._index(kind, fields)
@@ -51,7 +51,7 @@ class Database(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=keep, import_=left),
         )
 
-    def _index(self, kind: Kind, fields: tuple[str, ...]) -> None:
+    def _index(self, kind: Collection, fields: tuple[str, ...]) -> None:
         gcp.firestore.Index(
             f"{self._stem}-{kind}-{'-'.join(fields)}",
             project=self._args.project,
@@ -61,14 +61,14 @@ class Database(pulumi.ComponentResource):
             opts=self._own,
         )
 
-    def _fields(self, kind: Kind) -> None:
+    def _fields(self, kind: Collection) -> None:
         """Exempt what is never searched, and let ended records expire."""
         for field in UNSEARCHED:
             self._exempt(kind, field, None)
         if TTL_FIELD in INDEXED[kind]:
             self._exempt(kind, TTL_FIELD, gcp.firestore.FieldTtlConfigArgs())
 
-    def _exempt(self, kind: Kind, field: str, ttl: gcp.firestore.FieldTtlConfigArgs | None) -> None:
+    def _exempt(self, kind: Collection, field: str, ttl: gcp.firestore.FieldTtlConfigArgs | None) -> None:
         gcp.firestore.Field(
             f"{self._stem}-{kind}-{field}",
             project=self._args.project,

@@ -15,7 +15,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from batchdrop.core.logs import JOB_ENDED, OUTCOME_PREFIX, TICK
-from batchdrop.core.outcomes import Outcome
+from batchdrop.core.result.outcome import Outcome
 from batchdrop_pulumi.arguments import StackArgs
 from batchdrop_pulumi.services import SERVICES
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from batchdrop.core.dialect import Accepted, examine
+from batchdrop.dialects.gemini.request import Accepted, examine
 from tests.bench.data import MB, line
 from tests.bench.figures import Figure, Size
 

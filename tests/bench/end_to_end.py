@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from batchdrop.core.settings import CommonSettings
 from batchdrop.ports import BatchKind, ObjectInfo
-from batchdrop.usecases.context import Context
-from infra.local.stack import Stack
+from batchdrop.steps.context import Context
+from batchdrop_local.stack.stack import Stack
 from tests.bench.data import MB, lines
 from tests.bench.figures import Figure, Size
 from tests.bench.local import finished, put, running

@@ -8,9 +8,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from batchdrop.core import queries
-from batchdrop.core.jobs import Job
-from infra.local.stack import Stack
+from batchdrop.core.state import queries
+from batchdrop.core.state.job import Job
+from batchdrop_local.stack.stack import Stack
 from tests.bench.data import lines
 from tests.bench.figures import Figure, Size
 from tests.bench.local import TICK_SECONDS, finished, put, running

@@ -6,11 +6,12 @@ import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
-from batchdrop.core import logs, names
-from batchdrop.core.jobs import Job
+from batchdrop.core import logs
+from batchdrop.core.state import names
+from batchdrop.core.state.job import Job
 from batchdrop.ports import ObjectInfo
-from infra.local.notifying import notify
-from infra.local.stack import Options, Stack, embedded
+from batchdrop_local.folder.notifying import notify
+from batchdrop_local.stack.stack import Options, Stack, embedded
 from tests.bench.stands import TIER, folder
 
 LOOK_SECONDS = 0.01

@@ -18,16 +18,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
-from batchdrop.adapters.sqlite_topics import SqliteTopics
-from batchdrop.core import logs, names
+from batchdrop.adapters.local.sqlite_topics import SqliteTopics
+from batchdrop.core import logs
 from batchdrop.core.settings import CommonSettings, load
+from batchdrop.core.state import names
 from batchdrop.handling import Response, answered, on_submit, on_tick, on_write
 from batchdrop.ports import ObjectInfo, Topic
-from batchdrop.usecases.context import Context
+from batchdrop.steps.context import Context
 from batchdrop.wiring import build
-from infra.local.notifying import notify
-from infra.local.pusher import envelope
-from infra.local.stack import export
+from batchdrop_local.folder.notifying import notify
+from batchdrop_local.stack.pusher import envelope
+from batchdrop_local.stack.stack import export
 from tests.bench.data import MB, upload
 from tests.bench.figures import Figure, Size
 from tests.bench.stands import MODEL, emulator, folder

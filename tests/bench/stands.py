@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from batchdrop.core import logs, names
-from batchdrop.core.jobs import Job
+from batchdrop.core import logs
 from batchdrop.core.settings import CommonSettings
+from batchdrop.core.state import names
+from batchdrop.core.state.job import Job
 from batchdrop.ports import Batch, ObjectInfo, Objects, Provider, Topic
-from infra.local.children import Children
-from infra.local.gemini import GeminiEmulator
-from infra.local.notifying import notify
-from infra.local.stack import Options, gemini
+from batchdrop_local.emulators.gemini import GeminiEmulator
+from batchdrop_local.folder.notifying import notify
+from batchdrop_local.stack.children import Children
+from batchdrop_local.stack.stack import Options, gemini
 from tests.bench.counting import Counted, Tally
 from tests.harness import PUSHED, Stack, make_stack, wrapped
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from batchdrop.core import queries
-from batchdrop.core.shards import Shard
+from batchdrop.core.state import queries
+from batchdrop.core.state.shard import Shard
 from batchdrop.ports import Batch, BatchState, ObjectInfo, Provider
 from batchdrop.store import Store
 from tests.bench.data import MB, upload

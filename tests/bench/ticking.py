@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 
-from batchdrop.core import queries
+from batchdrop.core.state import queries
 from tests.bench.data import lines
 from tests.bench.figures import Figure, Size
 from tests.bench.stands import Stand, stand

@@ -17,10 +17,10 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from batchdrop.core.messages import Wake
 from batchdrop.core.settings import CommonSettings, load
+from batchdrop.core.state.messages import Wake
 from batchdrop.ports import Topic
-from batchdrop.usecases.context import Context
+from batchdrop.steps.context import Context
 from batchdrop.wiring import build
 from infra.destroy import PROGRAM, environment
 from infra.destroy import main as destroy
@@ -97,7 +97,7 @@ def _replay(context: Context[CommonSettings]) -> None:
     publisher = pubsub_v1.PublisherClient()
     dead = publisher.topic_path(settings.project, f"{settings.topic_prefix}-{Topic.SHARDS}-dead")
     publisher.publish(dead, Wake("0" * 32).encode()).result(timeout=60)
-    replay = "import sys; from batchdrop.cli import main; sys.exit(main(['replay', '--json']))"
+    replay = "import sys; from batchdrop.cli.main import main; sys.exit(main(['replay', '--json']))"
     until = time.monotonic() + REPLAY_SECONDS
     while time.monotonic() < until:
         done = subprocess.run([sys.executable, "-c", replay], capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.gemini import GeminiEmulator
+from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.fault.killing import CLOCK
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from infra.local import children
+from batchdrop_local.stack import children
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("submit", "poll", "write")

@@ -15,18 +15,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from batchdrop.adapters.directory import DirectoryObjects
-from batchdrop.adapters.gemini import GeminiProvider
-from batchdrop.adapters.sqlite_records import SqliteRecords
-from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
-from batchdrop.core import queries
-from batchdrop.core.capacity import Ledger
-from batchdrop.core.clock import Budget
-from batchdrop.core.jobs import Job
+from batchdrop.adapters.local.directory import DirectoryObjects
+from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
+from batchdrop.adapters.local.sqlite_topics import Leased, SqliteTopics
+from batchdrop.core.clock import TimeLeft
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.ports import Kind, ObjectInfo
-from batchdrop.usecases.context import Context
-from infra.local.gemini import Faults, GeminiEmulator
+from batchdrop.core.state import queries
+from batchdrop.core.state.capacity import Ledger
+from batchdrop.core.state.job import Job
+from batchdrop.ports import Collection, ObjectInfo
+from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.steps.context import Context
+from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.harness import Stack, TestClock, assert_accounted, direct_provider, jsonl
 
 NO_FAULTS = Faults()
@@ -130,9 +130,9 @@ class KillableStack(Stack):
 
         found = super().context(settings)
         if self.hurried and settings is SubmitSettings and not self._planned():
-            found = dataclasses.replace(found, budget=Budget(self.clock, 0, 0))
+            found = dataclasses.replace(found, time_left=TimeLeft(self.clock, 0, 0))
         self.trap.begin()
-        store = dataclasses.replace(found.store, records=Watched(found.store.records, self.trap))
+        store = dataclasses.replace(found.store, documents=Watched(found.store.documents, self.trap))
         return dataclasses.replace(
             found,
             objects=Watched(found.objects, self.trap),
@@ -142,7 +142,7 @@ class KillableStack(Stack):
         )
 
     def _planned(self) -> bool:
-        found = self.records.query(queries.newest_jobs(1))
+        found = self.documents.query(queries.newest_jobs(1))
         return any(document.data["state"] not in ("RECEIVED", "PLANNING") for document in found)
 
     def handle(self, message: Leased) -> tuple[str, int]:
@@ -242,7 +242,7 @@ def killable(
     overrides, settings = SETTINGS.setdefault(repr(overrides), (overrides, {}))
     stack = kind(
         objects=DirectoryObjects(folder, CLOCK.now),
-        records=SqliteRecords(":memory:"),
+        documents=SqliteDocuments(":memory:"),
         topics=SqliteTopics(":memory:", min_backoff_seconds=0),
         provider=shared_provider(gemini),
         gemini=gemini,
@@ -290,12 +290,12 @@ def check(stack: KillableStack, job: Job, scenario: Scenario) -> None:
         reported = {shard.shard_id for shard in stack.shards(job.job_id) if shard.batch.duplicates}
         silent = [name for name in paid_twice(stack.gemini) if name.rpartition(".")[2] not in reported]
         assert not silent, f"paid twice and not reported: {silent}"
-        for kind in (Kind.JOB, Kind.SHARD):
-            left = [found.id for found in stack.records.query(queries.due(kind, stack.clock.now(), 99))]
+        for kind in (Collection.JOB, Collection.SHARD):
+            left = [found.id for found in stack.documents.query(queries.due(kind, stack.clock.now(), 99))]
             assert not left, f"{kind} still due: {left}"
         for shard in stack.shards(job.job_id):
             assert shard.state.terminal, shard.state
-        for document in stack.records.query(queries.ledgers()):
+        for document in stack.documents.query(queries.ledgers()):
             held = [name for name, entry in Ledger.model_validate(document.data).entries.items() if not entry.until]
             assert not held, f"reservations left: {held}"
         assert stack.completions(), "no completion message"

@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from batchdrop.adapters.sqlite_topics import Leased
-from infra.local.gemini import GeminiEmulator
+from batchdrop.adapters.local.sqlite_topics import Leased
+from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.fault.killing import KillableStack, Scenario, begin, finish, killable, paid_twice
 
 CREATE = "GeminiProvider.create"

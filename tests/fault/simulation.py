@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from batchdrop.adapters.sqlite_topics import Leased
+from batchdrop.adapters.local.sqlite_topics import Leased
 from batchdrop.ports import ObjectInfo
-from infra.local.gemini import CallFault, Faults, GeminiEmulator, RowFaults
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator, RowFaults
 from tests.fault.killing import Crash, Scenario, check, killable, paid_twice
 from tests.harness import PUSHED, lines
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.adapters.sqlite_records import SqliteRecords
-from batchdrop.core import names
+from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.settings import CommonSettings, PollSettings
-from batchdrop.usecases.stack import recovered_at, stack_id
-from infra.local.gemini import Faults, GeminiEmulator
-from infra.local.owning import FolderError
-from infra.local.stack import begin_alone
+from batchdrop.core.state import names
+from batchdrop.steps.stack import recovered_at, stack_id
+from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
+from batchdrop_local.stack.owning import FolderError
+from batchdrop_local.stack.stack import begin_alone
 from tests.harness import Stack, assert_accounted, lines, wrapped
 
 IDENTITY = names.identity()
@@ -41,7 +41,7 @@ def driven(stack: Stack, seconds: int) -> None:
 
 
 def without_documents(stack: Stack, tmp_path: Path) -> Stack:
-    return wrapped(stack, records=SqliteRecords(tmp_path / "fresh.sqlite"))
+    return wrapped(stack, documents=SqliteDocuments(tmp_path / "fresh.sqlite"))
 
 
 @pytest.mark.parametrize("mend", ["restored", "deleted"])

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core import names
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.settings import PollSettings, SubmitSettings
-from batchdrop.core.shards import ShardState
+from batchdrop.core.state import names
+from batchdrop.core.state.shard import ShardState
 from batchdrop.ports import BatchKind, Topic
-from batchdrop.usecases.stack import stack_id
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop.steps.stack import stack_id
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.harness import Stack, assert_accounted, lines, wrapped
 
 
@@ -129,7 +129,7 @@ def test_a_listing_from_before_the_end_of_the_quarantine_proves_nothing(stack: S
 def test_a_create_is_not_sent_after_its_intents_deadline(
     stack: Stack, gemini: GeminiEmulator, log: io.StringIO
 ) -> None:
-    slow = wrapped(stack, records=Jumping(stack.records, stack, 60))
+    slow = wrapped(stack, documents=Jumping(stack.documents, stack, 60))
     job = slow.run(slow.upload("a.jsonl", lines("one")))
     assert "INTENT_LATE" in log.getvalue()
     assert_accounted(slow, job)
@@ -161,7 +161,7 @@ def test_a_job_that_ends_while_it_is_looked_at_is_not_due_again(stack: Stack, ge
     info = stack.upload("a.jsonl", lines("one"))
     job_id = stack.run(info, until=lambda job: job.spawned).job_id
     stack.advance(700)
-    overtaken = wrapped(stack, records=Overtaken(stack.records, lambda: stack.run(info)))
+    overtaken = wrapped(stack, documents=Overtaken(stack.documents, lambda: stack.run(info)))
     overtaken.context(SubmitSettings).wake(Topic.BATCHES_FINISHED, job_id)
     wake = stack.topics.lease(Topic.BATCHES_FINISHED, 600)
     assert wake is not None

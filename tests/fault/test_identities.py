@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import pytest
 
-from batchdrop.core.jobs import Job
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.ports import Kind, Records
-from batchdrop.usecases.identities import original
-from infra.local.gemini import Faults, GeminiEmulator
+from batchdrop.core.state.job import Job
+from batchdrop.ports import Collection, Documents
+from batchdrop.steps.plan.identities import original
+from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.fault.killing import NO_FAULTS, KillableStack, Point, Trap, killable, paid_twice
 from tests.harness import Stack, lines
 
@@ -63,7 +63,7 @@ def test_a_crash_anywhere_leaves_one_to_run_and_one_answered(emulator: GeminiEmu
 class Overtaken:
     """Records where somebody else's write comes first, just before one of ours."""
 
-    def __init__(self, records: Records, before: Callable[[], object]) -> None:
+    def __init__(self, records: Documents, before: Callable[[], object]) -> None:
         self._records = records
         self._before: list[Callable[[], object]] = [before]
 
@@ -87,10 +87,10 @@ def test_of_two_that_write_at_once_one_waits_for_the_other(stack: Stack, there: 
     context = stack.context(SubmitSettings)
     if there:
         assert original(context, gone, "digest") is None
-        document = stack.records.get(Kind.JOB, gone.job_id)
+        document = stack.documents.get(Collection.JOB, gone.job_id)
         assert document is not None
-        stack.records.delete(document)
-    records = Overtaken(stack.records, lambda: original(context, first, "digest"))
+        stack.documents.delete(document)
+    records = Overtaken(stack.documents, lambda: original(context, first, "digest"))
     overtaken = replace(context, store=replace(context.store, records=cast("Any", records)))
     assert original(overtaken, second, "digest") == first
     assert original(context, first, "digest") is None

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.gemini import GeminiEmulator
+from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.harness import lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ def running(folder: Path, gemini: GeminiEmulator, *more: str) -> Generator[subpr
     path = os.pathsep.join([str(ROOT / "shared"), str(ROOT)])
     environment = {**os.environ, **SETTINGS, "PYTHONPATH": path, "GEMINI_API_KEY": "none"}
     environment |= {"BATCHDROP_GEMINI_BASE_URL": gemini.url}
-    command = [sys.executable, "-m", "infra.local.up", "--data", str(folder), "--gemini", "live", *more]
+    command = [sys.executable, "-m", "batchdrop_local.up", "--data", str(folder), "--gemini", "live", *more]
     with (folder.parent / "said").open("ab") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
     try:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from batchdrop.ports import ObjectInfo
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import LONG_CONVERSION, KillableStack, Point, Scenario, Trap, run
 from tests.harness import jsonl, lines, request
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import Scenario, Trap, begin, finish, killable, paid_twice
 from tests.harness import lines
 

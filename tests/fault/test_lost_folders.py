@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.gemini import Faults, GeminiEmulator
+from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.fault.test_kill_and_start import ROOT, manifest_of, running
 from tests.harness import lines
 
@@ -95,7 +95,7 @@ def test_a_stack_that_lost_its_state_ends_the_job_within_seconds_and_sends_nothi
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `up` or `demo` to its end."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "shared"), str(ROOT)])}
-    command = [sys.executable, "-m", f"infra.local.{module}", *arguments]
+    command = [sys.executable, "-m", f"batchdrop_local.{module}", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 

@@ -6,13 +6,13 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from batchdrop.adapters.sqlite_records import SqliteRecords
+from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.settings import CommonSettings, PollSettings
-from batchdrop.core.shards import ShardState
+from batchdrop.core.state.shard import ShardState
 from batchdrop.ports import BatchKind, ObjectInfo
-from batchdrop.usecases.stack import stack_id
-from batchdrop.usecases.take_over import take_over
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop.steps.stack import stack_id
+from batchdrop.steps.take_over import take_over
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import Crash
 from tests.harness import Stack, assert_accounted, lines, wrapped
 
@@ -29,7 +29,7 @@ def submitted(stack: Stack, data: bytes) -> ObjectInfo:
 
 def without_documents(stack: Stack, tmp_path: Path) -> Stack:
     """Return the stack as it is when its documents are gone: buckets, messages and batches are as they were."""
-    return wrapped(stack, records=SqliteRecords(tmp_path / "fresh.sqlite"))
+    return wrapped(stack, documents=SqliteDocuments(tmp_path / "fresh.sqlite"))
 
 
 def creates(gemini: GeminiEmulator) -> int:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from batchdrop.core import names
 from batchdrop.core.errors import TransientError
-from batchdrop.core.jobs import JobState
-from batchdrop.ports import Document, IndexValue, Json, Kind, ObjectInfo, ObjectPage, Objects, Records, Topic
-from infra.local.gemini import GeminiEmulator
+from batchdrop.core.state import names
+from batchdrop.core.state.job import JobState
+from batchdrop.ports import Collection, Document, Documents, IndexValue, Json, ObjectInfo, ObjectPage, Objects, Topic
+from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.bench.counting import Counted, Tally
 from tests.harness import Stack, lines, make_stack, wrapped
 
@@ -66,20 +66,20 @@ class Crowded:
 def with_ended_uploads(stack: Stack, count: int) -> Stack:
     """Return the stack with uploads whose jobs have ended: each has a copy of the document of one that ran."""
     info = stack.upload("model.jsonl", lines("one"))
-    document = stack.records.get(Kind.JOB, stack.run(info).job_id)
+    document = stack.documents.get(Collection.JOB, stack.run(info).job_id)
     assert document is not None
     assert document.data["state"] == JobState.DONE
     uploads = [replace(info, name=f"old/{number:05d}.jsonl") for number in range(count)]
     for upload in uploads:
         job_id = names.job_id(upload.bucket, upload.name, upload.generation)
-        stack.records.create(Kind.JOB, job_id, index=document.index, data={**document.data, "job_id": job_id})
+        stack.documents.create(Collection.JOB, job_id, index=document.index, data={**document.data, "job_id": job_id})
     return wrapped(stack, objects=Crowded(stack.objects, uploads))
 
 
 def documents_read(stack: Stack) -> int:
     """Return how many documents one sweep reads."""
     tally = Tally()
-    sweep(wrapped(stack, records=Counted("records", stack.records, tally)))
+    sweep(wrapped(stack, documents=Counted("records", stack.documents, tally)))
     return tally.calls["records.get"] + tally.documents["records.query"]
 
 
@@ -147,14 +147,14 @@ def test_an_upload_lost_while_a_pass_is_under_way_is_found_by_the_next(stack_wit
 class Unsaved:
     """Records in which the sweep's place cannot be kept."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Documents) -> None:
         self._records = records
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._records, name)
 
     def replace(self, document: Document, *, index: Mapping[str, IndexValue], data: Json) -> Document:
-        if (document.kind, document.id) == (Kind.META, "sweep"):
+        if (document.kind, document.id) == (Collection.META, "sweep"):
             raise TransientError("the store is away")
         return self._records.replace(document, index=index, data=data)
 
@@ -162,7 +162,7 @@ class Unsaved:
 def test_an_upload_is_found_again_when_the_place_of_the_sweep_was_not_kept(stack: Stack) -> None:
     stack.tick()
     put(stack, "a.jsonl")
-    sweep(wrapped(stack, records=Unsaved(stack.records)))
+    sweep(wrapped(stack, documents=Unsaved(stack.documents)))
     assert announced(stack) == ["a.jsonl"]
     stack.tick()
     assert announced(stack) == ["a.jsonl"]

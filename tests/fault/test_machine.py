@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from batchdrop.ports import ObjectInfo
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.simulation import MAX_WORKERS, Simulation
 from tests.harness import lines
 

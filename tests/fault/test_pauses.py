@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import LONG_CONVERSION, Scenario
 from tests.fault.pausing import CREATE, Pause, run_paused
 from tests.harness import lines

@@ -22,13 +22,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from batchdrop.core import names, queries
-from batchdrop.core.jobs import Job
+from batchdrop.core.state import names, queries
+from batchdrop.core.state.job import Job
 from batchdrop.ports import ObjectInfo
-from infra.local import google_emulators
-from infra.local.emulated import emulated
-from infra.local.gemini import CallFault, Faults, RowFaults
-from infra.local.stack import Options, Stack
+from batchdrop_local.emulators import google_jars
+from batchdrop_local.emulators.gemini import CallFault, Faults, RowFaults
+from batchdrop_local.stack.emulated import emulated
+from batchdrop_local.stack.stack import Options, Stack
 from tests.fault.fleet import Fleet
 from tests.harness import lines
 
@@ -38,7 +38,7 @@ UPLOADS, LINES, CHAOS_SECONDS = (60, 400, 240.0) if FULL else (8, 150, 24.0)
 END_SECONDS = 600.0
 SETTINGS = {
     "BATCHDROP_FUNCTION_TIMEOUT_SECONDS": "10",
-    "BATCHDROP_BUDGET_SECONDS": "8",
+    "BATCHDROP_CALL_SECONDS": "8",
     "BATCHDROP_LEASE_SECONDS": "11",
     "BATCHDROP_CREATE_TIMEOUT_SECONDS": "3",
     "BATCHDROP_FINISH_TIMEOUT_SECONDS": "2",
@@ -70,7 +70,7 @@ TROUBLE = Faults(
 
 @pytest.fixture(autouse=True)
 def _needs_google() -> None:
-    lacking = "; ".join(google_emulators.missing())
+    lacking = "; ".join(google_jars.missing())
     if lacking and os.environ.get("BATCHDROP_REQUIRE_EMULATORS") == "1":
         pytest.fail(lacking)
     if lacking:

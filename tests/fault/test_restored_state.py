@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.adapters.sqlite_records import SqliteRecords
-from batchdrop.core.jobs import Job
+from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.settings import CommonSettings
-from batchdrop.usecases.steering import rerun
-from batchdrop.usecases.take_over import take_over
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop.core.state.job import Job
+from batchdrop.steps.steer import rerun
+from batchdrop.steps.take_over import take_over
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.test_lost_state import creates, submitted
 from tests.harness import Stack, assert_accounted, lines, wrapped
 
 
 def restored(stack: Stack, backup: Path) -> Stack:
     """Return the stack as it starts, certainly alone, on documents that are older than what was done with them."""
-    again = wrapped(stack, records=SqliteRecords(backup))
+    again = wrapped(stack, documents=SqliteDocuments(backup))
     take_over(again.context(CommonSettings), restored=True)
     return again
 
@@ -87,7 +87,7 @@ def test_documents_that_do_not_know_the_last_mark_count_as_restored_without_bein
     stack.tick()
     stack.run(info, until=is_submitted(stack))
     stack.advance(301)
-    again = wrapped(stack, records=SqliteRecords(backup))
+    again = wrapped(stack, documents=SqliteDocuments(backup))
     again.tick()
     again.advance(800)  # the mark is old now
     job = again.run(info)
@@ -130,7 +130,7 @@ def test_after_a_recovery_a_shard_is_looked_for_once(
 # ------------------------------------------------------------------------------- documents that do not last
 def forgetful(stack: Stack, tmp_path: Path) -> Stack:
     """Return the stack after a restart that lost its documents, as it was told that it would."""
-    again = wrapped(stack, records=SqliteRecords(tmp_path / "fresh.sqlite"), overrides={"documents_last": False})
+    again = wrapped(stack, documents=SqliteDocuments(tmp_path / "fresh.sqlite"), overrides={"documents_last": False})
     take_over(again.context(CommonSettings))
     return again
 

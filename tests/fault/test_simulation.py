@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.gemini import GeminiEmulator
+from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.fault.simulation import Simulation
 
 SEEDS = int(os.environ.get("SEEDS", "100"))

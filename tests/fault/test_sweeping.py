@@ -6,13 +6,13 @@ import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from batchdrop.core import names
-from batchdrop.core.capacity import PROJECT, Ledger, Reservation, admitted
 from batchdrop.core.settings import PollSettings
-from batchdrop.ports import BatchKind, Kind
-from batchdrop.usecases.dispatching import change_ledger, read_ledger
-from batchdrop.usecases.stack import stack_id
-from infra.local.gemini import CallFault, Faults, GeminiEmulator
+from batchdrop.core.state import names
+from batchdrop.core.state.capacity import PROJECT, Ledger, Reservation, admitted
+from batchdrop.ports import BatchKind, Collection
+from batchdrop.steps.stack import stack_id
+from batchdrop.steps.submit.dispatch import change_ledger, read_ledger
+from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.harness import Stack, assert_accounted, lines
 
 Make = Callable[..., Stack]
@@ -225,7 +225,15 @@ def test_a_model_that_is_held_off_for_ever_ends_at_the_deadline(stack: Stack, ge
 
 
 def test_kinds_of_records_are_all_declared() -> None:
-    assert {kind.value for kind in Kind} == {"jobs", "shards", "capacity", "budgets", "ledger", "identities", "meta"}
+    assert {kind.value for kind in Collection} == {
+        "jobs",
+        "shards",
+        "capacity",
+        "budgets",
+        "ledger",
+        "identities",
+        "meta",
+    }
 
 
 def test_work_objects_of_an_ended_job_are_deleted_and_those_of_a_running_one_kept(

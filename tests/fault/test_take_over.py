@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.adapters.sqlite_topics import Leased, SqliteTopics
-from batchdrop.core.jobs import Job
+from batchdrop.adapters.local.sqlite_topics import Leased, SqliteTopics
 from batchdrop.core.settings import CommonSettings
-from batchdrop.core.shards import ShardState
-from batchdrop.ports import Kind, Query, Topic
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.shard import ShardState
+from batchdrop.ports import Collection, Query, Topic
+from batchdrop.steps.take_over import take_over
 from batchdrop.store import Store
-from batchdrop.usecases.take_over import take_over
-from infra.local.gemini import GeminiEmulator
+from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.fault.killing import CLOCK, NO_FAULTS, Crash, KillableStack, Scenario, Trap, begin, check, killable, run
 from tests.harness import Stack, lines
 
@@ -51,8 +51,8 @@ class StartedAgain(KillableStack):
     def start_again(self) -> None:
         """Do what the embedded stack does before it serves."""
         with self.at_peace():
-            creating = Query(Kind.SHARD, equal=(("state", ShardState.CREATING.value),), limit=1)
-            self.in_doubt = self.in_doubt or bool(self.records.query(creating))
+            creating = Query(Collection.SHARD, equal=(("state", ShardState.CREATING.value),), limit=1)
+            self.in_doubt = self.in_doubt or bool(self.documents.query(creating))
             take_over(self.context(CommonSettings))
             assert isinstance(self.topics, SqliteTopics)
             self.topics.hand_back()

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from batchdrop.core.jobs import Job
-from infra.local.gemini import Faults, GeminiEmulator
+from batchdrop.core.state.job import Job
+from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.emulated import Emulated
 from tests.harness import Row, Stack, make_emulated, make_stack
 from tests.samples.generated import Generated, generated

@@ -15,26 +15,26 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, cast
 
-from batchdrop.adapters.sqlite_topics import Leased
+from batchdrop.adapters.local.sqlite_topics import Leased
 from batchdrop.core.errors import PermanentError
 from batchdrop.handling import Response
 from batchdrop.ports import (
+    Collection,
     DeadLetter,
     Document,
+    Documents,
     IndexValue,
     Json,
-    Kind,
     ObjectInfo,
     ObjectPage,
     Objects,
     ObjectWriter,
     Provider,
     Query,
-    Records,
     Topic,
     Topics,
 )
-from batchdrop.usecases.context import Context
+from batchdrop.steps.context import Context
 from tests.harness import Stack
 from tests.infra.engine import Journal
 from tests.infra.rules.grants import Grant, held_by
@@ -107,7 +107,7 @@ class Guard:
         return replace(
             context,
             objects=GuardedObjects(context.objects, self, needs),
-            store=replace(context.store, records=GuardedRecords(context.store.records, self, needs)),
+            store=replace(context.store, documents=GuardedDocuments(context.store.documents, self, needs)),
             topics=GuardedTopics(context.topics, self, needs),
             provider=cast("Provider", GuardedProvider(context.provider, self, needs)),
         )
@@ -188,21 +188,21 @@ class GuardedObjects(Objects):
 
 
 @dataclass
-class GuardedRecords(Records):
+class GuardedDocuments(Documents):
     """The database as one account sees it."""
 
-    inner: Records
+    inner: Documents
     guard: Guard
     needs: Needs
 
     def _may(self, what: str) -> None:
         self.needs(f"datastore.entities.{what}", self.guard.database())
 
-    def get(self, kind: Kind, id: str) -> Document | None:
+    def get(self, kind: Collection, id: str) -> Document | None:
         self._may("get")
         return self.inner.get(kind, id)
 
-    def create(self, kind: Kind, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
+    def create(self, kind: Collection, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
         self._may("create")
         return self.inner.create(kind, id, index=index, data=data)
 

@@ -16,10 +16,10 @@ from pulumi.runtime import mocks as pulumi_mocks
 
 from batchdrop.core import logs
 from batchdrop.core.limits import limit
-from batchdrop.core.outcomes import Outcome
-from batchdrop.core.queries import COMPOSITE, INDEXED, TTL_FIELD
+from batchdrop.core.result.outcome import Outcome
 from batchdrop.core.settings import PollSettings, load
-from batchdrop.ports import Kind, Topic
+from batchdrop.core.state.queries import COMPOSITE, INDEXED, TTL_FIELD
+from batchdrop.ports import Collection, Topic
 from batchdrop_pulumi import Stack, StackArgs
 from batchdrop_pulumi.services import SERVICES
 from infra.outputs import outputs
@@ -310,9 +310,9 @@ def test_the_declared_indexes_are_the_needed_ones_and_no_more(graph: Graph) -> N
 def test_ended_records_expire_and_data_is_never_indexed(graph: Graph) -> None:
     fields = of(graph, "firestore/field:Field").values()
     expiring = {entry["collection"] for entry in fields if entry.get("ttlConfig") is not None}
-    assert expiring == {kind.value for kind in Kind if TTL_FIELD in INDEXED[kind]}
+    assert expiring == {kind.value for kind in Collection if TTL_FIELD in INDEXED[kind]}
     exempt = {(entry["collection"], entry["field"]) for entry in fields if entry["indexConfig"] == {"indexes": []}}
-    assert {(kind.value, "data") for kind in Kind} <= exempt
+    assert {(kind.value, "data") for kind in Collection} <= exempt
     searched = {(kind.value, field) for kind, names in INDEXED.items() for field in names if field != TTL_FIELD}
     assert not exempt & searched
 
@@ -373,7 +373,7 @@ def test_the_scheduler_calls_poll_by_a_valid_clock(graph: Graph) -> None:
     assert job["attemptDeadline"] == "300s"
     assert job["httpTarget"]["uri"] == job["httpTarget"]["oidcToken"]["audience"] == "https://batchdrop-poll.run.app"
     assert job["httpTarget"]["httpMethod"] == "POST"
-    assert float(job["attemptDeadline"][:-1]) > load(PollSettings).budget_seconds
+    assert float(job["attemptDeadline"][:-1]) > load(PollSettings).call_seconds
 
 
 def test_the_database_is_native_and_protected(graph: Graph) -> None:

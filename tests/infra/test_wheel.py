@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from batchdrop.core.money.ledger import BY
+from batchdrop.core.money.costs import BY
 from tests.samples.tables import write_samples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +101,7 @@ def test_help_and_version_need_nothing(run: Run, described: Message) -> None:
 
 def test_help_imports_nothing_but_the_standard_library(home: Path) -> None:
     code = (
-        "import sys, json; before = set(sys.modules); from batchdrop.cli import main\n"
+        "import sys, json; before = set(sys.modules); from batchdrop.cli.main import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "sys.stderr.write(json.dumps(sorted(set(sys.modules) - before)))"
@@ -110,7 +110,7 @@ def test_help_imports_nothing_but_the_standard_library(home: Path) -> None:
     modules: list[str] = json.loads(done.stderr)
     assert {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names) == {"batchdrop"}
     ours = {name for name in modules if name.startswith("batchdrop")}
-    commands = {"batchdrop.cli", "batchdrop.cli_drain", "batchdrop.cli_jobs"}
+    commands = {"batchdrop.cli.main", "batchdrop.cli.drain", "batchdrop.cli.jobs"}
     assert ours == {"batchdrop", "batchdrop.core", "batchdrop.core.errors"} | commands
     assert len(modules) < 100
 
@@ -167,7 +167,7 @@ def test_a_stack_on_this_machine_needs_no_extra(run: Run, tmp_path: Path) -> Non
 
 def test_nobody_signed_in_is_a_sentence(tmp_path: Path) -> None:
     env = {"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "shared"), "NO_GCE_CHECK": "true"}
-    command = [sys.executable, "-m", "batchdrop.cli", "list"]
+    command = [sys.executable, "-m", "batchdrop.cli.main", "list"]
     env["BATCHDROP_PROJECT"] = "some-project"
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr

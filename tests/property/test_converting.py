@@ -17,21 +17,21 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batchdrop.adapters.directory import DirectoryObjects
-from batchdrop.adapters.gemini import GeminiProvider
-from batchdrop.adapters.sqlite_records import SqliteRecords
-from batchdrop.adapters.sqlite_topics import SqliteTopics
-from batchdrop.core import names
-from batchdrop.core.clock import Budget
+from batchdrop.adapters.local.directory import DirectoryObjects
+from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
+from batchdrop.adapters.local.sqlite_topics import SqliteTopics
+from batchdrop.core.clock import TimeLeft
 from batchdrop.core.errors import LeaseLostError, PermanentError
-from batchdrop.core.jobs import Job, JobState, Piece, Source
-from batchdrop.core.recipes import Recipe
-from batchdrop.core.records import Failure
+from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.state import names
+from batchdrop.core.state.job import Job, JobState, Piece, Source
+from batchdrop.core.value import Failure
+from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.steps import pieces, work
+from batchdrop.steps.context import Context
+from batchdrop.steps.plan.convert import as_records
 from batchdrop.store import Store, Stored
-from batchdrop.usecases import pieces, work
-from batchdrop.usecases.context import Context
-from batchdrop.usecases.converting import as_records
 
 pa: Any = importlib.import_module("pyarrow")
 pq: Any = importlib.import_module("pyarrow.parquet")
@@ -82,11 +82,11 @@ def context(folder: Path, **overrides: Any) -> Context[SubmitSettings]:
     return Context(
         settings=SubmitSettings(**OVERRIDES | overrides),
         objects=DirectoryObjects(folder),
-        store=Store(SqliteRecords(":memory:"), Counting(FOREVER).pause),
+        store=Store(SqliteDocuments(":memory:"), Counting(FOREVER).pause),
         topics=SqliteTopics(":memory:"),
         provider=GeminiProvider(lambda: "", "http://127.0.0.1:9"),
         clock=Counting(FOREVER),
-        budget=Budget(Counting(FOREVER), 0, 1),
+        time_left=TimeLeft(Counting(FOREVER), 0, 1),
     )
 
 
@@ -124,7 +124,7 @@ def converted(name: str, data: bytes, steps: Iterator[Step], **overrides: Any) -
 def ended(it: Context[SubmitSettings], stored: Stored[Job], steps: Iterator[Step]) -> Converted:
     for step in steps:
         mine = it.store.change(stored, lambda job: job.with_(fence=job.fence + 1))
-        timed = replace(it, budget=Budget(Counting(step.lines), 0, 1))
+        timed = replace(it, time_left=TimeLeft(Counting(step.lines), 0, 1))
         if step.loses:
             stored = it.store.change(mine, lambda job: job.with_(fence=job.fence + 1))
             lose(timed, mine)

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchdrop.core.dialects import Dialect, Translated, answer, detect, key_of, translate
-from batchdrop.core.dialects.anthropic_messages import TABLE as MESSAGE_FIELDS
-from batchdrop.core.dialects.openai_chat import TABLE as CHAT_FIELDS
-from batchdrop.core.dialects.openai_responses import TABLE as RESPONSE_FIELDS
-from batchdrop.core.validation import check_request
+from batchdrop.dialects.anthropic.messages import TABLE as MESSAGE_FIELDS
+from batchdrop.dialects.detect import detect
+from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.gemini.check import check_request
+from batchdrop.dialects.openai.chat import TABLE as CHAT_FIELDS
+from batchdrop.dialects.openai.responses import TABLE as RESPONSE_FIELDS
+from batchdrop.dialects.reply import answer
+from batchdrop.dialects.translate import key_of, translate
 from tests.samples.dialects import lines
 
 Json = dict[str, Any]

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from batchdrop.core.validation import fast
-from batchdrop.core.validation.check import _check_slowly, _field_is_valid  # pyright: ignore[reportPrivateUsage]
-from batchdrop.core.validation.fast import Checked
+from batchdrop.dialects.gemini import fast
+from batchdrop.dialects.gemini.check import _check_slowly, _field_is_valid  # pyright: ignore[reportPrivateUsage]
+from batchdrop.dialects.gemini.fast import Checked
 from tests.bench.data import line
 
 LINES = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.joining import InputLine, Joined, Windowed
-from batchdrop.core.ordering import Item, OutOfWindowError, merged, runs
-from batchdrop.core.outcomes import Outcome, ResultLine, missing, read_result
+from batchdrop.core.result.join import InputLine, Joined, Windowed
+from batchdrop.core.result.order import Item, OutOfWindowError, merged, runs
+from batchdrop.core.result.outcome import Outcome, ResultLine, missing, read_result
 
 items_ = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 20)), max_size=80)
 

@@ -7,7 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.dialect import (
+from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan, chained, decode_plan, encode_plan
+from batchdrop.dialects.gemini.request import (
     Accepted,
     examine,
     identify,
@@ -16,7 +17,6 @@ from batchdrop.core.dialect import (
     render_all,
     rendered_bytes,
 )
-from batchdrop.core.planning import CutLimits, Cutter, RangePlan, ShardPlan, chained, decode_plan, encode_plan
 
 Line = tuple[int, int, bool]
 

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.reading import Blank, Entry, Row, Unreadable, read_jsonl, read_parquet, read_separated
-from batchdrop.core.recipes import Generation, Recipe, merged, parse_recipe
-from batchdrop.core.rendering import compile_recipe, render_record
-from batchdrop.core.tables import Joined, Kind, plan_columns, write_csv, write_parquet
-from batchdrop.core.templates import FILTERS, TemplateError, compile_template
-from batchdrop.core.validation import Checked, Problem, check_line, check_request
+from batchdrop.core.problem import Problem
+from batchdrop.core.recipe.recipe import Generation, Recipe, merged, parse_recipe
+from batchdrop.core.recipe.template import FILTERS, TemplateError, compile_template
+from batchdrop.core.result.tables import Joined, Kind, plan_columns, write_csv, write_parquet
+from batchdrop.core.upload.tables import Blank, Entry, Record, Unreadable, read_jsonl, read_parquet, read_separated
+from batchdrop.dialects.gemini.check import Checked, check_line, check_request
+from batchdrop.dialects.gemini.render import compile_recipe, render_record
 from tests.samples.tables import REVIEWS_RECIPE, TICKETS_RECIPE
 
 pa: Any = importlib.import_module("pyarrow")
@@ -72,7 +73,7 @@ def test_every_line_of_a_table_is_blank_or_in_one_entry(data: bytes) -> None:
     lines = [line for line in data.replace(b"\r", b"").split(b"\n") if line]
     table = b"h\n" + b"".join(b"%bM%d\n" % (line.replace(b",", b""), n) for n, line in enumerate(lines))
     entries = list(read_separated([table]))
-    read = sum(str(entry.fields["h"]).count("\n") + 1 for entry in entries if isinstance(entry, Row))
+    read = sum(str(entry.fields["h"]).count("\n") + 1 for entry in entries if isinstance(entry, Record))
     not_utf8 = sum(isinstance(entry, Unreadable) and entry.problem.code == "NOT_UTF8" for entry in entries)
     others = sum(isinstance(entry, Unreadable) and entry.problem.code != "NOT_UTF8" for entry in entries)
     assert read + others <= len(lines)
@@ -86,14 +87,14 @@ def test_what_the_csv_module_writes_is_read_back(rows: list[list[str]], end: str
     writer = csv.writer(out, lineterminator=end, quoting=csv.QUOTE_ALL)
     writer.writerows([["a", "b"], *rows])
     entries = list(read_separated(cut(out.getvalue().encode(), size)))
-    assert [list(entry.fields.values()) for entry in entries if isinstance(entry, Row)] == rows
+    assert [list(entry.fields.values()) for entry in entries if isinstance(entry, Record)] == rows
     assert len(entries) == len(rows)
 
 
 @given(st.lists(st.dictionaries(texts, values_, max_size=4), max_size=10), st.binary(max_size=30))
 def test_json_records_are_read_back_and_any_bytes_are_entries(records: list[dict[str, Any]], junk: bytes) -> None:
     lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
-    assert [entry.fields for entry in read_jsonl([lines]) if isinstance(entry, Row)] == records
+    assert [entry.fields for entry in read_jsonl([lines]) if isinstance(entry, Record)] == records
     expected = sum(bool(line.strip()) for line in junk.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
     entries = list(read_jsonl([junk]))
     assert numbered(entries)
@@ -114,7 +115,7 @@ PARQUET_SCHEMA = pa.schema([("t", pa.string()), ("n", pa.int64()), ("l", pa.list
 def test_parquet_is_read_back(rows: list[dict[str, Any]], group: int) -> None:
     file = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, PARQUET_SCHEMA), file, row_group_size=group)
-    assert list(read_parquet(file)) == [Row(number, row) for number, row in enumerate(rows, 1)]
+    assert list(read_parquet(file)) == [Record(number, row) for number, row in enumerate(rows, 1)]
 
 
 GOOD = io.BytesIO()

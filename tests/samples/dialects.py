@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from batchdrop.core.dialects import Dialect
+from batchdrop.dialects.dialect import Dialect
 
 Json = dict[str, Any]
 PNG: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

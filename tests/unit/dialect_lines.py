@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 
-from batchdrop.core.dialects import Dialect, Translated, translate
-from batchdrop.core.validation import Problem, check_request
+from batchdrop.core.problem import Problem
+from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.gemini.check import check_request
+from batchdrop.dialects.translate import translate
 
 Json = dict[str, Any]
 USER = [{"role": "user", "content": "Hello"}]

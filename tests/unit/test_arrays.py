@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.arrays import begins, complete, members
 from batchdrop.core.errors import PermanentError
+from batchdrop.core.upload.arrays import begins, complete, members
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet=st.characters(codec="utf-8")),

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core.dialects import Dialect, translate
-from batchdrop.core.reading import Unreadable, read_jsonl, read_separated
-from batchdrop.core.recipes import parse_recipe
-from batchdrop.core.validation import Problem, check_line
+from batchdrop.core.problem import Problem
+from batchdrop.core.recipe.recipe import parse_recipe
+from batchdrop.core.upload.tables import Unreadable, read_jsonl, read_separated
+from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.gemini.check import check_line
+from batchdrop.dialects.translate import translate
 
 TEXT = {"role": "user", "parts": [{"text": "hello"}]}
 CONFIG = "/request/generationConfig"

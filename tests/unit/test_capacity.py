@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.capacity import Ledger, Reservation, admitted, pruned, refused, released
+from batchdrop.core.state.capacity import Ledger, Reservation, admitted, freed, pruned, refused
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 BOUNDS: Any = {"tokens": 100, "bytes": 1000, "count": 3}
@@ -33,12 +33,12 @@ def test_a_reservation_is_admitted_once_and_until_something_is_full() -> None:
 def test_a_release_makes_room_now_or_later() -> None:
     ledger = admitted(Ledger(), "a", entry(100), NOW, **BOUNDS)
     assert ledger is not None
-    assert released(ledger, "a").tokens() == 0
-    held = released(ledger, "a", NOW + timedelta(hours=1))
+    assert freed(ledger, "a").tokens() == 0
+    held = freed(ledger, "a", NOW + timedelta(hours=1))
     assert held.tokens() == 100
-    assert released(held, "a", NOW + timedelta(hours=9)) == held
+    assert freed(held, "a", NOW + timedelta(hours=9)) == held
     assert pruned(held, NOW + timedelta(hours=1)).tokens() == 0
-    assert released(ledger, "nobody") is ledger
+    assert freed(ledger, "nobody") is ledger
 
 
 def test_a_refusal_holds_off_and_halves_the_belief_which_recovers() -> None:
@@ -55,7 +55,7 @@ def test_a_refusal_holds_off_and_halves_the_belief_which_recovers() -> None:
 def test_a_refused_shard_is_tried_again_when_nothing_else_is_in_flight() -> None:
     ledger = admitted(Ledger(), "a", entry(80), NOW, **BOUNDS)
     assert ledger is not None
-    alone, later = released(refused(ledger, NOW, 100, 60), "a"), NOW + timedelta(seconds=60)
+    alone, later = freed(refused(ledger, NOW, 100, 60), "a"), NOW + timedelta(seconds=60)
     assert admitted(alone, "a", entry(80), NOW, **BOUNDS) is None
     again = admitted(alone, "a", entry(80), later, **BOUNDS)
     assert again is not None
@@ -66,7 +66,7 @@ def test_a_refused_shard_is_tried_again_when_nothing_else_is_in_flight() -> None
 def test_no_sequence_of_steps_is_ever_over_the_limit(steps: list[tuple[str, int, bool]]) -> None:
     ledger = Ledger()
     for name, tokens, lets_go in steps:
-        after = released(ledger, name) if lets_go else admitted(ledger, name, entry(tokens), NOW, **BOUNDS)
+        after = freed(ledger, name) if lets_go else admitted(ledger, name, entry(tokens), NOW, **BOUNDS)
         ledger = after or ledger
         assert ledger.tokens() <= 100
         assert len(ledger.entries) <= 3

@@ -12,11 +12,13 @@ from openai.types import CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
-from batchdrop.core import rows
-from batchdrop.core.dialects import EMBEDDINGS_URL, RESPONSES_URL, Dialect, Translated, answer, key_of, translate
-from batchdrop.core.joining import InputLine
-from batchdrop.core.outcomes import Answer, Outcome, ResultLine, classify, missing
-from batchdrop.core.validation import Problem
+from batchdrop.core.problem import Problem
+from batchdrop.core.result import row as rows
+from batchdrop.core.result.join import InputLine
+from batchdrop.core.result.outcome import Answer, Outcome, ResultLine, classify, missing
+from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.reply import answer
+from batchdrop.dialects.translate import EMBEDDINGS_URL, RESPONSES_URL, key_of, translate
 from tests.samples.dialects import lines
 
 Json = dict[str, Any]

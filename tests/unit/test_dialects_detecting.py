@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchdrop.core.dialects import Dialect, Translated, detect, key_of, translate
-from batchdrop.core.validation import Code, Problem
+from batchdrop.core.problem import Code, Problem
+from batchdrop.dialects.detect import detect
+from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.translate import key_of, translate
 from tests.samples.dialects import lines, write_sample
 
 OPENAI = b'{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"messages":[]}}'

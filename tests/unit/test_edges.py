@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core import logs, names
+from batchdrop.core import logs
 from batchdrop.core.errors import (
     BatchdropError,
     CapacityError,
@@ -25,10 +25,11 @@ from batchdrop.core.errors import (
     UnknownOutcomeError,
 )
 from batchdrop.core.limits import LIMITS, enqueued_tokens
-from batchdrop.core.messages import Uploaded, Wake, decode_message, decode_push
 from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings, load
-from batchdrop.core.sniffing import gunzip, not_jsonl
-from batchdrop.core.uploads import is_upload
+from batchdrop.core.state import names
+from batchdrop.core.state.messages import Uploaded, Wake, decode_message, decode_push
+from batchdrop.core.upload.kinds import is_upload
+from batchdrop.core.upload.sniff import gunzip, not_jsonl
 from batchdrop.handling import answered
 
 JOB = "0" * 32
@@ -224,12 +225,12 @@ def test_what_an_upload_is(name: str, upload: bool) -> None:
     ("settings", "variables", "word"),
     [
         (SubmitSettings, {"LEASE_SECONDS": "10"}, "lease_seconds"),
-        (SubmitSettings, {"BUDGET_SECONDS": "9999"}, "budget_seconds"),
+        (SubmitSettings, {"CALL_SECONDS": "9999"}, "call_seconds"),
         (SubmitSettings, {"RECORD_DAYS": "9", "SWEEP_DAYS": "9"}, "record_days"),
         (SubmitSettings, {"QUARANTINE_SECONDS": "1"}, "quarantine_seconds"),
         (SubmitSettings, {"QUARANTINE_SECONDS": "119"}, "quarantine_seconds"),
-        (SubmitSettings, {"BUDGET_SECONDS": "50"}, "create_timeout_seconds"),
-        (SubmitSettings, {"CREATE_TIMEOUT_SECONDS": "400"}, "budget_seconds"),
+        (SubmitSettings, {"CALL_SECONDS": "50"}, "create_timeout_seconds"),
+        (SubmitSettings, {"CREATE_TIMEOUT_SECONDS": "400"}, "call_seconds"),
         (SubmitSettings, {"HELD_DAYS": "30"}, "held_days"),
         (SubmitSettings, {"DUPLICATE_DAYS": "31"}, "duplicate_days"),
         (PollSettings, {"BATCH_DEADLINE_HOURS": "48"}, "batch_deadline_hours"),
@@ -256,7 +257,7 @@ def test_wrong_settings_are_named_at_the_start(
     ("settings", "variables"),
     [
         (SubmitSettings, {"QUARANTINE_SECONDS": "120"}),
-        (SubmitSettings, {"BUDGET_SECONDS": "120"}),
+        (SubmitSettings, {"CALL_SECONDS": "120"}),
         (SubmitSettings, {"HELD_DAYS": "29", "DUPLICATE_DAYS": "30"}),
         (PollSettings, {"BATCH_DEADLINE_HOURS": "47"}),
         (WriteSettings, {"FINISH_TIMEOUT_SECONDS": "120"}),

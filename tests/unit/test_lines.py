@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.lines import split_blocks, split_lines, whole_lines
+from batchdrop.core.upload.lines import split_blocks, split_lines, whole_lines
 
 MOST = 1 << 20
 streams = st.binary(max_size=200) | st.lists(st.sampled_from([b"\n", b"ab", b"\r\n", b"\xef\xbb\xbf"])).map(b"".join)

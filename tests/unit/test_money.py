@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core.money.budget import Budget, held, scopes_of, settled
+from batchdrop.core.money.budgets import Budget, held, scopes_of, settled
+from batchdrop.core.money.costs import Entry, Work, as_csv, as_json, as_text, entry, job_cost, savings
 from batchdrop.core.money.estimate import estimate, expected
-from batchdrop.core.money.ledger import Entry, Work, as_csv, as_json, as_text, entry, job_cost, savings
 from batchdrop.core.money.prices import Processing, plain, price
 from batchdrop.core.money.report import page
 from batchdrop.core.money.usage import Usage, add_row, compact

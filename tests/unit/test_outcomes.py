@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core.joining import InputLine
-from batchdrop.core.outcomes import GRPC_NAMES, Answer, Outcome, classify, missing, read_result, redo_kind
-from batchdrop.core.rows import error_row, result_row
-from batchdrop.core.shards import ShardKind
+from batchdrop.core.result.join import InputLine
+from batchdrop.core.result.outcome import GRPC_NAMES, Answer, Outcome, classify, missing, read_result, redo_kind
+from batchdrop.core.result.row import error_row, result_row
+from batchdrop.core.state.shard import ShardKind
 
 TEXT = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.core.answers import SchemaError, schema_check
-from batchdrop.core.recipes import Format, Recipe, RecipeProblem, digest, merged, nearest, parse_recipe
+from batchdrop.core.recipe.recipe import Format, Recipe, RecipeProblem, digest, merged, nearest, parse_recipe
+from batchdrop.core.result.schema import SchemaError, schema_check
 from tests.samples.tables import PRODUCTS_RECIPE, REVIEWS_RECIPE, TICKETS_RECIPE
 
 

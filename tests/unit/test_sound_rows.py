@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from batchdrop.core.outcomes import read_result
-from batchdrop.core.validation.sound import is_sound
+from batchdrop.core.result.outcome import read_result
+from batchdrop.core.sound_json import is_sound
 
 
 def result(inner: bytes) -> bytes:

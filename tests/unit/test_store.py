@@ -7,17 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from batchdrop.adapters.documents import encoded
-from batchdrop.adapters.sqlite_records import SqliteRecords
-from batchdrop.core import names
-from batchdrop.core.capacity import Ledger, Reservation
+from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.errors import LeaseLostError, TransientError
-from batchdrop.core.jobs import Finalizing, Job, Piece, PlanCursor, job_index
 from batchdrop.core.limits import KIB, limit
-from batchdrop.core.outcomes import Outcome
-from batchdrop.core.shards import Child, Segment, SegmentFile, ShardKind, shard_index
-from batchdrop.ports import Kind
+from batchdrop.core.result.outcome import Outcome
+from batchdrop.core.state import names
+from batchdrop.core.state.capacity import Ledger, Reservation
+from batchdrop.core.state.job import Finalizing, Job, Piece, PlanCursor, job_index
+from batchdrop.core.state.shard import Child, Segment, SegmentFile, ShardKind, shard_index
+from batchdrop.ports import Collection
 from batchdrop.store import ATTEMPTS, LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, Store
-from tests.unit.test_records import job, shard
+from tests.unit.test_lease import job, shard
 
 ENTRY = Reservation(team="", tokens=1, bytes=1)
 
@@ -38,7 +38,7 @@ def pauses() -> Pauses:
 @pytest.fixture
 def store(pauses: Pauses) -> Store:
     """A store on records in memory."""
-    return Store(SqliteRecords(":memory:"), pauses)
+    return Store(SqliteDocuments(":memory:"), pauses)
 
 
 def overtaken(store: Store, times: int) -> Callable[[Job], Job]:
@@ -98,19 +98,19 @@ def test_a_ledger_that_two_change_keeps_both(store: Store, pauses: Pauses) -> No
         return transition
 
     def other() -> object:
-        return store.change_document(Kind.CAPACITY, "m", Ledger(), add("b", lambda: None))
+        return store.change_document(Collection.CAPACITY, "m", Ledger(), add("b", lambda: None))
 
-    ledger = store.change_document(Kind.CAPACITY, "m", Ledger(), add("a", other))
+    ledger = store.change_document(Collection.CAPACITY, "m", Ledger(), add("a", other))
     assert isinstance(ledger, Ledger)
     assert set(ledger.entries) == {"a", "b"}
     assert len(pauses) == 1
 
 
 def test_a_refused_change_of_a_ledger_writes_nothing(store: Store) -> None:
-    assert store.change_document(Kind.CAPACITY, "m", Ledger(), lambda _: None) is None
-    assert store.change_document(Kind.BUDGET, "m", Ledger(), lambda ledger: ledger) == Ledger()
-    assert store.records.get(Kind.CAPACITY, "m") is None
-    assert store.records.get(Kind.BUDGET, "m") is None
+    assert store.change_document(Collection.CAPACITY, "m", Ledger(), lambda _: None) is None
+    assert store.change_document(Collection.BUDGET, "m", Ledger(), lambda ledger: ledger) == Ledger()
+    assert store.documents.get(Collection.CAPACITY, "m") is None
+    assert store.documents.get(Collection.BUDGET, "m") is None
 
 
 # --------------------------------------------------------------------------------------------- documents
@@ -139,7 +139,7 @@ def test_the_largest_job_fits_its_document() -> None:
         finalizing=Finalizing(lists=tuple(lists)),
         warnings=("w" * 300,) * 50,
     )
-    encoded(Kind.JOB, ID, job_index(value, None), value.model_dump(mode="json", by_alias=True))
+    encoded(Collection.JOB, ID, job_index(value, None), value.model_dump(mode="json", by_alias=True))
 
 
 def test_the_largest_shard_fits_its_document() -> None:
@@ -177,4 +177,4 @@ def test_the_largest_shard_fits_its_document() -> None:
         list_key="again",
     )
     value = shard(segments=(segment,) * most, children=(child, child), lists=(open_list,) * most)
-    encoded(Kind.SHARD, child_id, shard_index(value, None), value.model_dump(mode="json", by_alias=True))
+    encoded(Collection.SHARD, child_id, shard_index(value, None), value.model_dump(mode="json", by_alias=True))

@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core.joining import InputLine
-from batchdrop.core.outcomes import Answer, Outcome
-from batchdrop.core.reading import Row, parquet_kinds, parquet_types, read_parquet
-from batchdrop.core.rows import error_row, rejection_row, result_row
-from batchdrop.core.tables import (
+from batchdrop.core.result.join import InputLine
+from batchdrop.core.result.outcome import Answer, Outcome
+from batchdrop.core.result.row import error_row, rejection_row, result_row
+from batchdrop.core.result.tables import (
     Column,
     Joined,
     Kind,
@@ -28,7 +27,8 @@ from batchdrop.core.tables import (
     write_csv,
     write_parquet,
 )
-from batchdrop.core.tables.separated import safe
+from batchdrop.core.result.tables.csv import safe
+from batchdrop.core.upload.tables import Record, parquet_kinds, parquet_types, read_parquet
 
 pa: Any = importlib.import_module("pyarrow")
 pq: Any = importlib.import_module("pyarrow.parquet")
@@ -274,7 +274,7 @@ def typed_input() -> Any:
 
 def test_a_joined_parquet_table_keeps_the_types_and_values_of_a_parquet_input() -> None:
     source = typed_input()
-    records = [entry.fields for entry in read_parquet(source) if isinstance(entry, Row)]
+    records = [entry.fields for entry in read_parquet(source) if isinstance(entry, Record)]
     kept, lost = parquet_types(source)
     assert not lost
     columns = plan_columns(fields=parquet_kinds(source), types=restored(kept))
@@ -290,7 +290,7 @@ def test_a_joined_parquet_table_keeps_the_types_and_values_of_a_parquet_input() 
 
 def test_a_joined_csv_shows_dates_and_decimals_as_text() -> None:
     source = typed_input()
-    record = next(entry.fields for entry in read_parquet(source) if isinstance(entry, Row))
+    record = next(entry.fields for entry in read_parquet(source) if isinstance(entry, Record))
     columns = plan_columns(fields=parquet_kinds(source), types=restored(parquet_types(source)[0]))
     [row] = csv_rows(csv_of([(answered("a"), record)], columns))
     shown = {name: row[name] for name in ("day", "at", "price", "tags", "box")}

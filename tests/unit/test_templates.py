@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core.templates import TemplateError, compile_template
-from batchdrop.core.validation import Code, Problem
+from batchdrop.core.problem import Code, Problem
+from batchdrop.core.recipe.template import TemplateError, compile_template
 
 
 def render(text: str, **fields: Any) -> str | Problem:

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from batchdrop.adapters.refusing import check_record_id, check_record_size
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.queries import INDEXED
-from batchdrop.ports import IndexValue, Kind
+from batchdrop.core.state.queries import INDEXED
+from batchdrop.ports import Collection, IndexValue
 
 _INT64: Final = 1 << 63
 
 
-def encoded(kind: Kind, id: str, index: Mapping[str, IndexValue], data: Mapping[str, Any]) -> str:
+def encoded(kind: Collection, id: str, index: Mapping[str, IndexValue], data: Mapping[str, Any]) -> str:
     """Return the data as JSON text, escaped only where UTF-8 cannot hold it.
 
     Raises:

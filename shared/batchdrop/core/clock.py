@@ -1,4 +1,4 @@
-"""The system's clock and the time budget of one function call."""
+"""The system's clock and the time a function call has left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SystemClock:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class TimeLeft:
     """How long one call may work before it saves where it is and continues in a new message."""
 
     clock: Clock
@@ -35,14 +35,14 @@ class Budget:
     seconds: float
 
     @staticmethod
-    def start(clock: Clock, seconds: float) -> Budget:
+    def start(clock: Clock, seconds: float) -> TimeLeft:
         """Start counting now."""
-        return Budget(clock, clock.monotonic(), seconds)
+        return TimeLeft(clock, clock.monotonic(), seconds)
 
     def remaining(self) -> float:
         """Return the seconds left, negative when overdrawn."""
         return self.seconds - (self.clock.monotonic() - self.started)
 
-    def spent(self) -> bool:
+    def over(self) -> bool:
         """True when it is time to save and stop."""
         return self.remaining() <= 0

@@ -45,7 +45,7 @@ class CommonSettings(BaseSettings):
     gemini_base_url: str | None = None
 
     function_timeout_seconds: float = Field(540, gt=0)
-    budget_seconds: float = Field(480, gt=0)
+    call_seconds: float = Field(480, gt=0)
     lease_seconds: float = Field(600, gt=0)
     max_claims: int = Field(5, ge=2)
     record_days: int = Field(30, ge=9)
@@ -64,8 +64,8 @@ class CommonSettings(BaseSettings):
                 "lease_seconds must be greater than function_timeout_seconds, or two workers own one document",
             ),
             (
-                self.budget_seconds < self.function_timeout_seconds,
-                "budget_seconds must be less than function_timeout_seconds, or a function is ended before it stops",
+                self.call_seconds < self.function_timeout_seconds,
+                "call_seconds must be less than function_timeout_seconds, or a function is ended before it stops",
             ),
             (
                 self.record_days > self.sweep_days,
@@ -83,7 +83,7 @@ class DispatchSettings(CommonSettings):
     max_provider_bytes: int = Field(limit("file_storage"), ge=1)
     enqueued_tokens: dict[str, int] = Field(default_factory=dict[str, int])
     """Overrides of the documented limits, by model."""
-    hold_off_seconds: float = Field(60, ge=0)
+    back_off_seconds: float = Field(60, ge=0)
     cancelled_hold_seconds: float = Field(3600, ge=0)
     """How long a cancelled batch goes on counting against the enqueued tokens (python-genai issue 2495)."""
     batch_deadline_hours: float = Field(26, gt=0)
@@ -168,8 +168,8 @@ class SubmitSettings(DispatchSettings):
     def _times_of_uploads(self) -> Self:
         _hold(
             (
-                self.budget_seconds >= 2 * self.create_timeout_seconds,
-                "budget_seconds must be at least twice create_timeout_seconds, or no batch is ever created",
+                self.call_seconds >= 2 * self.create_timeout_seconds,
+                "call_seconds must be at least twice create_timeout_seconds, or no batch is ever created",
             ),
             (
                 not 0 < self.quarantine_seconds < 2 * self.create_timeout_seconds,
@@ -190,7 +190,7 @@ class SubmitSettings(DispatchSettings):
 class PollSettings(DispatchSettings):
     """Settings of the function `poll`."""
 
-    budget_seconds: float = Field(240, gt=0)
+    call_seconds: float = Field(240, gt=0)
     look_first_minutes: float = Field(10, ge=0)
     """How long after its creation a batch is looked at on every tick."""
     look_spread_ticks: int = Field(5, ge=1)
@@ -231,8 +231,8 @@ class WriteSettings(DispatchSettings):
     def _times_of_answers(self) -> Self:
         _hold(
             (
-                FINISH_GROUP * self.finish_timeout_seconds <= self.budget_seconds,
-                f"budget_seconds must be at least {FINISH_GROUP} times finish_timeout_seconds, or answers are lost",
+                FINISH_GROUP * self.finish_timeout_seconds <= self.call_seconds,
+                f"call_seconds must be at least {FINISH_GROUP} times finish_timeout_seconds, or answers are lost",
             ),
         )
         return self

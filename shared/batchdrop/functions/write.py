@@ -8,7 +8,7 @@ from flask import Request
 
 from batchdrop.core.settings import WriteSettings, load
 from batchdrop.handling import Response, answered, on_write
-from batchdrop.usecases.context import Context
+from batchdrop.steps.context import Context
 from batchdrop.wiring import build
 
 

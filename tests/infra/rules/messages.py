@@ -23,7 +23,7 @@ def deadlines(journal: Journal, _: Journal) -> Iterator[str]:
 def _fits(subscription: Resource, function: Resource) -> Iterator[str]:
     limit = function.inputs["serviceConfig"]["timeoutSeconds"]
     deadline = subscription.inputs["ackDeadlineSeconds"]
-    budget = load(SubmitSettings).budget_seconds
+    budget = load(SubmitSettings).call_seconds
     if not budget < limit < deadline:
         yield f"{subscription.name}: budget {budget} s, function {limit} s and push {deadline} s must rise"
     if limit > FACTS["functions"]["event_seconds"]:
@@ -65,7 +65,7 @@ def _forwarded(journal: Journal, subscription: Resource, topic: str) -> Iterator
 
 def scheduler(journal: Journal, _: Journal) -> Iterator[str]:
     """A tick ends by itself before Cloud Scheduler gives it up, and before the function's limit."""
-    budget = load(PollSettings).budget_seconds
+    budget = load(PollSettings).call_seconds
     for job in journal.of("cloudscheduler/job"):
         deadline = float(job.inputs["attemptDeadline"][:-1])
         if budget >= deadline:

@@ -9,7 +9,7 @@ from tests.infra.engine import Journal, Resource
 from tests.infra.rules.grants import FACTS
 
 LONGEST_DEADLINE_DAYS = 14
-"""`batchdrop.core.recipes`: a deadline is at most 14 days."""
+"""`batchdrop.core.recipe.recipe`: a deadline is at most 14 days."""
 
 
 def bucket(journal: Journal, what: str) -> Resource:

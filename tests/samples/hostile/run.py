@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from batchdrop.cli_files import checked
-from batchdrop.core.dialect import Rejected, identify, render
+from batchdrop.cli.files import checked
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.outcomes import classify, read_result
-from batchdrop.core.rows import error_row, result_row
+from batchdrop.core.result.outcome import classify, read_result
+from batchdrop.core.result.row import error_row, result_row
+from batchdrop.dialects.gemini.request import Rejected, identify, render
 from tests.samples.hostile import lines, recipes, schemas, tables
 from tests.samples.hostile.cases import Case
 

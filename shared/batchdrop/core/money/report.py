@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
-from batchdrop.core.money.ledger import Entry, Sum, savings
+from batchdrop.core.money.costs import Entry, Sum, savings
 from batchdrop.core.money.prices import CURRENCY
 
 WIDTH: Final = 720

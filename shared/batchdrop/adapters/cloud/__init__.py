@@ -1,0 +1,1 @@
+"""The ports on Google Cloud: Cloud Storage, Firestore, Pub/Sub."""

@@ -1,0 +1,118 @@
+"""The capacity ledgers: pure rules over one document per model and one for the project.
+
+A reservation precedes staging and ends when the provider reports a terminal state; a cancelled batch holds on
+for a while (python-genai issue 2495: cancelled jobs go on counting for up to days). One document holds all
+reservations of its scope, so one compare-and-set admits, and two dispatchers can never over-admit together.
+
+A 429 holds the scope off and halves what we believe the limit to be; the belief doubles again every hour.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Final
+
+from pydantic import Field
+
+from batchdrop.core.value import Value
+
+PROJECT: Final = "_project"
+RECOVERY_STEP: Final = timedelta(hours=1)
+
+
+class Reservation(Value):
+    """What one shard holds; `until` is set when it only waits to be let go."""
+
+    team: str = ""
+    tokens: int = 0
+    bytes: int = 0
+    until: datetime | None = None
+
+
+class Ledger(Value):
+    """All reservations of one scope, the learnt limit and the hold-off."""
+
+    schema_: str = Field(default="batchdrop.capacity/1", alias="schema")
+    entries: dict[str, Reservation] = Field(default_factory=dict[str, Reservation])
+    learnt_limit: int | None = None
+    learnt_at: datetime | None = None
+    hold_until: datetime | None = None
+
+    model_config = Value.model_config | {"populate_by_name": True}
+
+    def held(self, now: datetime) -> bool:
+        """True while nothing may be admitted."""
+        return self.hold_until is not None and now < self.hold_until
+
+    def tokens(self) -> int:
+        """Tokens reserved in all."""
+        return sum(entry.tokens for entry in self.entries.values())
+
+    def bytes(self) -> int:
+        """Provider file bytes reserved in all."""
+        return sum(entry.bytes for entry in self.entries.values())
+
+    def tokens_by_team(self) -> Counter[str]:
+        """Tokens reserved by each team."""
+        totals: Counter[str] = Counter()
+        for entry in self.entries.values():
+            totals[entry.team] += entry.tokens
+        return totals
+
+    def limit(self, configured: int, now: datetime) -> int:
+        """Return the limit to believe now: the learnt one, doubled for each recovery step, at most configured."""
+        if self.learnt_limit is None or self.learnt_at is None:
+            return configured
+        steps = int((now - self.learnt_at) / RECOVERY_STEP)
+        return min(configured, self.learnt_limit << min(steps, 60))
+
+
+def pruned(ledger: Ledger, now: datetime) -> Ledger:
+    """Return the ledger without reservations whose time is over."""
+    gone = [name for name, entry in ledger.entries.items() if entry.until and entry.until <= now]
+    return _without(ledger, gone) if gone else ledger
+
+
+def admitted(
+    ledger: Ledger, shard: str, entry: Reservation, now: datetime, *, tokens: int, bytes: int, count: int
+) -> Ledger | None:
+    """Return the ledger with the reservation, itself if it has it, or None if it does not fit or is held off.
+
+    What we believe of the tokens never stops a shard that would be alone: only trying can tell more.
+    """
+    ledger = pruned(ledger, now)
+    if shard in ledger.entries:
+        return ledger
+    fits = (
+        not ledger.held(now)
+        and len(ledger.entries) < count
+        and (not ledger.entries or ledger.tokens() + entry.tokens <= ledger.limit(tokens, now))
+        and ledger.bytes() + entry.bytes <= bytes
+    )
+    return ledger.with_(entries={**ledger.entries, shard: entry}) if fits else None
+
+
+def freed(ledger: Ledger, shard: str, until: datetime | None = None) -> Ledger:
+    """Return the ledger without the reservation, or with it held on until then."""
+    entry = ledger.entries.get(shard)
+    if entry is None or (until is not None and entry.until is not None):
+        return ledger
+    if until is None:
+        return _without(ledger, [shard])
+    return ledger.with_(entries={**ledger.entries, shard: entry.with_(until=until)})
+
+
+def refused(ledger: Ledger, now: datetime, configured: int, hold_seconds: float) -> Ledger:
+    """Return the ledger after a 429: held off, its learnt limit halved."""
+    believed = min(ledger.limit(configured, now), max(ledger.tokens(), 1))
+    return ledger.with_(
+        hold_until=now + timedelta(seconds=hold_seconds),
+        learnt_limit=max(believed // 2, 1),
+        learnt_at=now,
+    )
+
+
+def _without(ledger: Ledger, names: list[str]) -> Ledger:
+    gone = set(names)
+    return ledger.with_(entries={k: v for k, v in ledger.entries.items() if k not in gone})

@@ -1,0 +1,1 @@
+"""From an object of the input bucket to lines, and from lines to ranges and shards."""

@@ -1,0 +1,1 @@
+"""The language of Anthropic: messages in, results of a message batch out."""

@@ -1,0 +1,201 @@
+"""Input lines, whatever their dialect: examined once, rendered for the provider, identified for the rows.
+
+Rendering is a pure function of the line, its number and the kind of round; the provider's key is the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from batchdrop.core.problem import Code
+from batchdrop.core.result.join import InputLine
+from batchdrop.dialects.converted import read
+from batchdrop.dialects.gemini.attachments import with_files
+from batchdrop.dialects.gemini.beginnings import Beginning
+from batchdrop.dialects.gemini.check import Checked, check_line
+from batchdrop.dialects.gemini.models import DRAWS
+
+Accepted = Checked
+_NULL = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that is refused: what is wrong, where, and what would mend it."""
+
+    key: bytes
+    code: str
+    pointer: str
+    message: str
+    fix: str
+
+
+class _GenerationConfig(msgspec.Struct, frozen=True):
+    camel: str | None = msgspec.field(default=None, name="responseMimeType")
+    snake: str | None = msgspec.field(default=None, name="response_mime_type")
+    json_camel: msgspec.Raw = msgspec.field(default=_NULL, name="responseJsonSchema")
+    json_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_json_schema")
+    schema_camel: msgspec.Raw = msgspec.field(default=_NULL, name="responseSchema")
+    schema_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_schema")
+
+
+class _Request(msgspec.Struct, frozen=True):
+    camel: _GenerationConfig | None = msgspec.field(default=None, name="generationConfig")
+    snake: _GenerationConfig | None = msgspec.field(default=None, name="generation_config")
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    request: _Request
+    key: msgspec.Raw = _NULL
+    record: msgspec.Raw = _NULL
+
+
+class _RawEnvelope(msgspec.Struct, frozen=True):
+    request: msgspec.Raw
+
+
+_envelopes = msgspec.json.Decoder(_Envelope)
+_raw_envelopes = msgspec.json.Decoder(_RawEnvelope)
+_decode_envelope = _envelopes.decode
+_decode_raw = _raw_envelopes.decode
+_decode = msgspec.json.decode
+_encode = msgspec.json.encode
+
+LONGER_FACTOR = 2
+_AROUND = len(b'{"key":"","request":}\n')
+DEFAULT_OUTPUT_TOKENS = 8192
+
+
+def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
+    """Return what a line asks for, or what is wrong with it first. Total over what users write: it never raises."""
+    if converted:
+        entry = read(raw)
+        if not isinstance(entry, bytes):
+            return Rejected(entry[0], *entry[1])
+        raw = entry
+    found = check_line(raw, model)
+    if isinstance(found, Checked):
+        return found
+    key, problems = found
+    first = problems[0]
+    more = f" ({len(problems) - 1} more problems in this line.)" if len(problems) > 1 else ""
+    return Rejected(key, first.code, first.pointer, first.message + more, first.advice())
+
+
+def no_images(key: bytes, model: str) -> Rejected:
+    """Refuse a line that asks a model for images which makes none."""
+    return Rejected(
+        key,
+        Code.NOT_SUPPORTED,
+        "/request/generationConfig/responseModalities",
+        f"The model {model} makes no images.",
+        f"Ask for TEXT only, or name a model that draws, such as {DRAWS}.",
+    )
+
+
+def identify(raw: bytes, number: int) -> InputLine:
+    """Return what rows need of an accepted line."""
+    return _identified(_decode_envelope(raw), number)
+
+
+def identify_all(lines: bytes, number: int) -> list[InputLine]:
+    """Return what rows need of accepted lines, the first of which has that number."""
+    return [_identified(envelope, number) for number, envelope in enumerate(_envelopes.decode_lines(lines), number)]
+
+
+def _identified(envelope: _Envelope, number: int) -> InputLine:
+    config = envelope.request.camel or envelope.request.snake
+    if config is None:
+        return InputLine(number, bytes(envelope.key), False, b"", bytes(envelope.record))
+    wants_json = (config.camel or config.snake) == "application/json"
+    schema = b""
+    if wants_json:
+        schemas = (config.json_camel, config.json_snake, config.schema_camel, config.schema_snake)
+        schema = next((bytes(found) for found in schemas if bytes(found) != b"null"), b"")
+    return InputLine(number, bytes(envelope.key), wants_json, schema, bytes(envelope.record))
+
+
+def render(
+    raw: bytes,
+    number: int,
+    *,
+    longer: bool,
+    beginning: Beginning | None = None,
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """Return the provider's line for an accepted input line, newline included.
+
+    Args:
+        raw: The input line.
+        number: Its number, which becomes the provider's key.
+        longer: Give the answer twice the room.
+        beginning: What a cache holds is left out.
+        files: The provider's files by the objects they were made of.
+    """
+    request = bytes(_decode_raw(raw).request)
+    if beginning is not None:
+        request = beginning.spared(request)
+    if files:
+        request = with_files(request, files)
+    if longer:
+        request = with_longer_output(request)
+    return b'{"key":"%d","request":%b}\n' % (number, request)
+
+
+def render_all(lines: bytes, number: int) -> list[tuple[int, bytes]]:
+    """Return number and provider's line of accepted input lines as they are, the first of which has that number."""
+    envelopes = enumerate(_raw_envelopes.decode_lines(lines), number)
+    return [(number, b'{"key":"%d","request":%b}\n' % (number, found.request)) for number, found in envelopes]
+
+
+def rendered_bytes(raw: bytes, number: int, found: Accepted) -> int:
+    """Return how long `render` makes an accepted input line, without making it."""
+    request_bytes = found.request_bytes
+    if request_bytes is None:
+        request_bytes = memoryview(_decode_raw(raw).request).nbytes
+    return _AROUND + len(str(number)) + request_bytes
+
+
+def request_of(rendered: bytes) -> bytes:
+    """Return the request body of a rendered line."""
+    return bytes(_decode_raw(rendered).request)
+
+
+class _Limit(msgspec.Struct, frozen=True):
+    camel: int | None = msgspec.field(default=None, name="maxOutputTokens")
+    snake: int | None = msgspec.field(default=None, name="max_output_tokens")
+
+
+class _Limited(msgspec.Struct, frozen=True):
+    camel: _Limit | None = msgspec.field(default=None, name="generationConfig")
+    snake: _Limit | None = msgspec.field(default=None, name="generation_config")
+
+
+_decode_limited = msgspec.json.Decoder(_Limited).decode
+
+
+def output_limit(request: bytes) -> int | None:
+    """Return the `maxOutputTokens` of a request body, None when it has none."""
+    try:
+        found = _decode_limited(request)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    config = found.camel or found.snake
+    return (config.camel or config.snake) if config else None
+
+
+def with_longer_output(request: bytes) -> bytes:
+    """Return the request with twice the output limit it had; without a limit, unchanged."""
+    body: dict[str, Any] = _decode(request)
+    name = "generationConfig" if "generationConfig" in body else "generation_config"
+    config: dict[str, Any] = body.get(name) or {}
+    field = "maxOutputTokens" if "maxOutputTokens" in config else "max_output_tokens"
+    if field not in config:
+        return request
+    config[field] = int(config[field]) * LONGER_FACTOR
+    return _encode(body)

@@ -1,0 +1,1 @@
+"""The language of OpenAI: chat completions, responses and embeddings in, lines of an output or error file out."""

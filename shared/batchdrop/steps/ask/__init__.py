@@ -1,0 +1,1 @@
+"""Asking: lines answered by synchronous calls."""

@@ -1,0 +1,175 @@
+"""Finishing at once: lines still open at the job's deadline are answered by synchronous calls, at the standard price.
+
+A shard of kind `standard` has no batch. Its answers are kept as work objects, group by group, each named in the
+record when it is written: a crash asks at most one group again, and a redelivery asks nothing again.
+
+A job with a `max_cost` spends no more than what is left of it, in equal shares for its shards of this kind, looked at
+before each group: what a group costs is known only afterwards. Without a price nothing is spent.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from itertools import islice
+
+import msgspec
+
+from batchdrop.core.errors import BatchdropError, CapacityError, PermanentError
+from batchdrop.core.logs import log
+from batchdrop.core.money.prices import Processing, price
+from batchdrop.core.money.usage import Usage, add_row
+from batchdrop.core.result.outcome import classify, read_result
+from batchdrop.core.settings import FINISH_GROUP, WriteSettings
+from batchdrop.core.state import names, queries
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.shard import Shard, ShardKind
+from batchdrop.core.value import Failure
+from batchdrop.dialects.gemini.request import request_of
+from batchdrop.ports import BatchKind, Topic
+from batchdrop.steps import work
+from batchdrop.steps.context import Context
+from batchdrop.steps.costs import entries_of
+from batchdrop.steps.shard_lines import rendered_lines
+from batchdrop.steps.stack import PAUSED_SECONDS, paused
+from batchdrop.steps.submit.attach import attach, uris
+from batchdrop.store import Stored
+
+Writing = Context[WriteSettings]
+
+GROUPS_OF = FINISH_GROUP
+MAX_PAUSES = 5
+"""After so many refusals for want of quota, what is open becomes error rows."""
+_INVALID, _EXHAUSTED, _UNAVAILABLE = 3, 8, 14
+_OVER = Failure(code="OVER_MAX_COST", message="the job's max_cost was spent before this line could be answered at once")
+
+
+def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
+    """Ask what has no answer yet; None when quota or time is over and a new message continues."""
+    if stored.value.stop is not None:
+        return stored
+    if paused(context):
+        return _pause(context, stored, PAUSED_SECONDS, refused=0)
+    attached = attach(context, stored, job, Topic.BATCHES_FINISHED)
+    if attached is None:
+        return None
+    stored, files = attached
+    answered, usage = _answered(context, stored.value)
+    allowance = _allowance(context, job)
+    every = rendered_lines(context, job, stored.value, uris(files))
+    lines = ((number, line) for number, line in every if number not in answered)
+    size = context.settings.finish_concurrency * GROUPS_OF
+    with ThreadPoolExecutor(context.settings.finish_concurrency) as pool:
+        for count in itertools.count():
+            group = list(islice(lines, size))
+            if not group or stored.value.stop is not None:
+                return stored
+            if allowance is not None and _cost(context, stored.value, usage) >= allowance:
+                return _stop(context, stored)
+            if count and context.time_left.remaining() < context.settings.finish_timeout_seconds * GROUPS_OF:
+                return _pause(context, stored, 0, refused=0)
+            found = list(pool.map(partial(_ask, context, stored.value), group))
+            kept = [line for line in found if isinstance(line, bytes)]
+            stored = _keep(context, stored, kept)
+            _count(usage, kept)
+            refused = [error for error in found if isinstance(error, CapacityError)]
+            if refused:
+                waits = (error.retry_after_seconds or context.settings.back_off_seconds for error in refused)
+                return _pause(context, stored, max(waits), refused=1)
+    return stored
+
+
+def _ask(context: Writing, shard: Shard, entry: tuple[int, bytes]) -> bytes | CapacityError:
+    """Return a result line as a batch would hold it, or the refusal that time can lift."""
+    number, line = entry
+    try:
+        response = context.provider.answer(
+            model=shard.model,
+            kind=BatchKind(shard.batch_kind),
+            request=request_of(line),
+            timeout_seconds=context.settings.finish_timeout_seconds,
+        )
+    except CapacityError as error:
+        return _failed(number, _EXHAUSTED, error.sentence) if shard.attempts >= MAX_PAUSES else error
+    except PermanentError as error:
+        return _failed(number, _INVALID, error.sentence)
+    except BatchdropError as error:
+        return _failed(number, _UNAVAILABLE, error.sentence)
+    return b'{"key":"%d","response":%b}\n' % (number, response)
+
+
+def _failed(number: int, code: int, message: str) -> bytes:
+    return msgspec.json.encode({"key": str(number), "error": {"code": code, "message": message}}) + b"\n"
+
+
+def _answered(context: Writing, shard: Shard) -> tuple[frozenset[int], Usage]:
+    """Return the lines that have an answer, and the tokens of all answers."""
+    numbers: set[int] = set()
+    usage = Usage()
+    for name in shard.answers:
+        numbers |= _count(usage, work.lines(context, name))
+    return frozenset(numbers), usage
+
+
+def _count(usage: Usage, lines: Iterable[bytes]) -> set[int]:
+    """Add what answers used; return their lines."""
+    numbers: set[int] = set()
+    for line in lines:
+        number, result = read_result(line)
+        if number is not None and result is not None:
+            numbers.add(number)
+            add_row(usage, classify(result, wants_json=False).usage)
+    return numbers
+
+
+def _allowance(context: Writing, job: Job) -> Decimal | None:
+    """Return what one shard of this kind may cost; None: whatever it does."""
+    if job.max_cost is None or job.cost_released:
+        return None
+    shards = [stored.value for stored in context.store.shards(queries.shards_of(job.job_id))]
+    ended = [shard for shard in shards if shard.kind is not ShardKind.STANDARD]
+    spent = sum((entry.amount or Decimal(0) for entry in entries_of(context, job, ended)), Decimal(0))
+    return max(job.max_cost - spent, Decimal(0)) / max(len(shards) - len(ended), 1)
+
+
+def _cost(context: Writing, shard: Shard, usage: Usage) -> Decimal:
+    """Return what answers cost; without a price, more than any allowance."""
+    amount = price(usage, shard.model, Processing.STANDARD, context.now(), context.settings.prices).amount
+    return Decimal("Infinity") if amount is None else amount
+
+
+def _stop(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
+    """Leave what has no answer yet without one, for good."""
+    log("synchronous answers stopped", severity="WARNING", shard_id=stored.value.shard_id, code=_OVER.code)
+    now, fence = context.now(), stored.value.fence
+    return context.store.change(stored, lambda shard: shard.with_(stop=_OVER, updated_at=now), fence=fence)
+
+
+def _keep(context: Writing, stored: Stored[Shard], lines: list[bytes]) -> Stored[Shard]:
+    """Write a group's answers and name them in the record: progress."""
+    if not lines:
+        return stored
+    shard, now = stored.value, context.now()
+    name = names.run(shard.shard_id, shard.fence, len(shard.answers))
+    work.put(context, name, lines)
+    answers = (*shard.answers, name)
+    return context.store.change(
+        stored, lambda shard: shard.with_(answers=answers, claims=0, updated_at=now), fence=shard.fence
+    )
+
+
+def _pause(context: Writing, stored: Stored[Shard], seconds: float, *, refused: int) -> None:
+    """Continue in a new message: now when the time was over, later when the quota was or the stack is paused."""
+    now = context.now()
+
+    def paused(shard: Shard) -> Shard:
+        return shard.handed_back(now, now + timedelta(seconds=seconds)).with_(attempts=shard.attempts + refused)
+
+    shard = context.store.change(stored, paused, fence=stored.value.fence).value
+    log("synchronous answers continue", shard_id=shard.shard_id, seconds=seconds)
+    if not seconds:
+        context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)

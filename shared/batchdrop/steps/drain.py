@@ -1,0 +1,109 @@
+"""Draining: a stack lets go of everything it has at the provider, and keeps every row that was answered.
+
+    pause --> each open job is asked to cancel --> poll cancels its batches, write delivers what they answered
+          --> the job ends and is cleaned: batches, files and caches deleted --> nothing is left
+
+Done again it goes on where it was. A new upload is planned, waits for capacity and is asked to cancel by the next look.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.state import queries
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.ports import Collection, Topic
+from batchdrop.steps.context import Context
+from batchdrop.steps.stack import pause
+from batchdrop.store import Stored
+
+CANCEL: Final = "cancel"
+PAUSE: Final = timedelta(hours=24)
+LOOK_SECONDS: Final = 10.0
+SEEN: Final = 1000
+"""Documents one look reads of each kind; what is behind them is met when they are over."""
+_EVER: Final = timedelta(days=3650)
+_SENT: Final = frozenset({ShardState.CREATING, ShardState.SUBMITTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Jobs and shards that are not over; a job is over when what it had at the provider is deleted."""
+
+    jobs: tuple[Job, ...]
+    shards: tuple[Shard, ...]
+
+    def nothing(self) -> bool:
+        """Tell whether the stack holds nothing at the provider any more."""
+        return not self.jobs and not self.shards
+
+    def batches(self) -> int:
+        """Count batches at the provider, and creates whose answer is not known yet."""
+        return sum(shard.state in _SENT for shard in self.shards)
+
+    def caches(self) -> int:
+        """Count context caches that are still to be deleted."""
+        return sum(len(job.caching.uses) for job in self.jobs if job.caching is not None)
+
+    def states(self) -> dict[str, int]:
+        """Count the jobs by state; those that have ended are being cleaned."""
+        return dict(sorted(Counter(job.state.value for job in self.jobs).items()))
+
+
+def drain(
+    context: Context[CommonSettings],
+    by: str,
+    seconds: float,
+    wait: Callable[[float], None],
+    tell: Callable[[Left], None],
+) -> Left:
+    """Pause the stack, cancel its jobs and wait until nothing is left, or so long; return what is left.
+
+    Args:
+        context: The stack.
+        by: Who asks for it; stands in the stack's document.
+        seconds: How long to wait at most.
+        wait: Lets seconds pass.
+        tell: Is told what is left, each time it has changed.
+    """
+    begun, told = context.clock.monotonic(), None
+    while True:
+        pause(context, context.now() + PAUSE, by)
+        left = look(context)
+        if left.states() != told or left.nothing():
+            tell(left)
+        told = left.states()
+        if left.nothing() or context.clock.monotonic() - begun >= seconds:
+            return left
+        wait(LOOK_SECONDS)
+
+
+def look(context: Context[CommonSettings]) -> Left:
+    """Ask each open job to cancel that was not asked yet; return what is not over."""
+    ever = context.now() + _EVER
+    jobs = context.store.jobs(queries.due(Collection.JOB, ever, SEEN))
+    for stored in jobs:
+        _cancel(context, stored)
+    shards = context.store.shards(queries.due(Collection.SHARD, ever, SEEN))
+    return Left(tuple(stored.value for stored in jobs), tuple(stored.value for stored in shards))
+
+
+def _cancel(context: Context[CommonSettings], stored: Stored[Job]) -> None:
+    """Ask a job to cancel; one that writes its output or has ended is left to itself."""
+    now = context.now()
+    asked = False
+
+    def wanted(job: Job) -> Job | None:
+        nonlocal asked
+        asked = not job.state.terminal and job.state is not JobState.FINALIZING and job.wanted != CANCEL
+        return job.with_(wanted=CANCEL, due_at=now, updated_at=now) if asked else None
+
+    context.store.change(stored, wanted)
+    if asked:
+        context.wake(Topic.SHARDS, stored.value.job_id)

@@ -1,0 +1,1 @@
+"""Finalizing: rows become the output, the manifest comes last."""

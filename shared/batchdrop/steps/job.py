@@ -1,0 +1,116 @@
+"""What `submit` does with a wake of a job: the next step its record asks for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
+from batchdrop.core.logs import log
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.state import queries
+from batchdrop.core.state.job import GRACE, Job, JobState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.value import Failure
+from batchdrop.ports import Topic
+from batchdrop.steps.context import Context
+from batchdrop.steps.plan.enqueue import spawn
+from batchdrop.steps.plan.hold import resumed
+from batchdrop.steps.plan.plan import plan
+from batchdrop.steps.plan.receive import end, fail, hand_back_job, snapshot
+from batchdrop.store import Stored
+
+_S = JobState
+STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})
+CANCEL = "cancel"
+_CANCELLED: Final = Failure(code="CANCELLED", message="The job was cancelled before this line was answered.")
+STOP_AGAIN = timedelta(minutes=1)
+"""A shard may name children while its siblings are told to stop; so they are told again."""
+
+
+def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
+    """Take a job as far as it goes now; its `due_at` drives every next step, so this never needs a retry."""
+    stored = context.store.job(job_id)
+    if stored is None:
+        log("wake for an unknown job", severity="WARNING", job_id=job_id)
+        return
+    job = stored.value
+    if job.state.terminal:
+        if not job.published:
+            context.wake(Topic.BATCHES_FINISHED, job_id)
+        return
+    if job.state is _S.RUNNING and job.spawned:
+        if job.wanted == CANCEL:
+            _stop_shards(context, stored, _CANCELLED)
+            _stop_again(context, stored)
+        return
+    if job.state not in STATES:
+        return
+    stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
+    try:
+        _advance(context, stored)
+    except LeaseLostError:
+        raise
+    except BatchdropError as error:
+        _after(context, stored, error)
+
+
+def _after(context: Context[SubmitSettings], stored: Stored[Job], error: BatchdropError) -> None:
+    """End a job whose step failed for good, or still fails past its deadline; else try again later."""
+    if isinstance(error, PermanentError):
+        _give_up(context, stored, error)
+        return
+    job = context.store.reload(stored).value
+    if context.now() < job.deadline_at + GRACE:
+        hand_back_job(context, stored, error)
+        return
+    sentence = f"It could not begin before its deadline: {error.sentence or error.code}."
+    _give_up(context, stored, PermanentError(sentence, code="OVERDUE"))
+
+
+def _give_up(context: Context[SubmitSettings], stored: Stored[Job], error: PermanentError) -> None:
+    """End a job that no other try can help; shards it has already are not sent."""
+    if context.store.reload(stored).value.state is _S.RUNNING:
+        _stop_shards(context, stored, Failure(code=error.code, message=error.sentence))
+    fail(context, stored, error)
+
+
+def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
+    if stored.value.claims > context.settings.max_claims:
+        failure = Failure(code="POISONED", message="Processing this upload crashed repeatedly; it was given up.")
+        end(context, stored, _S.FAILED, failure)
+        return
+    if stored.value.wanted == CANCEL and stored.value.state is not _S.RUNNING:
+        end(context, stored, _S.CANCELLED, None)
+        context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
+        return
+    if stored.value.state is _S.RECEIVED:
+        stored = snapshot(context, stored)
+    if stored.value.state is _S.HELD:
+        stored = resumed(context, stored)
+    if stored.value.state is _S.PLANNING:
+        plan(context, stored)
+    elif stored.value.state is _S.RUNNING:
+        spawn(context, stored)
+    elif stored.value.state.terminal:
+        context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
+
+
+def _stop_shards(context: Context[SubmitSettings], stored: Stored[Job], stop: Failure) -> None:
+    """Tell every open shard of a job to stop; what is at the provider, `poll` cancels."""
+    now = context.now()
+
+    def stopped(shard: Shard) -> Shard | None:
+        if shard.state.terminal or shard.stop is not None:
+            return None
+        due_at = shard.due_at if shard.leased(now) else now
+        return shard.with_(stop=stop, due_at=due_at, updated_at=now)
+
+    for entry in context.store.shards(queries.shards_of(stored.value.job_id)):
+        context.store.change(entry, stopped)
+
+
+def _stop_again(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
+    now = context.now()
+    context.store.change(stored, lambda job: job.with_(due_at=now + STOP_AGAIN) if not job.state.terminal else None)
+    context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)

@@ -1,0 +1,154 @@
+"""Converting: what is not plain Gemini JSONL becomes work objects of Gemini lines, see `core.conversion`.
+
+    PLANNING --lines converted into a piece--> time over? state written, cursor saved, goes on in a new message
+             --the file ends-----------------> the job's `records`: all the pieces
+
+A later step begins behind the last line a kept step wrote, and what it makes does not depend on where that was. Names
+carry step and fence: what a step that lost its lease wrote is never read. Later uses know only lines and byte ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import BinaryIO, cast
+
+import msgspec
+
+from batchdrop.core.logs import log
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.state import names
+from batchdrop.core.state.job import Conversion, Job, Piece
+from batchdrop.core.upload.tables import Place
+from batchdrop.core.value import Failure
+from batchdrop.dialects import convert
+from batchdrop.dialects.convert import PARQUET, Findings, Opened
+from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.gemini.render import compile_recipe
+from batchdrop.steps import pieces, work
+from batchdrop.steps.context import Context
+from batchdrop.steps.continuing import continue_later
+from batchdrop.steps.plan.recipes import frozen
+from batchdrop.steps.seekable import RangedFile
+from batchdrop.store import Stored
+
+Planning = Context[SubmitSettings]
+_decode_state = msgspec.json.Decoder(tuple[Place, Findings]).decode
+
+
+def as_records(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure | None:
+    """Convert the upload unless it is plain Gemini JSONL; say what is wrong if it cannot be.
+
+    None: the time is over, and it goes on in a new message.
+    """
+    job, settings = stored.value, context.settings
+    if job.records:
+        return stored
+    file = convert.opened(
+        job.source.object,
+        pieces.read(context, _source(job)),
+        max_bytes=settings.max_upload_bytes,
+        max_ratio=settings.max_gzip_ratio,
+        unpacked=bool(job.conversion.unpacked),
+    )
+    if file.failure is not None:
+        return file.failure
+    if file.dialect is Dialect.GEMINI and not file.zipped and not file.array:
+        return _plain(context, stored, file)
+    return _step(context, stored, file)
+
+
+def _source(job: Job) -> tuple[Piece, ...]:
+    """Return what is converted: the upload, or what was packed in it."""
+    return job.conversion.unpacked or pieces.snapshot(job)
+
+
+def _plain(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job]:
+    """Take Gemini lines as they are: the upload's own, or those that were packed in it."""
+    unpacked = stored.value.conversion.unpacked
+    if not unpacked:
+        return stored
+    return _saved(context, stored, conversion=Conversion(), records=unpacked, dialect=file.kind)
+
+
+def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] | Failure | None:
+    """Write one piece of the lines; save how far they go."""
+    job = stored.value
+    cursor = job.conversion
+    place, found = _decode_state(work.get(context, cursor.state)) if cursor.state else (Place(), Findings())
+    lines = _lines(context, job, replace(file, chunks=_rest(context, job, file, place)), place, found)
+    if isinstance(lines, Failure):
+        return lines
+    gathered = convert.gathered(lines, context.settings.range_lines)
+    piece, ended = pieces.write(context, names.records(job.job_id, cursor.step, job.fence), gathered)
+    written = (*cursor.pieces, piece)
+    if not ended:
+        state = names.conversion_state(job.job_id, cursor.step, job.fence)
+        work.put(context, state, [msgspec.json.encode((place, found))])
+        after = cursor.with_(step=cursor.step + 1, pieces=written, state=state)
+        continue_later(context, stored, conversion=after)
+        log("converting continues", job_id=job.job_id, step=after.step)
+        return None
+    if _packed(file, cursor):
+        after = Conversion(step=cursor.step + 1, unpacked=written)
+        return as_records(context, _saved(context, stored, conversion=after))
+    return _saved(
+        context,
+        stored,
+        conversion=Conversion(),
+        records=written,
+        converted=file.dialect is not Dialect.GEMINI,
+        dialect=file.kind,
+        dialect_url=found.url,
+        columns=_kept_columns(context, job, found),
+        warnings=(*job.warnings, *found.sentences()),
+    )
+
+
+def _kept_columns(context: Planning, job: Job, found: Findings) -> str:
+    """Write the fields of joined records to a work object: there may be more than a document holds."""
+    if not found.columns:
+        return ""
+    name = names.columns(job.job_id, job.fence)
+    work.put(context, name, [msgspec.json.encode((found.columns, found.types))])
+    return name
+
+
+def _saved(context: Planning, stored: Stored[Job], **changes: object) -> Stored[Job]:
+    now = context.now()
+    return context.store.change(stored, lambda job: job.with_(**changes, updated_at=now), fence=stored.value.fence)
+
+
+def _rest(context: Planning, job: Job, file: Opened, place: Place) -> Iterator[bytes]:
+    """Return the file's bytes from the place on, gzip undone."""
+    if place.offset == 0:
+        return file.chunks
+    if file.zipped:
+        return convert.dropped(file.chunks, place.offset)
+    return pieces.read(context, _source(job), place.offset)
+
+
+def _packed(file: Opened, cursor: Conversion) -> bool:
+    """Tell whether an array must be taken apart first, or a Parquet file's gzip undone: it is read from its end."""
+    return file.array or (file.zipped and file.suffix == PARQUET and not cursor.unpacked)
+
+
+def _lines(context: Planning, job: Job, file: Opened, place: Place, found: Findings) -> Iterator[bytes] | Failure:
+    most = context.settings.max_line_bytes
+    if file.array:
+        return convert.unwrapped(file, place, max_line_bytes=most)
+    if file.dialect is Dialect.GEMINI:
+        return convert.plain(file, place)
+    if file.dialect is not Dialect.RECORDS:
+        return convert.translated(file, job.model, found, place, max_line_bytes=most)
+    recipe = frozen(context, job)
+    if not recipe.renders:
+        return convert.RECIPE_MISSING
+    if _packed(file, job.conversion):
+        return convert.plain(file, place)
+    seekable: BinaryIO | None = None
+    if file.suffix == PARQUET:
+        seekable = cast("BinaryIO", RangedFile(context, _source(job)))
+    typed = recipe.output.joins_parquet
+    entries = convert.entries(file, found, place, seekable=seekable, max_line_bytes=most, typed=typed)
+    return convert.rendered(compile_recipe(recipe), entries, found)

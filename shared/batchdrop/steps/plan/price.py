@@ -1,0 +1,132 @@
+"""Costing: what a planned job may cost, and the gates of money it must pass before its first batch.
+
+estimate    a sample of its requests counted by the provider; outputs from the last run of the same file
+max_cost    of the upload or its recipe        -> HELD, OVER_MAX_COST
+budgets     of the stack, by scope and month   -> HELD, OVER_BUDGET; what running jobs hold counts as spent
+no price    and a gate that needs one          -> HELD, COST_UNKNOWN
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import islice
+from typing import Final
+
+from batchdrop.core.errors import BatchdropError
+from batchdrop.core.logs import log
+from batchdrop.core.money.budgets import held, scopes_of
+from batchdrop.core.money.estimate import Range, estimate, expected, plus
+from batchdrop.core.money.prices import Processing
+from batchdrop.core.money.usage import tokens
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.state import queries
+from batchdrop.core.state.job import Caching, Job, JobState, PlanCursor
+from batchdrop.core.value import Failure
+from batchdrop.dialects.gemini.request import output_limit, render, request_of
+from batchdrop.ports import BatchKind
+from batchdrop.steps.context import Context
+from batchdrop.steps.costs import change_budget
+from batchdrop.steps.shard_lines import all_ranges, raw_lines
+
+Planning = Context[SubmitSettings]
+SAMPLE: Final = 3
+"""Requests that are counted: one call each, before anything is paid."""
+
+
+def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching, last: Job | None) -> Range:
+    """Return what a planned job may cost in batches, its context cache counted."""
+    planned = job.with_(plan=cursor)
+    sample = [request_of(render(raw, number, longer=False)) for number, raw in _sample(context, planned)]
+    counted = _counted(context, job, sample, cursor)
+    limits = [output_limit(request) for request in sample]
+    found = expected(
+        cursor.requests,
+        counted or cursor.tokens,
+        counted=counted is not None,
+        output_likely=None if last is None else _output_tokens(last),
+        output_limit=max(limit for limit in limits if limit) if limits and all(limits) else None,
+        embeds=cursor.batch_kind == BatchKind.EMBED.value,
+    )
+    prices = context.settings.prices
+    if not caching.wanted:
+        return estimate(found, job.model, Processing.BATCH, context.now(), prices)
+    share = min(caching.requests * caching.tokens / max(found.input[1], 1), 1.0)
+    batches = estimate(found, job.model, Processing.BATCH, context.now(), prices, cached_share=share)
+    return plus(batches, caching.cost or Decimal(0))
+
+
+def refuse_cost(context: Planning, job: Job, cost: Range) -> Failure | None:
+    """Say which gate of money a job does not pass; a job that passes holds its likely cost in the budgets."""
+    budgets = context.settings.budgets
+    scopes = tuple(scope for scope in scopes_of(job.team, job.labels) if scope in budgets)
+    limited = job.max_cost is not None or bool(scopes)
+    if cost.likely is None:
+        if not limited or job.cost_released:
+            return None
+        message = f"Nobody knows what this job will cost ({cost.reason}), and it has a limit."
+        return Failure(code="COST_UNKNOWN", message=message, fix=_FIX)
+    if not job.cost_released and job.max_cost is not None and cost.likely > job.max_cost:
+        message = f"The job may cost {cost.likely:.6f} USD; its limit is {job.max_cost}."
+        return Failure(code="OVER_MAX_COST", message=message, fix=_FIX)
+    if not scopes:
+        return None
+    likely = cost.likely
+    limits = {} if job.cost_released else budgets
+    month = context.now().strftime("%Y-%m")
+    found = change_budget(context, month, lambda budget: held(budget, job.job_id, scopes, likely, limits))
+    return Failure(code="OVER_BUDGET", message=found, fix=_FIX) if isinstance(found, str) else None
+
+
+_FIX: Final = "Release it to let it run all the same, or raise the limit and upload it again."
+
+
+def _sample(context: Planning, job: Job) -> list[tuple[int, bytes]]:
+    """Return the first lines of the first, the middle and the last range."""
+    ranges = [plan for plan in all_ranges(context, job) if plan.requests]
+    if not ranges:
+        return []
+    chosen = {plan.index: plan for plan in (ranges[0], ranges[len(ranges) // 2], ranges[-1])}
+    each = -(-SAMPLE // len(chosen))
+    lines = (line for plan in chosen.values() for line in islice(raw_lines(context, job, plan, None), each))
+    return list(islice(lines, SAMPLE))
+
+
+def _counted(context: Planning, job: Job, sample: list[bytes], cursor: PlanCursor) -> int | None:
+    """Return the job's input tokens by the provider's count of a sample, None when it cannot be asked."""
+    if not sample or cursor.batch_kind == BatchKind.EMBED.value:
+        return None
+    try:
+        counts = [context.provider.count_tokens(model=job.model, request=request) for request in sample]
+    except BatchdropError as error:
+        log("tokens could not be counted", job_id=job.job_id, code=error.code)
+        return None
+    share = sum(map(len, sample)) / len(sample)
+    return int(sum(counts) / len(sample) * cursor.requests * _size_ratio(cursor, share))
+
+
+def _size_ratio(cursor: PlanCursor, sample_bytes: float) -> float:
+    """How much larger the average request is than those of the sample."""
+    average = cursor.bytes / cursor.requests if cursor.requests else 0
+    return average / sample_bytes if average and sample_bytes else 1.0
+
+
+def last_run(context: Planning, job: Job) -> Job | None:
+    """Return the last run of an upload of the same name on the same model."""
+    ended = [
+        stored.value
+        for stored in context.store.jobs(queries.jobs_named(job.source.object))
+        if stored.value.state is JobState.DONE and stored.value.model == job.model and stored.value.counts.results
+    ]
+    return max(ended, key=lambda other: other.created_at, default=None)
+
+
+def hours_of(last: Job | None) -> float | None:
+    """Return how many hours a run took from its plan to its end."""
+    if last is None or last.planned_at is None or last.ended_at is None:
+        return None
+    return (last.ended_at - last.planned_at).total_seconds() / 3600
+
+
+def _output_tokens(last: Job) -> int | None:
+    """Return the output tokens of an answer in a run."""
+    return tokens(last.tokens, "output", "thoughts") // last.counts.results or None

@@ -1,0 +1,33 @@
+"""What is known of an upload when the stack's documents were lost: its output, if it is complete, is not made again."""
+
+from __future__ import annotations
+
+from batchdrop.core.logs import log
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.state import names
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.steps.context import Context
+from batchdrop.steps.stack import recovered_at
+
+
+def finished_before(context: Context[CommonSettings], job: Job) -> Job:
+    """Return an upload's job as it ended before the documents were lost, or the job as it is.
+
+    Only names are looked at: counts and costs are those of the manifest. The end is not announced again.
+    """
+    recovered = recovered_at(context)
+    if recovered is None or job.source.uploaded_at >= recovered:
+        return job
+    bucket = context.settings.output_bucket
+    name = f"{names.output_prefix(job.source.object, job.job_id)}manifest.json"
+    if not any(info.name == name for info in context.objects.list(bucket, prefix=name, page_size=1).objects):
+        return job
+    log("upload was answered before the documents were lost", job_id=job.job_id)
+    return job.with_(
+        state=JobState.DONE,
+        manifest=f"{bucket}/{name}",
+        published=True,
+        cleaned=True,
+        ended_at=context.now(),
+        due_at=None,
+    )

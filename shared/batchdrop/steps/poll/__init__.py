@@ -1,0 +1,1 @@
+"""Polling: the tick, and the sweeps that find what was lost."""

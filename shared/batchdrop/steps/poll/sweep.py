@@ -1,0 +1,226 @@
+"""Sweeps: what was lost is found, what nobody needs any more is removed. A few pages at a time, by cursors.
+
+    uploads        an object without a job: its event was lost, so it is announced again (`lost_uploads`)
+    batches        one of ours whose shard recorded another one, or ended without one: paid for in vain, so it is
+                   cancelled (unless it is older than documents that were lost) and reported
+    files          one of ours that no shard uses: deleted
+    caches         of running jobs: renewed; of ended and unknown jobs, and those no record names: deleted
+    work           an object of an ended job, written late by a worker that was paused: deleted
+    reservations   of shards that have ended: let go
+
+A batch whose shard is unknown is only reported: other stacks and people share the project. Objects older than the
+sweep looks back are left alone, and job records live longer than that, so nothing runs twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, Final
+
+from batchdrop.core.errors import ConflictError
+from batchdrop.core.logs import log
+from batchdrop.core.settings import PollSettings
+from batchdrop.core.state import names, queries
+from batchdrop.core.state.capacity import Ledger, freed
+from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.ports import Batch, Cache, Collection, Document, ProviderFile
+from batchdrop.steps.context import Context
+from batchdrop.steps.poll.lost_uploads import find_lost_uploads
+from batchdrop.steps.stack import may_cancel, stack_id
+from batchdrop.steps.submit.dispatch import change_ledger
+from batchdrop.store import Stored
+
+Sweeping = Context[PollSettings]
+
+_CURSORS: Final = "sweep"
+_UPLOADS: Final = "lost_uploads"
+FILE_AGE: Final = timedelta(hours=1)
+"""A younger file may belong to a staging under way."""
+WORK_AGE: Final = timedelta(hours=1)
+"""A younger work object may belong to a job that is just being cleaned."""
+_IN_USE: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
+_RESERVED: Final = _IN_USE | {ShardState.SUBMITTED}
+
+Page = Callable[[Sweeping, str | None, Counter[str]], str | None]
+
+
+def sweep(context: Sweeping, found: Counter[str]) -> bool:
+    """Sweep if it is time; return whether it was, and add up what was found (`logs.TICK_SWEPT`)."""
+    document = context.store.documents.get(Collection.META, _CURSORS)
+    cursors: dict[str, Any] = dict(document.data) if document else {}
+    next_at = cursors.get("next_at")
+    if next_at and context.now() < datetime.fromisoformat(str(next_at)):
+        return False
+    cursors[_UPLOADS] = find_lost_uploads(context, cursors.get(_UPLOADS) or {}, found)
+    for name, page in _PAGES.items():
+        cursors[name] = _some_pages(context, page, cursors.get(name), found)
+    free_leaked(context, found)
+    cursors["next_at"] = context.later(context.settings.sweep_seconds).isoformat()
+    _save(context, document, cursors)
+    return True
+
+
+def _some_pages(context: Sweeping, page: Page, token: str | None, found: Counter[str]) -> str | None:
+    for _ in range(context.settings.sweep_pages):
+        if context.time_left.over():
+            return token
+        token = page(context, token, found)
+        if token is None:
+            return None
+    return token
+
+
+def _save(context: Sweeping, document: Document | None, cursors: dict[str, Any]) -> None:
+    """Keep the cursors; when another tick was faster, its cursors are as good."""
+    records = context.store.documents
+    try:
+        if document is None:
+            records.create(Collection.META, _CURSORS, index={}, data=cursors)
+        else:
+            records.replace(document, index={}, data=cursors)
+    except ConflictError:
+        return
+
+
+# --------------------------------------------------------------------------------------------- batches
+def find_orphan_batches(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+    """Cancel batches of one page whose shard recorded another one; return the next page's token."""
+    page = context.provider.list_batches(token)
+    stack = stack_id(context)
+    young = context.now() - timedelta(minutes=context.settings.orphan_minutes)
+    for batch in page.batches:
+        shard_id = names.shard_of_display_name(stack, batch.display_name)
+        if shard_id is not None and batch.created_at < young:
+            found["swept_batches"] += _check_batch(context, batch, shard_id)
+    return page.next_token
+
+
+def _check_batch(context: Sweeping, batch: Batch, shard_id: str) -> bool:
+    """Report a batch that its shard does not name; return whether it is one."""
+    stored = context.store.shard(shard_id)
+    if stored is None:
+        log("batch of an unknown shard", severity="ERROR", shard_id=shard_id, batch=batch.name)
+        return False
+    recorded = stored.value.batch
+    if batch.name == recorded.name or batch.name in recorded.duplicates or _may_adopt(stored.value):
+        return False
+    log("orphan batch found", severity="ERROR", shard_id=shard_id, batch=batch.name, adopted=recorded.name)
+    if may_cancel(context, batch):
+        context.provider.cancel(batch.name)
+    _report_duplicate(context, stored, batch.name)
+    return True
+
+
+def _may_adopt(shard: Shard) -> bool:
+    """True while a shard has no batch and may still get this one; an ended one without a batch never will."""
+    return not shard.batch.name and shard.state in _IN_USE
+
+
+def _report_duplicate(context: Sweeping, stored: Stored[Shard], name: str) -> None:
+    def reported(shard: Shard) -> Shard | None:
+        if name in shard.batch.duplicates:
+            return None
+        return shard.with_(batch=shard.batch.with_(duplicates=(*shard.batch.duplicates, name)))
+
+    context.store.change(stored, reported)
+
+
+# ----------------------------------------------------------------------------------------------- files
+def delete_unused_files(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+    """Delete files of one page that no shard uses any more; return the next page's token."""
+    page = context.provider.list_files(token)
+    stack = stack_id(context)
+    old = context.now() - FILE_AGE
+    for file in page.files:
+        shard_id = names.shard_of_display_name(stack, file.display_name)
+        if shard_id is not None and file.created_at < old and not _file_in_use(context, file, shard_id):
+            context.provider.delete_file(file.name)
+            found["swept_files"] += 1
+            log("unused file deleted", shard_id=shard_id)
+    return page.next_token
+
+
+def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
+    stored = context.store.shard(shard_id)
+    if stored is None or stored.value.state.terminal:
+        return False
+    shard = stored.value
+    return shard.state is ShardState.STAGING or shard.file == file.name or bool(shard.attached)
+
+
+# ---------------------------------------------------------------------------------------------- caches
+def keep_or_delete_caches(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+    """Renew the caches of one page that running jobs use, delete what no job uses; return the next page's token."""
+    page = context.provider.list_caches(token)
+    stack = stack_id(context)
+    for cache in page.caches:
+        job_id = names.job_of_cache_name(stack, cache.display_name)
+        if job_id is not None:
+            found["swept_caches"] += _keep_or_delete(context, cache, job_id)
+    return page.next_token
+
+
+def _keep_or_delete(context: Sweeping, cache: Cache, job_id: str) -> bool:
+    """Renew a cache or delete it; return whether it was deleted."""
+    stored, now = context.store.job(job_id), context.now()
+    job = None if stored is None else stored.value
+    caching = job.caching if job and not job.state.terminal else None
+    if caching and cache.name in (use.name for use in caching.uses):
+        if cache.expires_at < now + timedelta(seconds=context.settings.cache_seconds / 2):
+            context.provider.keep_cache(cache.name, context.settings.cache_seconds)
+        return False
+    if cache.created_at >= now - timedelta(seconds=context.settings.lease_seconds):
+        return False
+    context.provider.delete_cache(cache.name)
+    log("unused cache deleted", severity="WARNING", job_id=job_id, cache=cache.name)
+    return True
+
+
+# ------------------------------------------------------------------------------------------------ work
+def delete_unused_work(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+    """Delete work objects of one page whose job has ended and was cleaned; return the next page's token."""
+    bucket = context.settings.work_bucket
+    page = context.objects.list(bucket, page_token=token)
+    old = [info for info in page.objects if info.created_at < context.now() - WORK_AGE]
+    for job_id, objects in groupby(old, lambda info: info.name.partition("/")[0]):
+        if not _job_is_over(context, job_id):
+            continue
+        for info in objects:
+            context.objects.delete(bucket, info.name, generation=info.generation)
+        found["swept_work"] += 1
+        log("unused work objects deleted", job_id=job_id)
+    return page.next_token
+
+
+def _job_is_over(context: Sweeping, job_id: str) -> bool:
+    """True for a job that was cleaned, and for one whose record has expired: it existed before its objects."""
+    stored = context.store.job(job_id)
+    return stored is None or (stored.value.state.terminal and stored.value.cleaned)
+
+
+# ---------------------------------------------------------------------------------------- reservations
+def free_leaked(context: Sweeping, found: Counter[str]) -> None:
+    """Let go the reservations of shards that hold nothing at the provider any more."""
+    for document in context.store.documents.query(queries.ledgers()):
+        ledger = Ledger.model_validate(document.data)
+        for shard_id, entry in ledger.entries.items():
+            if entry.until is None and not _holds_capacity(context, shard_id):
+                found["swept_reservations"] += 1
+                log("leaked reservation released", severity="WARNING", shard_id=shard_id, ledger=document.id)
+                change_ledger(context, document.id, lambda ledger, name=shard_id: freed(ledger, name))
+
+
+def _holds_capacity(context: Sweeping, shard_id: str) -> bool:
+    stored = context.store.shard(shard_id)
+    return stored is not None and stored.value.state in _RESERVED
+
+
+_PAGES: Final[dict[str, Page]] = {
+    "batches": find_orphan_batches,
+    "files": delete_unused_files,
+    "caches": keep_or_delete_caches,
+    "work": delete_unused_work,
+}

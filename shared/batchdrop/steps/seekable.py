@@ -1,0 +1,71 @@
+"""Pieces as one seekable file, read by ranges: what a Parquet reader needs, without a copy on the disk."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from batchdrop.core.limits import MIB
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.state.job import Piece
+from batchdrop.steps import pieces
+from batchdrop.steps.context import Context
+
+AHEAD: Final = MIB
+"""Small reads are served from a piece of this size: a footer is read in many."""
+
+
+class RangedFile(io.RawIOBase):
+    """Read-only; holds one piece."""
+
+    def __init__(self, context: Context[CommonSettings], whole: tuple[Piece, ...]) -> None:
+        """Read nothing yet."""
+        super().__init__()
+        self._context = context
+        self._pieces = whole
+        self._size = sum(piece.bytes for piece in whole)
+        self._place = 0
+        self._piece = (0, b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(start + offset, 0)
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return so many bytes, fewer only at the end."""
+        left = max(self._size - self._place, 0)
+        wanted = left if size is None or size < 0 else min(size, left)
+        data = self._at(self._place, wanted)
+        self._place += len(data)
+        return data
+
+    def readinto(self, buffer: object) -> int:
+        """Fill a buffer."""
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def _at(self, start: int, size: int) -> bytes:
+        first, piece = self._piece
+        if not first <= start <= start + size <= first + len(piece):
+            first, piece = start, self._fetch(start, max(size, AHEAD))
+            self._piece = (first, piece) if size < AHEAD else (0, b"")
+        return piece[start - first : start - first + size]
+
+    def _fetch(self, start: int, size: int) -> bytes:
+        return b"".join(pieces.read(self._context, self._pieces, start, start + size))

@@ -1,0 +1,161 @@
+"""The lines of a shard, read from the job's snapshot by byte range: for rendering and for rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+import msgspec
+
+from batchdrop.core.limits import MIB
+from batchdrop.core.result.join import InputLine
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.shard import Shard, ShardKind
+from batchdrop.core.upload.cut import RangePlan, decode_plan
+from batchdrop.core.upload.lines import BOM, whole_lines
+from batchdrop.dialects.gemini.beginnings import Beginning, beginning
+from batchdrop.dialects.gemini.request import identify, identify_all, render, render_all
+from batchdrop.steps import pieces, work
+from batchdrop.steps.context import Context
+
+Any_ = Context[CommonSettings]
+Made = TypeVar("Made")
+NO_FILES: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class _Line(msgspec.Struct, frozen=True):
+    line: int
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_lists = msgspec.json.Decoder(dict[str, list[int]]).decode
+
+
+def all_ranges(context: Any_, job: Job) -> list[RangePlan]:
+    """Return every range of the job's plan, in order."""
+    plans = (plan for name in job.plan.parts for plan in decode_plan(work.get(context, name)))
+    return [plan for plan in plans if isinstance(plan, RangePlan)]
+
+
+def ranges_of(context: Any_, job: Job, shard: Shard) -> list[RangePlan]:
+    """Return the ranges a shard covers, in order."""
+    return [plan for plan in all_ranges(context, job) if shard.first_range <= plan.index <= shard.last_range]
+
+
+def input_lines(context: Any_, job: Job, shard: Shard, plan: RangePlan) -> Iterator[InputLine]:
+    """Yield what rows need of the shard's lines in one range."""
+    wanted = _wanted(context, shard)
+    if wanted is None and plan.unbroken:
+        for some in _at_once(context, job, plan, identify_all):
+            yield from some
+        return
+    for number, raw in raw_lines(context, job, plan, wanted):
+        yield identify(raw, number)
+
+
+def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
+    """Yield the shard's line numbers in order."""
+    wanted = _wanted(context, shard)
+    if wanted is not None:
+        yield from sorted(wanted)
+        return
+    for plan in ranges_of(context, job, shard):
+        for number, _ in raw_lines(context, job, plan, None):
+            yield number
+
+
+def rendered_lines(
+    context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES
+) -> Iterator[tuple[int, bytes]]:
+    """Yield number and provider line of each of the shard's lines: a pure function of the lines, cache and files."""
+    wanted = _wanted(context, shard)
+    longer = shard.kind is ShardKind.LONGER
+    cached = _cached(context, job, shard)
+    as_they_are = wanted is None and not longer and cached is None and not files
+    for plan in ranges_of(context, job, shard):
+        if as_they_are and plan.unbroken:
+            for some in _at_once(context, job, plan, render_all):
+                yield from some
+            continue
+        for number, raw in raw_lines(context, job, plan, wanted):
+            yield number, render(raw, number, longer=longer, beginning=cached, files=files)
+
+
+def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
+    """Return what the job's cache holds; synchronous calls are few and do without."""
+    cache = None if job.caching is None or shard.kind is ShardKind.STANDARD else job.caching.current
+    if job.caching is None or cache is None:
+        return None
+    return beginning(work.get(context, job.caching.pattern), job.caching.depth, cache.name)
+
+
+def rendered(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> Iterator[bytes]:
+    """Yield the shard's file for the provider in pieces of about 1 MiB."""
+    held: list[bytes] = []
+    size = 0
+    for _, line in rendered_lines(context, job, shard, files):
+        held.append(line)
+        size += len(line)
+        if size >= MIB:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
+
+
+def rendered_size(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> int:
+    """Return how many bytes `rendered` yields: known from the plan, else counted."""
+    if shard.measured and not files and (job.caching is None or job.caching.current is None):
+        return shard.bytes
+    return sum(map(len, rendered(context, job, shard, files)))
+
+
+def _wanted(context: Any_, shard: Shard) -> frozenset[int] | None:
+    if not shard.lists:
+        return None
+    lists = (_decode_lists(work.get(context, name)) for name in shard.lists)
+    return frozenset(number for entry in lists for number in entry.get(shard.list_key, ()))
+
+
+def _at_once(
+    context: Any_, job: Job, plan: RangePlan, make: Callable[[bytes, int], list[Made]]
+) -> Iterator[list[Made]]:
+    """Make something of each line of an unbroken range, as many lines at a time as are read at once."""
+    number = plan.first_line
+    for lines in whole_lines(records(context, job, plan.start, plan.end)):
+        made = make(lines.removeprefix(BOM) if number == 1 else lines, number)
+        yield made
+        number += len(made)
+
+
+def raw_lines(context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, bytes) of the accepted lines of a range, only the wanted ones if any are named."""
+    if wanted is not None and not any(plan.first_line <= n <= plan.last_line for n in wanted):
+        return
+    rejected = _rejected(context, plan)
+    number = plan.first_line
+    for raw in _split(records(context, job, plan.start, plan.end)):
+        if number not in rejected and (wanted is None or number in wanted) and raw and not raw.isspace():
+            yield number, raw[3:] if number == 1 and raw.startswith(BOM) else raw
+        number += 1
+
+
+def _rejected(context: Any_, plan: RangePlan) -> frozenset[int]:
+    if not plan.rejections:
+        return frozenset()
+    return frozenset(_decode_line(row).line for row in work.lines(context, plan.rejections))
+
+
+def records(context: Any_, job: Job, start: int, end: int | None = None) -> Iterator[bytes]:
+    """Stream bytes of the job's lines: of what was converted, else of the snapshot, pinned to its generation."""
+    return pieces.read(context, job.records or pieces.snapshot(job), start, end)
+
+
+def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest

@@ -1,0 +1,1 @@
+"""Submitting: a queued shard becomes one batch at the provider."""

@@ -1,0 +1,177 @@
+"""Dispatch: queued shards get capacity, in order, in any function at any time.
+
+    queue of a model:   the team with the least tokens in flight, then priority, then age
+    admit:              project ledger (batches, file bytes) -> model ledger (tokens) -> shard STAGING -> wake
+    free:               when the provider reports a terminal state, or the sweep finds the shard ended
+
+A reservation made before a crash is found again by its shard's id; `queued_at` of a job's later shards lies in
+the future by their number, so a small job is served between the shards of a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from batchdrop.core.errors import ConflictError, LeaseLostError
+from batchdrop.core.logs import log
+from batchdrop.core.settings import CommonSettings, DispatchSettings
+from batchdrop.core.state import queries
+from batchdrop.core.state.capacity import PROJECT, Ledger, Reservation, admitted, freed, refused
+from batchdrop.core.state.shard import TOO_LARGE, BatchRef, Shard, ShardState
+from batchdrop.ports import Collection, Topic
+from batchdrop.steps.context import Context
+from batchdrop.steps.stack import paused
+from batchdrop.store import Stored
+
+MAX_ADMITTED = 100
+_NO_LIMIT = 1 << 62
+
+
+def dispatch(context: Context[DispatchSettings], model: str) -> int:
+    """Admit queued shards of a model until something does not fit; return how many were admitted."""
+    count = 0
+    while count < MAX_ADMITTED and not context.time_left.over():
+        stored = _next(context, model)
+        if stored is None or (count == 0 and paused(context)) or not _admit(context, stored):
+            break
+        count += 1
+    return count
+
+
+def free(context: Context[DispatchSettings], shard: Shard, *, keep: bool = False) -> None:
+    """End a shard's reservations once; with `hold` its tokens count on for a configured while."""
+    until = context.later(context.settings.cancelled_hold_seconds) if keep else None
+    change_ledger(context, shard.model, lambda ledger: freed(ledger, shard.shard_id, until))
+    change_ledger(context, PROJECT, lambda ledger: freed(ledger, shard.shard_id))
+
+
+def back_off(context: Context[DispatchSettings], model: str, seconds: float | None) -> None:
+    """After a 429: admit nothing of the model for a while and believe in half the limit."""
+    settings = context.settings
+    wait = settings.back_off_seconds if seconds is None else seconds
+    limit = settings.tokens_limit(model)
+    change_ledger(context, model, lambda ledger: refused(ledger, context.now(), limit, wait))
+    log("model held off", severity="WARNING", model=model, seconds=wait)
+
+
+def ensure_ledger(context: Context[DispatchSettings], model: str) -> None:
+    """Make a model's ledger before its first shard exists: every tick dispatches the models that have one."""
+    records = context.store.documents
+    if records.get(Collection.CAPACITY, model) is None:
+        try:
+            records.create(Collection.CAPACITY, model, index={}, data=Ledger().model_dump(mode="json", by_alias=True))
+        except ConflictError:
+            return
+
+
+def change_ledger(
+    context: Context[DispatchSettings], name: str, transition: Callable[[Ledger], Ledger | None]
+) -> Ledger | None:
+    """Apply a pure transition to one ledger by compare-and-set; None when the transition refuses."""
+    return context.store.change_document(Collection.CAPACITY, name, Ledger(), transition)
+
+
+def _next(context: Context[DispatchSettings], model: str) -> Stored[Shard] | None:
+    ledger = read_ledger(context, model)
+    if ledger.held(context.now()):
+        return None
+    in_flight = ledger.tokens_by_team()
+    heads = _heads(context, model)
+    return min(heads, key=lambda head: (in_flight[head.value.team], head.value.team), default=None)
+
+
+def read_ledger(context: Context[CommonSettings], name: str) -> Ledger:
+    """Read one ledger; an absent one is empty."""
+    document = context.store.documents.get(Collection.CAPACITY, name)
+    return Ledger() if document is None else Ledger.model_validate(document.data)
+
+
+def _heads(context: Context[DispatchSettings], model: str) -> list[Stored[Shard]]:
+    """The first queued shard of every team (a loose scan: one query a team)."""
+    heads: list[Stored[Shard]] = []
+    team: str | None = None
+    while True:
+        found = context.store.shards(queries.queued_teams(model, team))
+        if not found:
+            return heads
+        heads.append(found[0])
+        team = found[0].value.team
+
+
+def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+    shard = stored.value
+    entry = Reservation(team=shard.team, tokens=shard.tokens, bytes=shard.bytes + shard.attached_bytes)
+    settings, now = context.settings, context.now()
+    if _refused_often(context, shard):
+        return _take_apart(context, stored)
+    tokens_limit = max(settings.tokens_limit(shard.model), shard.tokens)
+    project = change_ledger(
+        context,
+        PROJECT,
+        lambda ledger: admitted(
+            ledger,
+            shard.shard_id,
+            entry,
+            now,
+            tokens=_NO_LIMIT,
+            bytes=settings.max_provider_bytes,
+            count=settings.max_batches,
+        ),
+    )
+    if project is None:
+        return False
+    model = change_ledger(
+        context,
+        shard.model,
+        lambda ledger: admitted(
+            ledger, shard.shard_id, entry, now, tokens=tokens_limit, bytes=_NO_LIMIT, count=_NO_LIMIT
+        ),
+    )
+    if model is None:
+        change_ledger(context, PROJECT, lambda ledger: freed(ledger, shard.shard_id))
+        return False
+    return _start(context, stored)
+
+
+def _refused_often(context: Context[DispatchSettings], shard: Shard) -> bool:
+    """True for a shard that was refused more than once and is above the limit learnt from that."""
+    if shard.attempts < 2 or shard.requests < 2:
+        return False
+    limit = context.settings.tokens_limit(shard.model)
+    return shard.tokens > read_ledger(context, shard.model).limit(limit, context.now())
+
+
+def _take_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+    """Send a queued shard to be split instead of sending it unchanged."""
+    shard, now = stored.value, context.now()
+
+    def ended(shard: Shard) -> Shard:
+        if shard.state is not ShardState.QUEUED:
+            raise LeaseLostError("the shard was dispatched by another worker")
+        return shard.moved(ShardState.ENDED, now, batch=BatchRef(state=TOO_LARGE), due_at=now)
+
+    try:
+        context.store.change(stored, ended)
+    except LeaseLostError:
+        return True
+    log("shard is above the learnt limit", shard_id=shard.shard_id, tokens=shard.tokens)
+    context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)
+    return True
+
+
+def _start(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+    """Move the shard to STAGING and wake it; whoever loses the race leaves the reservation to the winner."""
+    now = context.now()
+
+    def staging(shard: Shard) -> Shard:
+        if shard.state is not ShardState.QUEUED:
+            raise LeaseLostError("the shard was dispatched by another worker")
+        return shard.moved(ShardState.STAGING, now, due_at=now + timedelta(seconds=30), staging_at=now)
+
+    try:
+        context.store.change(stored, staging)
+    except LeaseLostError:
+        return True
+    context.wake(Topic.SHARDS, stored.value.job_id, stored.value.shard_id)
+    return True

@@ -1,0 +1,382 @@
+"""Submission: a dispatched shard becomes a batch at the provider, at most one of which is ever adopted.
+
+    STAGING --upload--> STAGED --intent--> CREATING --create--> SUBMITTED
+                           ^                  |  in doubt (timeout, crash, 5xx): never repeat
+                           |                  v
+                           +-- quarantine -- reconcile: list ALL pages for the shard's display name
+                               is over,        found     -> adopt the oldest, cancel the others
+                               nothing found   not found -> wait; a failed listing is not "not found"
+
+Where the stack's documents were lost or restored, an upload from before has its batches looked for first, once: the
+first intent since then is not followed by a create but by the same look and quarantine. A stack whose documents do
+not last (`documents_last`) ends it there, unless its batch is found.
+
+`intent` is written before the call with a deadline: a worker that was paused past it does not send. The
+quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that a batch that is not in a
+listing begun after it was never created. Creating is not idempotent (ai.google.dev/gemini-api/docs/batch-api, "Submit
+jobs once"), and the provider offers no request id (google-genai 3.4.0, types.CreateBatchJobConfig).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from batchdrop.core.errors import (
+    BatchdropError,
+    CapacityError,
+    LeaseLostError,
+    PermanentError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from batchdrop.core.logs import log
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.state import names
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.shard import BatchRef, Intent, Shard, ShardState
+from batchdrop.core.value import Failure
+from batchdrop.ports import Batch, BatchKind, Topic
+from batchdrop.steps.context import Context
+from batchdrop.steps.shard_lines import rendered, rendered_size
+from batchdrop.steps.stack import PAUSED_SECONDS, may_cancel, paused, recovered_at, stack_id
+from batchdrop.steps.submit.attach import attach, uris
+from batchdrop.steps.submit.cache import with_cache
+from batchdrop.steps.submit.dispatch import back_off, dispatch, free
+from batchdrop.store import Stored
+
+_S = ShardState
+STATES = frozenset({_S.STAGING, _S.STAGED, _S.CREATING})
+FIRST_LOOK_SECONDS = 3.0
+"""After a create without an answer: most such batches are listed by then."""
+INTENT_SECONDS = 30.0
+"""A create must be sent this soon after its intent; a pause in between makes the worker stop."""
+FILE_MARGIN = timedelta(hours=1)
+_STATE_LOST: Final = Failure(
+    code="STATE_LOST",
+    message="What was known of this upload was lost with the stack's documents, no batch of it was found, and it is not"
+    " run unasked: upload it again, or run `batchdrop rerun`.",
+)
+
+Submitting = Context[SubmitSettings]
+
+
+def advance_shard(context: Submitting, shard_id: str) -> None:
+    """Take a shard as far as it goes now; its `due_at` drives every next step, so this never needs a retry."""
+    stored = context.store.shard(shard_id)
+    if stored is None:
+        log("wake for an unknown shard", severity="WARNING", shard_id=shard_id)
+        return
+    if stored.value.state is _S.QUEUED:
+        _queued(context, stored)
+        return
+    if stored.value.state not in STATES:
+        return
+    stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
+    fence = stored.value.fence
+    try:
+        _advance(context, stored)
+    except LeaseLostError:
+        raise
+    except BatchdropError as error:
+        _hand_back(context, stored, fence, context.settings.reconcile_seconds, error.code)
+
+
+def _advance(context: Submitting, stored: Stored[Shard]) -> None:
+    if stored.value.state is _S.CREATING:  # whatever else is true of the shard: its batch may be running
+        found = _reconcile(context, stored)
+        if found is None:
+            return
+        stored = found
+    if stored.value.claims > context.settings.max_claims and stored.value.state in STATES:
+        stop = Failure(code="POISONED", message="submitting this shard crashed repeatedly; it was given up")
+        _end(context, stored, stop)
+        return
+    if stored.value.state in STATES:
+        stop = stopped(stored.value, context.now())
+        if stop is not None:
+            _end(context, stored, stop)
+            return
+        if _waits_for_resume(context, stored):
+            return
+    if stored.value.state is _S.STAGING:
+        staged = _stage(context, stored)
+        if staged is None:
+            return
+        stored = staged
+    if stored.value.state is _S.STAGED:
+        _create(context, stored)
+
+
+def _waits_for_resume(context: Submitting, stored: Stored[Shard]) -> bool:
+    """Give the lease back while the stack is paused: nothing new may be staged or created; tell whether it is."""
+    if not paused(context):
+        return False
+    _hand_back(context, stored, stored.value.fence, PAUSED_SECONDS, "PAUSED")
+    return True
+
+
+def stopped(shard: Shard, now: datetime) -> Failure | None:
+    """Return why a shard's lines must not be sent (again): asked for, or past the job's deadline."""
+    if shard.stop is not None:
+        return shard.stop
+    if now >= shard.deadline_at:
+        return Failure(code="DEADLINE", message="the job's deadline passed before this line was answered")
+    return None
+
+
+def _queued(context: Submitting, stored: Stored[Shard]) -> None:
+    stop = stopped(stored.value, context.now())
+    if stop is None:
+        dispatch(context, stored.value.model)
+    else:
+        _end(context, stored, stop)
+
+
+def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
+    """Upload the rendered shard unless a file that will outlive the wait is there already."""
+    shard, now = stored.value, context.now()
+    if _only_collected(context, shard):
+        return _save(context, stored, _S.STAGED, account=context.provider.account())
+    reachable = shard.account == context.provider.account()
+    if shard.file and reachable and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
+        return _save(context, stored, _S.STAGED)
+    name = names.display_name(stack_id(context), shard.shard_id)
+    try:
+        job = with_cache(context, _job(context, shard))
+        attached = attach(context, stored, job, Topic.SHARDS)
+        if attached is None:
+            return None
+        stored, files = attached
+        size = rendered_size(context, job, shard, uris(files))
+        file = context.provider.stage(rendered(context, job, shard, uris(files)), size=size, display_name=name)
+    except CapacityError as error:
+        _requeue(context, stored, error)
+        return None
+    except PermanentError as error:
+        _end(context, stored, _refusal(error))
+        return None
+    log("shard staged", shard_id=shard.shard_id, bytes=size)
+    margin = timedelta(seconds=context.settings.batch_deadline_seconds(shard.model)) - FILE_MARGIN
+    expiries = [found for found in (file.expires_at, *(one.expires_at - margin for one in files)) if found is not None]
+    expires_at = min(expiries, default=None)
+    account = context.provider.account()
+    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=expires_at, account=account)
+
+
+def _create(context: Submitting, stored: Stored[Shard]) -> None:
+    """Write the intent, then send one create call; or look first, where a batch may be running unknown to us."""
+    if context.time_left.remaining() < context.settings.create_timeout_seconds:
+        _hand_back(context, stored, stored.value.fence, 0, "TIME_OVER")
+    elif _waits_for_resume(context, stored):
+        return
+    elif stored.value.account != context.provider.account():
+        _stage_again(context, stored)
+    else:
+        name = names.display_name(stack_id(context), stored.value.shard_id)
+        # Asked before the intent: between its deadline's check and the call there is nothing a worker could pause in.
+        look_first = _may_have_run_before(context, stored.value)
+        stored = _intended(context, stored)
+        if look_first:
+            _hand_back(context, stored, stored.value.fence, 0, "STATE_LOST")
+        else:
+            _send(context, stored, name)
+
+
+def _stage_again(context: Submitting, stored: Stored[Shard]) -> None:
+    """Queue a shard whose file is of a key that was changed since."""
+    shard = stored.value
+    _save(context, stored, _S.QUEUED, file=None, lease_until=None, claims=0, due_at=shard.deadline_at)
+    free(context, shard)
+    dispatch(context, shard.model)
+
+
+def _intended(context: Submitting, stored: Stored[Shard]) -> Stored[Shard]:
+    """Write the intent and check its deadline again.
+
+    Raises:
+        TransientError: INTENT_LATE, this worker was paused in between; nothing was sent.
+    """
+    attempts, before, now = stored.value.attempts, context.clock.monotonic(), context.now()
+    intent = Intent(attempt=attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
+    stored = _save(context, stored, _S.CREATING, intent=intent, attempts=intent.attempt)
+    late = context.clock.monotonic() - before > INTENT_SECONDS or context.now() > intent.deadline
+    if late:
+        _save(context, stored, _S.STAGED, intent=None, attempts=attempts)
+        raise TransientError("paused between intent and create", code="INTENT_LATE")
+    return stored
+
+
+def _send(context: Submitting, stored: Stored[Shard], name: str) -> None:
+    """Send one create call and record what is known."""
+    shard = stored.value
+    try:
+        batch = context.provider.create(
+            model=shard.model,
+            kind=BatchKind(shard.batch_kind),
+            file=shard.file or "",
+            display_name=name,
+            timeout_seconds=context.settings.create_timeout_seconds,
+        )
+    except CapacityError as error:
+        _requeue(context, stored, error)
+    except PermanentError as error:
+        _end(context, stored, _refusal(error))
+    except TransientError:
+        _save(context, stored, _S.STAGED, intent=None)
+        raise
+    except UnknownOutcomeError:
+        context.clock.pause(FIRST_LOOK_SECONDS, FIRST_LOOK_SECONDS)
+        _reconcile(context, stored)
+    else:
+        adopt(context, stored, batch, ())
+
+
+def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
+    """True for a shard whose batch was not looked for since documents were lost that may have named it.
+
+    However often it was tried before: what a restored document says of that is older than what was done.
+    """
+    recovered = recovered_at(context)
+    if recovered is None or (shard.sought_at is not None and shard.sought_at >= recovered):
+        return False
+    return _job(context, shard).source.uploaded_at < recovered
+
+
+def _only_collected(context: Submitting, shard: Shard) -> bool:
+    """True for a shard of which a batch that runs is adopted, and nothing is made: no file, no cache, no batch."""
+    return not context.settings.documents_last and _may_have_run_before(context, shard)
+
+
+def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
+    """Record the batch as the shard's own; the first recorded adoption is final."""
+    ref = BatchRef(
+        name=batch.name,
+        state=batch.state.value,
+        raw_state=batch.raw_state,
+        created_at=batch.created_at,
+        duplicates=duplicates,
+    )
+    now = context.now()
+    deadline = now + timedelta(seconds=context.settings.batch_deadline_seconds(stored.value.model))
+    log("batch submitted", shard_id=stored.value.shard_id, batch=batch.name, duplicates=len(duplicates))
+    return _save(
+        context,
+        stored,
+        _S.SUBMITTED,
+        batch=ref,
+        batch_deadline_at=deadline,
+        submitted_at=now,
+        lease_until=None,
+        claims=0,
+        due_at=min(deadline, stored.value.deadline_at),
+    )
+
+
+def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
+    """Find out whether an intent became a batch; None while that is not known yet."""
+    shard, settings = stored.value, context.settings
+    name = names.display_name(stack_id(context), shard.shard_id)
+    looked_at = context.now()  # before the listing: a pause after it does not make what it did not show lost
+    found = sorted(_batches_named(context, name), key=lambda batch: (batch.created_at, batch.name))
+    if found:
+        oldest, *others = found
+        for other in others:
+            if may_cancel(context, other):
+                context.provider.cancel(other.name)
+            log("duplicate batch found", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
+        return adopt(context, stored, oldest, tuple(batch.name for batch in others))
+    if shard.account != context.provider.account():
+        log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id)
+        _hand_back(context, stored, shard.fence, settings.reconcile_seconds, "ACCOUNT_CHANGED")
+        return None
+    quiet_until = _last_intent(context, shard) + timedelta(seconds=settings.quarantine_seconds)
+    if looked_at < quiet_until:
+        wait = min(settings.reconcile_seconds, max((quiet_until - context.now()).total_seconds(), 0))
+        _hand_back(context, stored, shard.fence, wait, "QUARANTINE")
+        return None
+    if _only_collected(context, shard):
+        _end(context, stored, _STATE_LOST)
+        return None
+    log("create proved lost", severity="WARNING", shard_id=shard.shard_id, attempt=shard.attempts)
+    return _save(context, stored, _S.STAGED, intent=None, sought_at=looked_at)
+
+
+def _last_intent(context: Submitting, shard: Shard) -> datetime:
+    """Return when a create call of this shard was last intended, as far as its document can know.
+
+    One that was restored may have forgotten a later intent, up to the moment of the recovery.
+    """
+    recovered, known = recovered_at(context), shard.intent.at if shard.intent else shard.updated_at
+    return known if recovered is None else max(known, recovered)
+
+
+def _batches_named(context: Submitting, name: str) -> list[Batch]:
+    found: list[Batch] = []
+    token: str | None = None
+    while True:
+        page = context.provider.list_batches(token)
+        found += [batch for batch in page.batches if batch.display_name == name]
+        token = page.next_token
+        if token is None:
+            return found
+        if context.time_left.over():
+            raise TransientError("no time to list all batches", code="TIME_OVER")
+
+
+def _requeue(context: Submitting, stored: Stored[Shard], error: CapacityError) -> None:
+    """Put a refused shard back in the queue with its file; nothing was created."""
+    shard = stored.value
+    back_off(context, shard.model, error.retry_after_seconds)
+    _save(context, stored, _S.QUEUED, intent=None, lease_until=None, claims=0, due_at=shard.deadline_at)
+    free(context, shard)
+
+
+def _end(context: Submitting, stored: Stored[Shard], stop: Failure) -> None:
+    """End a shard that has no batch: its lines become error rows, or nothing when a parent has rows for them."""
+    shard = stored.value
+    rows_needed = not shard.kind.repeats or shard.state is _S.CREATING or _job(context, shard).finish == "standard"
+    state = _S.ENDED if rows_needed else _S.CANCELLED
+    due_at = None if state.terminal else context.now()
+    ended = _save(
+        context,
+        stored,
+        state,
+        stop=stop,
+        batch=BatchRef(state="NONE"),
+        lease_until=None,
+        claims=0,
+        due_at=due_at,
+    )
+    log("shard ended without a batch", severity="WARNING", shard_id=shard.shard_id, code=stop.code)
+    free(context, shard)
+    context.wake(Topic.BATCHES_FINISHED, shard.job_id, None if state.terminal else ended.value.shard_id)
+    dispatch(context, shard.model)
+
+
+def _refusal(error: PermanentError) -> Failure:
+    return Failure(code=error.code, message=error.sentence)
+
+
+def _save(context: Submitting, stored: Stored[Shard], state: ShardState, **changes: object) -> Stored[Shard]:
+    now = context.now()
+    fence = stored.value.fence
+    return context.store.change(stored, lambda shard: shard.moved(state, now, **changes), fence=fence)
+
+
+def _hand_back(context: Submitting, stored: Stored[Shard], fence: int, wait: float, code: str) -> None:
+    """Give the lease back; the tick wakes the shard again."""
+    now, due_at = context.now(), context.later(wait)
+
+    def handed_back(shard: Shard) -> Shard | None:
+        return None if shard.lease_until is None else shard.handed_back(now, due_at)
+
+    stored = context.store.change(context.store.reload(stored), handed_back, fence=fence)
+    log("shard waits", shard_id=stored.value.shard_id, state=stored.value.state.value, code=code)
+
+
+def _job(context: Submitting, shard: Shard) -> Job:
+    stored = context.store.job(shard.job_id)
+    if stored is None:
+        raise PermanentError("the shard's job is gone", code="RECORD_GONE")
+    return stored.value

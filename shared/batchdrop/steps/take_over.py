@@ -1,0 +1,58 @@
+"""Take-over: a stack that starts alone on its records takes its identity, and lets every lease go.
+
+A lease is for the case that its owner may still act, as a mark is for another stack that may live. Who knows that
+nobody else is there need not wait for the end of either: the fence is moved, so that even a mistake about being alone
+meets the rules of `core.documents`, and the record is due at once. A shard in CREATING stays there: only a look at the
+provider tells whether its batch was made.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from batchdrop.core.logs import log
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.state import queries
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.shard import Shard
+from batchdrop.ports import Collection
+from batchdrop.steps.context import Context
+from batchdrop.steps.stack import claim
+from batchdrop.store import Stored
+
+LIMIT: Final = 100_000
+_AGES: Final = timedelta(days=3650)
+"""Everything that has a next step is due within this time."""
+
+R = TypeVar("R", Job, Shard)
+
+
+def take_over(context: Context[CommonSettings], *, restored: bool = False) -> int:
+    """Let go every lease in the records; return how many there were. Only for a stack that is certainly alone.
+
+    Args:
+        context: Of the stack that starts.
+        restored: The records may be older than what was done with them, as those of a backup are.
+
+    Raises:
+        ConfigurationError: IDENTITY_DAMAGED, and the leases are as they were.
+    """
+    claim(context, restored=restored)
+    store, end = context.store, context.now() + _AGES
+    jobs = sum(_let_go(context, stored) for stored in store.jobs(queries.due(Collection.JOB, end, LIMIT)))
+    shards = sum(_let_go(context, stored) for stored in store.shards(queries.due(Collection.SHARD, end, LIMIT)))
+    if jobs + shards:
+        log("leases of a dead stack taken over", severity="WARNING", jobs=jobs, shards=shards)
+    return jobs + shards
+
+
+def _let_go(context: Context[CommonSettings], stored: Stored[R]) -> bool:
+    now = context.now()
+
+    def free(value: R) -> R | None:
+        if not value.leased(now):
+            return None
+        return value.with_(lease_until=None, fence=value.fence + 1, due_at=now, updated_at=now)
+
+    return context.store.change(stored, free) is not stored

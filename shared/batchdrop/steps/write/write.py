@@ -1,0 +1,273 @@
+"""Writing: a shard's results become rows, one for each of its lines, in input order.
+
+    ENDED --claim--> WRITING --rows of each range to WORK--> SETTLING --children created--> WRITTEN
+                        |                                       (named in the same write)
+                        +-- the batch failed whole: halves --> SETTLING --> SPLIT
+
+Results are streamed once; a bounded window restores their order, and only when that is not enough are sorted
+runs spilled to WORK and merged. Every line gets a row: a line without a result gets a `missing` row. Lines that
+another round can help also go to a child; of all rows of a line, finalizing keeps the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
+from batchdrop.core.logs import log
+from batchdrop.core.result.join import Joined, Windowed
+from batchdrop.core.result.order import Item, OutOfWindowError, merged, runs
+from batchdrop.core.result.outcome import GRPC_NAMES, Answer, ResultLine, missing, read_result
+from batchdrop.core.settings import WriteSettings
+from batchdrop.core.state import names
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.shard import Segment, Shard, ShardKind, ShardState
+from batchdrop.ports import Batch, BatchState, Topic
+from batchdrop.steps import work
+from batchdrop.steps.ask.ask import answer_all
+from batchdrop.steps.context import Context
+from batchdrop.steps.costs import record
+from batchdrop.steps.shard_lines import input_lines, ranges_of
+from batchdrop.steps.submit.attach import detach
+from batchdrop.steps.submit.dispatch import dispatch
+from batchdrop.steps.write.children import halves, next_round, shard_of, taken_apart
+from batchdrop.steps.write.segment_lists import kept, segments_of
+from batchdrop.steps.write.segments import write_segment
+from batchdrop.store import Stored
+
+_S = ShardState
+STATES = frozenset({_S.ENDED, _S.WRITING, _S.SETTLING})
+RETRY_SECONDS = 30.0
+
+Writing = Context[WriteSettings]
+Result = Item[ResultLine]
+
+
+def write_shard(context: Writing, shard_id: str) -> Job | None:
+    """Write a shard whose batch ended; return its job when it may be complete now."""
+    stored = context.store.shard(shard_id)
+    if stored is None:
+        log("wake for an unknown shard", severity="WARNING", shard_id=shard_id)
+        return None
+    if stored.value.state not in STATES:
+        return _job(context, stored.value) if stored.value.state.terminal else None
+    stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
+    try:
+        return _write(context, stored, _job(context, stored.value))
+    except LeaseLostError:
+        raise
+    except BatchdropError as error:
+        _hand_back(context, stored, error)
+        return None
+
+
+def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
+    if stored.value.claims > context.settings.max_claims and not stored.value.results_lost:
+        log("reading the results crashed repeatedly", severity="ERROR", shard_id=stored.value.shard_id)
+        stored = _save(context, stored, stored.value.state, results_lost="POISONED")
+    if job.state.terminal:
+        stored = _abandoned(context, stored)
+    elif stored.value.state is not _S.SETTLING:
+        if stored.value.state is _S.ENDED:
+            stored = _save(context, stored, _S.WRITING)
+        if taken_apart(stored.value, context.settings.min_split_requests):
+            stored = _save(context, stored, _S.SETTLING, children=halves(context, stored.value, job))
+        else:
+            written = _write_rows(context, stored, job)
+            if written is None:
+                return None
+            stored = written
+    _settle(context, stored, job)
+    return _job(context, stored.value)
+
+
+def _abandoned(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
+    """Go to SETTLING with nothing: the job ended without the shard, its work objects may be gone, its cost unseen."""
+    nothing = {"segments": (), "segment_lists": (), "listed_segments": 0, "children": (), "results_lost": "JOB_ENDED"}
+    if stored.value.state is _S.ENDED:
+        stored = _save(context, stored, _S.WRITING)
+    return _save(context, stored, _S.SETTLING, **nothing)
+
+
+def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
+    """Write what is left of the shard's ranges; None when the time is over and a new message continues."""
+    if stored.value.kind is ShardKind.STANDARD:
+        answered = answer_all(context, stored, job)
+        if answered is None:
+            return None
+        stored = answered
+    shard, nothing = stored.value, _nothing(stored.value)
+    try:
+        answers = partial(Windowed, _results(context, shard), nothing, context.settings.window_bytes)
+        return _write_ranges(context, stored, job, answers, "a")
+    except OutOfWindowError:
+        log("results are out of order", shard_id=shard.shard_id)
+        answers = partial(Joined, _sorted_results(context, shard), nothing)
+        return _write_ranges(context, stored, job, answers, "b")
+
+
+def _write_ranges(
+    context: Writing, stored: Stored[Shard], job: Job, answers: Callable[[int], Windowed | Joined], tag: str
+) -> Stored[Shard] | None:
+    shard = stored.value
+    segments = list(segments_of(context, shard))
+    done = frozenset(segment.range for segment in segments)
+    ranges = [plan for plan in ranges_of(context, job, shard) if plan.index not in done]
+    joined = answers(ranges[0].first_line if ranges else 0)
+    for plan in ranges:
+        lines = input_lines(context, job, shard, plan)
+        pairs = ((line, joined.answer(line)) for line in lines)
+        segments.append(write_segment(context, job, shard, plan.index, tag, pairs))
+        if context.time_left.over() and plan is not ranges[-1]:
+            _pause(context, stored, segments)
+            return None
+    unknown = joined.finish()
+    if unknown:
+        log("results for unknown lines", severity="WARNING", shard_id=shard.shard_id, rows=unknown)
+    changes = {"children": next_round(context, shard, segments), "unknown_rows": unknown}
+    return _save(context, stored, _S.SETTLING, **changes, **kept(context, shard, segments))
+
+
+def _nothing(shard: Shard) -> Answer:
+    """The answer of a line that has none, with the reason the shard knows."""
+    if shard.stop is not None:
+        return missing(shard.stop.code, shard.stop.message)
+    if shard.results_lost:
+        return missing("RESULTS_LOST", "The batch ended, but its results can no longer be read.")
+    if shard.batch.state == BatchState.FAILED:
+        name = GRPC_NAMES.get(shard.batch.error_code or 2, "UNKNOWN")
+        return missing(f"BATCH_FAILED_{name}", shard.batch.error_message or "The batch failed.")
+    if shard.batch.state == BatchState.SUCCEEDED:
+        return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
+    return missing(f"BATCH_{shard.batch.state}", "The batch ended before this line was answered.")
+
+
+def _sorted_results(context: Writing, shard: Shard) -> Iterator[Result]:
+    """Spill sorted runs of one window each to WORK, then merge them."""
+    spilled: list[str] = []
+    for index, run in enumerate(runs(_raw_results(context, shard), context.settings.window_bytes)):
+        name = names.run(shard.shard_id, shard.fence, index)
+        work.put(context, name, (item[2] + b"\n" for item in run))
+        spilled.append(name)
+    return merged([_run(context, name) for name in spilled])
+
+
+def _run(context: Writing, name: str) -> Iterator[Result]:
+    for raw in work.lines(context, name):
+        number, result = read_result(raw)
+        yield number or 0, len(raw), result or ResultLine()
+
+
+def _results(context: Writing, shard: Shard) -> Iterator[Result]:
+    """Stream the results of the shard's batch, those that cannot be told apart as line 0."""
+    for raw in _result_lines(context, shard):
+        number, result = read_result(raw)
+        yield number or 0, len(raw), result or ResultLine()
+
+
+def _raw_results(context: Writing, shard: Shard) -> Iterator[Item[bytes]]:
+    for raw in _result_lines(context, shard):
+        number, _ = read_result(raw)
+        yield number or 0, len(raw), raw
+
+
+def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
+    """Stream the lines of the batch's result file; a line over the limit counts as unreadable."""
+    if shard.kind is ShardKind.STANDARD:
+        for name in shard.answers:
+            yield from work.lines(context, name)
+        return
+    if not shard.batch.output_file or shard.results_lost:
+        return
+    rest: list[bytes] = []
+    held = 0
+    for chunk in context.provider.read_results(_batch(shard)):
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        held += len(first)
+        if others:
+            yield b"".join(rest)
+            yield from others[:-1]
+            rest, held = [others[-1]], len(others[-1])
+        if held > context.settings.max_row_bytes:
+            rest, held = [b"?"], 1
+    last = b"".join(rest)
+    if last:
+        yield last
+
+
+def _batch(shard: Shard) -> Batch:
+    return Batch(
+        name=shard.batch.name,
+        display_name="",
+        model=shard.model,
+        state=BatchState(shard.batch.state),
+        raw_state=shard.batch.raw_state,
+        created_at=shard.batch.created_at or shard.created_at,
+        output_file=shard.batch.output_file,
+    )
+
+
+def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
+    """Create the children, then end the shard; the children's names are in its record already."""
+    shard, now = stored.value, context.now()
+    for child in shard.children:
+        context.store.ensure(shard_of(shard, child, job, now))
+    record(context, job, shard)
+    detach(context, shard)
+    split = any(child.kind is ShardKind.SPLIT for child in shard.children)
+    state = _S.SPLIT if split else _S.WRITTEN
+    changes = {"due_at": None, "lease_until": None, "claims": 0, "written_at": now, "attached": ()}
+    _save(context, stored, state, **changes)
+    log("shard settled", shard_id=shard.shard_id, state=state.value, children=len(shard.children))
+    for child in shard.children:
+        if child.kind is ShardKind.STANDARD:
+            context.wake(Topic.BATCHES_FINISHED, shard.job_id, child.shard_id)
+    if shard.children:
+        dispatch(context, shard.model)
+
+
+def _pause(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
+    """Keep what is written and continue in a new message."""
+    now = context.now()
+    changes = kept(context, stored.value, segments)
+
+    def paused(shard: Shard) -> Shard:
+        return shard.handed_back(now, now + timedelta(seconds=RETRY_SECONDS)).with_(**changes)
+
+    shard = context.store.change(stored, paused, fence=stored.value.fence).value
+    log("writing continues", shard_id=shard.shard_id, ranges=len(segments))
+    context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)
+
+
+def _save(context: Writing, stored: Stored[Shard], state: ShardState, **changes: Any) -> Stored[Shard]:
+    now = context.now()
+    fence = stored.value.fence
+    return context.store.change(stored, lambda shard: shard.moved(state, now, **changes), fence=fence)
+
+
+def _hand_back(context: Writing, stored: Stored[Shard], error: BatchdropError) -> None:
+    """Give the lease back and try again later; results that time will not bring back are given up."""
+    now, due_at = context.now(), context.later(RETRY_SECONDS)
+    give_up_at = stored.value.deadline_at + timedelta(hours=context.settings.results_hours)
+    reachable = stored.value.account == context.provider.account()
+    lost = error.code if (isinstance(error, PermanentError) and reachable) or now >= give_up_at else ""
+
+    def handed_back(shard: Shard) -> Shard | None:
+        if shard.lease_until is None:
+            return None
+        return shard.handed_back(now, due_at).with_(results_lost=lost or shard.results_lost)
+
+    context.store.change(context.store.reload(stored), handed_back, fence=stored.value.fence)
+    severity = "ERROR" if lost else "INFO"
+    log("shard waits", severity=severity, shard_id=stored.value.shard_id, code=error.code)
+
+
+def _job(context: Writing, shard: Shard) -> Job:
+    stored = context.store.job(shard.job_id)
+    if stored is None:
+        raise PermanentError("the shard's job is gone", code="RECORD_GONE")
+    return stored.value

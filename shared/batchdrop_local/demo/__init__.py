@@ -1,0 +1,1 @@
+"""`make demo`: one file in, its rows and a summary out."""

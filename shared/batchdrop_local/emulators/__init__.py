@@ -1,0 +1,1 @@
+"""Emulators: the services a stack needs, for unmodified clients, on loopback."""

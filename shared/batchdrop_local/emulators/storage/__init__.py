@@ -1,0 +1,1 @@
+"""A Cloud Storage server for unmodified clients."""

@@ -1,0 +1,1 @@
+"""The input folder: a file that is put into it becomes an upload."""

@@ -1,0 +1,1 @@
+"""What the emulators answer to unmodified clients."""
