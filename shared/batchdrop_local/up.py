@@ -18,6 +18,7 @@ from batchdrop_local.emulators import google_jars
 from batchdrop_local.folder.settling import QUIET_SECONDS
 from batchdrop_local.stack.children import ChildDiedError
 from batchdrop_local.stack.ending import ended_by_signals, within_grace
+from batchdrop_local.stack.forgotten import not_run
 from batchdrop_local.stack.owning import FolderError
 from batchdrop_local.stack.stack import EMULATOR_KEY, Options, Stack
 from batchdrop_local.telling import Teller
@@ -29,7 +30,8 @@ FORGETFUL = (
 )
 FORGETFUL_LIVE = (
     "GEMINI=live with STACK=emulators: when this stops, what it knows of batches under way is lost. At the next start\n"
-    "they are looked for by their names. STACK=embedded keeps everything on disk and goes on where it stopped."
+    "they are looked for by their names and collected; other files that were not answered are not run again. Touch a\n"
+    "file to run it. STACK=embedded keeps everything on disk and goes on where it stopped."
 )
 
 
@@ -100,7 +102,7 @@ def _tended(stack: Stack) -> int:
     except KeyboardInterrupt:
         print("stopping; a second Ctrl-C stops at once", flush=True)
         if stack.notifies:
-            print(FORGETFUL, flush=True)
+            print(FORGETFUL if stack.gemini_url is not None else FORGETFUL_LIVE, flush=True)
         return 0
 
 
@@ -121,10 +123,10 @@ def _introduce(stack: Stack, options: Options) -> None:
             print(f"{name:<24} {stack.environment[name]}")
     print(f"logs           {root / 'logs'}")
     print(f"variables      source {shlex.quote(str(variables))}   (for batchdrop, gcloud and client libraries)")
-    if stack.notifies:
+    if stack.notifies and stack.gemini_url is not None:
         print(FORGETFUL)
     if stack.notifies and stack.gemini_url is None:
-        print(FORGETFUL_LIVE)
+        print("\n".join(filter(None, (FORGETFUL_LIVE, not_run(stack.context)))))
     print("ready; stop with Ctrl-C", flush=True)
 
 

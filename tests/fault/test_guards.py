@@ -54,6 +54,24 @@ class Overtaken:
         return self._inner.replace(document, index=index, data=data)
 
 
+class Dozing:
+    """A provider whose caller is paused, once, when it has seen a list of batches."""
+
+    def __init__(self, inner: Any, stack: Stack, seconds: float) -> None:
+        self._inner = inner
+        self._stack = stack
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def list_batches(self, token: str | None = None) -> Any:
+        page = self._inner.list_batches(token)
+        self._stack.advance(self._seconds)
+        self._seconds = 0
+        return page
+
+
 def name_of(stack: Stack, job_id: str) -> str:
     return names.display_name(stack_id(stack.context(PollSettings)), names.shard_id(job_id, 0))
 
@@ -98,6 +116,14 @@ def test_a_batch_that_appears_late_is_adopted_not_created_again(stack: Stack, ge
     assert_accounted(stack, job)
     assert gemini.calls["create"] == 1
     assert not gemini.stats()["duplicate_display_names"]
+
+
+def test_a_listing_from_before_the_end_of_the_quarantine_proves_nothing(stack: Stack, gemini: GeminiEmulator) -> None:
+    gemini.faults = Faults(list_lag_seconds=200, calls=(CallFault("create", lose=True, times=1),))
+    dozing = wrapped(stack, provider=Dozing(stack.provider, stack, 3600))
+    job = dozing.run(dozing.upload("a.jsonl", lines("one")))
+    assert_accounted(dozing, job)
+    assert gemini.calls["create"] == 1
 
 
 def test_a_create_is_not_sent_after_its_intents_deadline(

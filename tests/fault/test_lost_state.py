@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import io
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.settings import CommonSettings, PollSettings
@@ -96,24 +92,6 @@ def test_a_stack_that_starts_alone_without_its_documents_finds_its_batches_withi
     assert_accounted(again, job)
     assert (job.state, job.counts.results, creates(gemini)) == ("DONE", 2, 1)
     assert stack_id(again.context(PollSettings)) == before
-
-
-@pytest.mark.embedded_only("the records are copied as a backup of a data folder holds them")
-def test_a_stack_restored_from_a_backup_finds_the_batch_that_was_made_since(
-    stack: Stack, gemini: GeminiEmulator, tmp_path: Path
-) -> None:
-    gemini.faults = Faults(running_seconds=7200)
-    stack.tick()
-    info = stack.upload("a.jsonl", lines("one", "two"))
-    stack.receive_only(info)
-    with closing(sqlite3.connect(tmp_path / "records.sqlite")) as now, closing(sqlite3.connect(tmp_path / "b")) as copy:
-        now.backup(copy)
-    stack.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in stack.shards(job.job_id)))
-    restored = wrapped(stack, documents=SqliteDocuments(tmp_path / "b"))
-    take_over(restored.context(CommonSettings), restored=True)
-    job = restored.run(info)
-    assert_accounted(restored, job)
-    assert (job.state, job.counts.results, creates(gemini)) == ("DONE", 2, 1)
 
 
 # ------------------------------------------------------------------------------------------ documents doubled

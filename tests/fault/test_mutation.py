@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = "shared/batchdrop"
 SIMULATION = ("tests/fault/test_simulation.py",)
 GUARDS = ("tests/fault/test_guards.py",)
+LOST_STATE = ("tests/fault/test_lost_state.py", "tests/fault/test_restored_state.py")
 MACHINE = ("tests/fault/test_machine.py",)
 
 
@@ -76,6 +77,48 @@ MUTANTS = (
         MACHINE,
         examples=400,
     ),
+    Mutant(
+        "the listing begins after the quarantine",
+        f"{SHARED}/steps/submit/submit.py",
+        "if looked_at < quiet_until:",
+        "if context.now() < quiet_until:",
+        GUARDS,
+    ),
+    Mutant(
+        "a look before the first create after a recovery",
+        f"{SHARED}/steps/submit/submit.py",
+        "look_first = _may_have_run_before(context, stored.value)",
+        "look_first = stored.value.attempts == 0 and _may_have_run_before(context, stored.value)",
+        LOST_STATE,
+    ),
+    Mutant(
+        "quarantine from the recovery on",
+        f"{SHARED}/steps/submit/submit.py",
+        "return known if recovered is None else max(known, recovered)",
+        "return known",
+        LOST_STATE,
+    ),
+    Mutant(
+        "an unknown mark means lost documents",
+        f"{SHARED}/steps/stack.py",
+        "recovered = seen.recovered_at if found and found.mark in seen.marks else now",
+        "recovered = seen.recovered_at",
+        LOST_STATE,
+    ),
+    Mutant(
+        "the heartbeat stops a second stack",
+        f"{SHARED}/steps/stack.py",
+        "if found is not None and found.mark not in stack.marks and now < found.marked_at + SILENCE:",
+        "if False:",
+        LOST_STATE,
+    ),
+    Mutant(
+        "a stack that starts alone claims its identity",
+        f"{SHARED}/steps/take_over.py",
+        "    claim(context, restored=restored)\n",
+        "    if restored:\n        claim(context, restored=restored)\n",
+        LOST_STATE,
+    ),
     Mutant("deadline re-check", f"{SHARED}/steps/submit/submit.py", "    if late:\n", "    if False:\n", GUARDS),
     Mutant(
         "precondition of records",
@@ -114,6 +157,20 @@ MUTANTS = (
         "        try:\n            page = context.provider.list_batches(token)\n"
         "        except BatchdropError:\n            return found\n",
         GUARDS,
+    ),
+    Mutant(
+        "the end of a job wakes who waits for it",
+        f"{SHARED}/steps/plan/identities.py",
+        "            context.wake(Topic.SHARDS, job_id)\n",
+        "            pass\n",
+        ("tests/flow/test_identities.py",),
+    ),
+    Mutant(
+        "a damaged identity loses no upload",
+        f"{SHARED}/steps/stack.py",
+        "        raise ConfigurationError(\n",
+        "        from batchdrop.core.errors import PermanentError\n\n        raise PermanentError(\n",
+        ("tests/fault/test_damaged_identity.py",),
     ),
     Mutant(
         "first recorded adoption is final",

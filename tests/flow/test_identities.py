@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from batchdrop.core.state.job import Job
+from batchdrop.core.state.job import Job, JobState
 from batchdrop.ports import Collection
+from batchdrop.steps.plan.identities import WAITING
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.harness import Stack, assert_accounted, jsonl, lines, request
 
@@ -190,3 +191,58 @@ def test_a_request_that_is_equal_but_for_its_keys_is_another(stack: Stack) -> No
     rows = [{"key": key, "request": request("one")} for key in ("a", "b")]
     states = [stack.run(stack.upload(f"{row['key']}.jsonl", jsonl([row]))).state for row in rows]
     assert states == ["DONE", "DONE"]
+
+
+# ----------------------------------------------------------------------------------------- the wake at the end
+@pytest.mark.parametrize("end", ["DONE", "CANCELLED"])
+def test_what_waits_goes_on_when_the_first_ends_not_when_it_looks_again(
+    stack: Stack, gemini: GeminiEmulator, end: str
+) -> None:
+    gemini.faults = Faults(running_seconds=7200)
+    first = stack.upload("team/a.jsonl", lines("one"))
+    waiting = held(stack, "team/b.jsonl", lines("one"))
+    stack.advance(3600)
+    stack.run(stack.objects_info(waiting), until=lambda job: job.state == "HELD" and job.due_at != waiting.due_at)
+    if end == "CANCELLED":
+        stack.want(first, "cancel")
+        gemini.faults = Faults()
+    assert stack.run(first).state == end
+    due_at, went_on = stack.find_by(stack.objects_info(waiting)).due_at, stack.clock.now()
+    stack.deliver()
+    job = stack.find_by(stack.objects_info(waiting))
+    assert job.state == ("DUPLICATE" if end == "DONE" else "RUNNING")
+    assert due_at is None or due_at - went_on > timedelta(minutes=5)
+
+
+def test_what_waits_behind_a_take_over_is_woken_by_the_end_of_who_took_over(
+    stack: Stack, gemini: GeminiEmulator
+) -> None:
+    gemini.faults = Faults(running_seconds=7200)
+    uploads = [stack.upload(f"team/{name}.jsonl", lines("one")) for name in "abc"]
+    stack.run(uploads[2], until=lambda job: job.state == "HELD")
+    stack.want(uploads[0], "cancel")
+    assert stack.run(uploads[0]).state == "CANCELLED"
+    stack.deliver()
+    states = [stack.find_by(info).state for info in uploads[1:]]
+    assert sorted(states) == ["HELD", "RUNNING"]
+    stack.run(uploads[1 + states.index(JobState.RUNNING)])
+    stack.deliver()
+    assert stack.find_by(uploads[1 + states.index(JobState.HELD)]).state == "DUPLICATE"
+
+
+def test_those_beyond_the_list_of_who_waits_look_for_themselves(stack: Stack, gemini: GeminiEmulator) -> None:
+    gemini.faults = Faults(running_seconds=7200)
+    first = stack.upload("team/a.jsonl", lines("one"))
+    digest = stack.run(first, until=lambda job: job.state == "RUNNING").plan.identity
+    identity = stack.documents.get(Collection.IDENTITY, digest)
+    assert identity is not None
+    full = [f"gone-{number}" for number in range(WAITING)]
+    stack.documents.replace(identity, index=identity.index, data={**identity.data, "waiting": full})
+    waiting = held(stack, "team/b.jsonl", lines("one"))
+    assert stack.run(first).state == "DONE"
+    stack.deliver()
+    assert stack.find_by(stack.objects_info(waiting)).state == "HELD"
+    assert stack.run(stack.objects_info(waiting)).state == "DUPLICATE"
+    identity = stack.documents.get(Collection.IDENTITY, digest)
+    assert identity is not None
+    assert identity.data["waiting"] == full

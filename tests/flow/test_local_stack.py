@@ -466,6 +466,7 @@ def test_live_on_the_emulators_is_warned_of_and_runs_no_file_again(
         process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
         said = until_ready(process)
         assert "GEMINI=live with STACK=emulators: when this stops, what it knows of batches under way is lost" in said
+        assert ("What was known of 1 unanswered earlier upload was lost" in said) == bool(notes)
         if not notes:
             put(folder, "a.jsonl")
             assert eventually(memory.exists)

@@ -5,7 +5,7 @@
     |-- TransientError        let the delivery be repeated: time can heal it
     |-- UnknownOutcomeError   never repeat: reconcile first, the effect may have happened
     |-- LeaseLostError        acknowledge: another worker owns the record now
-    |-- ConfigurationError    fail at start: a person must change the settings
+    |-- ConfigurationError    fail at start, or deliver again: a person must mend something first
     |-- CapacityError         hold the model off, wait in the queue (the provider said 429)
     `-- PreconditionError     a compare-and-set lost: re-read and apply the pure transition again
         |-- ObjectExistsError      an object of that name or another generation is there
@@ -54,7 +54,7 @@ class LeaseLostError(BatchdropError):
 
 
 class ConfigurationError(BatchdropError):
-    """A setting is missing or contradicts another: fail at start."""
+    """A setting is missing or contradicts another, or what only a person can mend is broken: fail until it is."""
 
     default_code = "CONFIGURATION"
 

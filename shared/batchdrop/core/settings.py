@@ -91,6 +91,8 @@ class DispatchSettings(CommonSettings):
     batch_deadline_hours_by_model: dict[str, float] = Field(default_factory=dict[str, float])
     quarantine_seconds: float = Field(1200, ge=0)
     """From the intent until a batch that the provider does not show is taken for not being there."""
+    documents_last: bool = True
+    """False: a restart loses the documents. Of what was uploaded before, batches are collected, and none is created."""
     attachment_buckets: str = ""
     """Buckets, comma separated, whose objects requests may name besides those of the input bucket."""
     attachment_folders: Literal["own", "any"] = "own"

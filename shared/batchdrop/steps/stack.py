@@ -5,6 +5,7 @@
 
     documents lost    the id is read back from the object: running batches are found again, not paid twice
     documents copied  a restored database is a second stack of one identity: it meets a mark that is not its own
+    object damaged    made again from the documents; without them nothing begins until a person restores or deletes it
 
 A stack that meets a fresh mark of another does nothing at the provider; once the mark is old, it takes over. Only a
 stack that is certainly alone, which a caller must know and no setting says, need not wait for that (`claim`).
@@ -20,7 +21,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Final
 
-from batchdrop.core.errors import ObjectExistsError, PermanentError, TransientError
+from batchdrop.core.errors import ConfigurationError, ObjectExistsError, PermanentError, TransientError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
@@ -127,7 +128,7 @@ def beat(context: Context[CommonSettings]) -> None:
     if stack.marked_at is not None and now < stack.marked_at + HEARTBEAT and stack.stopped_until is None:
         return
     info = context.objects.stat(context.settings.output_bucket, names.identity())
-    found = None if info is None else _read(context)
+    found = _found(context, info)
     if found is not None and found.mark not in stack.marks and now < found.marked_at + SILENCE:
         until = found.marked_at + SILENCE
         context.store.change_document(Collection.META, ID, stack, lambda seen: seen.with_(stopped_until=until))
@@ -145,22 +146,27 @@ def claim(context: Context[CommonSettings], *, restored: bool = False) -> None:
         restored: The documents may be older than what was done with them: they count as lost.
 
     Raises:
-        PermanentError: IDENTITY_DAMAGED.
+        ConfigurationError: IDENTITY_DAMAGED, and there are no documents that know it.
     """
     stack, now = _stack(context), context.now()
     if restored:
         context.store.change_document(Collection.META, ID, stack, lambda seen: seen.with_(recovered_at=now))
     info = context.objects.stat(context.settings.output_bucket, names.identity())
-    _mark(context, stack, None if info is None else _read(context), info)
+    _mark(context, stack, _found(context, info), info)
 
 
 def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None, info: ObjectInfo | None) -> None:
-    """Put a mark of this stack in place of the one that was found; both are known from now on."""
+    """Put a mark of this stack in place of the one that was found; both are known from now on.
+
+    Documents that do not know the one that was found are not those that did what was done last: they count as lost,
+    and so do those that find none.
+    """
     mark, now = secrets.token_hex(8), context.now()
 
     def marked(seen: Stack) -> Stack:
         kept = (*seen.marks, *((found.mark,) if found else ()), mark)
-        return seen.with_(marks=kept[-MARKS:], marked_at=now, stopped_until=None)
+        recovered = seen.recovered_at if found and found.mark in seen.marks else now
+        return seen.with_(marks=kept[-MARKS:], marked_at=now, stopped_until=None, recovered_at=recovered)
 
     context.store.change_document(Collection.META, ID, stack, marked)
     identity = Identity(stack_id=stack.stack_id, created_at=stack.created_at or now, mark=mark, marked_at=now)
@@ -223,13 +229,26 @@ def _write(context: Context[CommonSettings], identity: Identity, replaced: Objec
     return True
 
 
+def _found(context: Context[CommonSettings], info: ObjectInfo | None) -> Identity | None:
+    """Read the object for a stack whose documents know the identity; None: it is gone or damaged, and made again."""
+    try:
+        return None if info is None else _read(context)
+    except ConfigurationError as error:
+        log("the stack's identity was damaged and is written anew", severity="ERROR", code=error.code)
+        return None
+
+
 def _read(context: Context[CommonSettings]) -> Identity:
-    """Read the object."""
+    """Read the object.
+
+    Raises:
+        ConfigurationError: IDENTITY_DAMAGED, only a person knows what it held; whatever came is delivered again.
+    """
     text = b"".join(context.objects.read(context.settings.output_bucket, names.identity()))
     try:
         return Identity.model_validate(json.loads(text))
     except ValueError:
-        raise PermanentError(
+        raise ConfigurationError(
             f"gs://{context.settings.output_bucket}/{names.identity()} is damaged: restore it, or delete it if no batch"
             " of this stack is running",
             code="IDENTITY_DAMAGED",

@@ -36,7 +36,7 @@ def take_over(context: Context[CommonSettings], *, restored: bool = False) -> in
         restored: The records may be older than what was done with them, as those of a backup are.
 
     Raises:
-        PermanentError: IDENTITY_DAMAGED, and the leases are as they were.
+        ConfigurationError: IDENTITY_DAMAGED, and the leases are as they were.
     """
     claim(context, restored=restored)
     store, end = context.store, context.now() + _AGES

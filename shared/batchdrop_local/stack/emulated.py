@@ -1,12 +1,14 @@
 """The stack on Google's Pub/Sub and Firestore emulators and a local Cloud Storage server.
 
-The functions run with the adapters of the cloud; only addresses differ.
+The functions run with the adapters of the cloud; only addresses differ. The documents are lost with the emulator: with
+the real API, which is paid, earlier uploads are not run again then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Protocol
 
 from batchdrop.adapters.cloud.pubsub import PubSubTopics
@@ -22,7 +24,7 @@ from batchdrop_local.stack.functions import Functions
 from batchdrop_local.stack.owning import owned
 from batchdrop_local.stack.pubsub_setup import set_up
 from batchdrop_local.stack.stack import ROUTES, Options, Stack, begin_alone, dropping, export, gemini, variables_of
-from batchdrop_local.stack.ticking import Scheduler
+from batchdrop_local.stack.ticking import Scheduler, nothing_open
 
 PREFIX = "batchdrop"
 
@@ -64,13 +66,15 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
             "BATCHDROP_PROJECT": PROJECT,
             "BATCHDROP_TOPIC_PREFIX": PREFIX,
             "BATCHDROP_INPUT_BUCKET": bucket,
+            "BATCHDROP_DOCUMENTS_LAST": str(not options.live),
         }
         export(running, variables)
         functions = running.enter_context(serve(options.functions_port))
         set_up(PROJECT, PREFIX, {topic: functions.url_of(name) for topic, name in ROUTES.items()})
         context = build(load(CommonSettings))
         begin_alone(context, restored=options.moved)
-        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
+        idle = partial(nothing_open, context)
+        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds, idle=idle))
         stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=True)
         running.enter_context(dropping(stack, options))
         yield stack

@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from batchdrop.adapters.local.sqlite_topics import SqliteTopics
-from batchdrop.core.errors import PermanentError
+from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.steps.context import Context
@@ -33,7 +34,7 @@ from batchdrop_local.stack.children import ChildDiedError, Children
 from batchdrop_local.stack.functions import Functions
 from batchdrop_local.stack.owning import FolderError, owned
 from batchdrop_local.stack.pusher import Pusher
-from batchdrop_local.stack.ticking import Scheduler
+from batchdrop_local.stack.ticking import Scheduler, nothing_open
 
 ROUTES = {Topic.UPLOADS: "submit", Topic.SHARDS: "submit", Topic.BATCHES_FINISHED: "write"}
 START_SECONDS = 30.0
@@ -119,7 +120,8 @@ def embedded(options: Options) -> Generator[Stack]:
         functions = running.enter_context(Functions(options.functions_port))
         routes = {topic: functions.url_of(name) for topic, name in ROUTES.items()}
         running.enter_context(Pusher(context.topics, routes))
-        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds))
+        idle = partial(nothing_open, context)
+        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds, idle=idle))
         stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=False)
         running.enter_context(dropping(stack, options))
         yield stack
@@ -133,7 +135,7 @@ def begin_alone(context: Context[CommonSettings], *, restored: bool) -> None:
     """
     try:
         take_over(context, restored=restored)
-    except PermanentError as error:
+    except ConfigurationError as error:
         raise FolderError(error.sentence) from None
     if isinstance(context.topics, SqliteTopics):
         context.topics.hand_back()

@@ -175,6 +175,8 @@ class Shard(Leasable):
     file_expires_at: datetime | None = None
     intent: Intent | None = None
     attempts: int = 0
+    sought_at: datetime | None = None
+    """When a look through all batches last proved that none is this shard's."""
     batch: BatchRef = BatchRef()
     batch_deadline_at: datetime | None = None
     cancel_sent_at: datetime | None = None

@@ -32,6 +32,7 @@ from batchdrop.steps.context import Context
 from batchdrop.steps.costs import entries_of, record_cache, settle
 from batchdrop.steps.figures import ended_fields
 from batchdrop.steps.finalize.parts import joined_fields, range_parts
+from batchdrop.steps.plan.identities import wake_waiting
 from batchdrop.steps.plan.recipes import frozen
 from batchdrop.steps.shard_lines import all_ranges
 from batchdrop.steps.submit.attach import detach
@@ -273,11 +274,12 @@ def _create(context: Writing, name: str, data: bytes) -> ObjectInfo:
 
 
 def _publish(context: Writing, stored: Stored[Job]) -> None:
-    """Publish the completion until it is recorded as published (at least once), then clean up."""
+    """Publish the completion and wake who waits, until both are recorded (at least once); then clean up."""
     job, now = stored.value, context.now()
     if not job.published:
         data, attributes = done_message(job)
         context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
+        wake_waiting(context, job)
         stored = context.store.change(stored, lambda job: _published(job, now))
         log(JOB_ENDED, severity="INFO", **ended_fields(stored.value))
     if not stored.value.cleaned:

@@ -5,8 +5,12 @@
                          names a complete job        DUPLICATE: that job's rows answer the upload
                          names one that ended else   taken over by compare-and-set: the job runs
 
-There is no query and no list of those who wait: each looks for itself, so nothing is lost with a lost message. A
-document lives as long as the window; a job that crashed behind its creation finds its own id there.
+The document lists who waits; the job it names wakes them when it has ended. Each of them looks for itself as well
+(`holding`), so nothing is lost with a lost message or a full list. A document lives as long as the window; a job that
+crashed behind its creation finds its own id there.
+
+    waiter   enters the list -> reads the holder's state -> HELD        a wake that finds it still at work is lost, and
+    holder   ends -> reads the list -> wakes -> its end is recorded     made up for by its own next look, in a minute
 """
 
 from __future__ import annotations
@@ -16,20 +20,30 @@ from typing import Any, Final
 
 from batchdrop.core.errors import ConflictError, TransientError
 from batchdrop.core.logs import log
-from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import identity
 from batchdrop.core.state.job import Job, JobState
-from batchdrop.core.value import Failure
-from batchdrop.ports import Collection, Document
+from batchdrop.core.value import Failure, Value
+from batchdrop.ports import Collection, Document, Topic
 from batchdrop.steps.context import Context
-from batchdrop.store import ATTEMPTS
+from batchdrop.store import ATTEMPTS, LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS
 
 Planning = Context[SubmitSettings]
 
 SAME_AS: Final = "SAME_AS"
+WAITING: Final = 100
+"""Jobs that an identity lists as waiting; those beyond look for themselves only."""
 SCHEMA: Final = "batchdrop.identity/1"
 PROVIDER: Final = "gemini"
+
+
+class Holder(Value):
+    """Which job answers a request, until when that counts, and who waits for its end."""
+
+    job_id: str
+    until: datetime
+    waiting: tuple[str, ...] = ()
 
 
 def identify(job: Job, content: str, attached: str) -> str:
@@ -53,14 +67,30 @@ def original(context: Planning, job: Job, digest: str) -> Job | None:
     """
     if not context.settings.duplicate_days:
         return None
+    other = None
     for _ in range(ATTEMPTS):
         document = context.store.documents.get(Collection.IDENTITY, digest)
-        other = None if document is None else _other(context, job, document)
-        if other is not None:
+        holder = None if document is None else Holder.model_validate(document.data)
+        other = None if holder is None else _other(context, job, holder)
+        if document is None or holder is None or other is None:
+            if _taken(context, job, digest, document, holder):
+                return None
+        elif other.state.terminal or job.job_id in holder.waiting or len(holder.waiting) >= WAITING:
             return other
-        if _taken(context, job, digest, document):
-            return None
+        else:
+            _enter(context, job, document, holder)
+    if other is not None:
+        return other  # it waits without being on the list
     raise TransientError("an identity kept changing under us", code="CONTENTION")
+
+
+def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
+    """Wake those who wait for an ended job; who took over from it has inherited them, and wakes them itself."""
+    document = context.store.documents.get(Collection.IDENTITY, job.plan.identity) if job.plan.identity else None
+    holder = None if document is None else Holder.model_validate(document.data)
+    if holder is not None and holder.job_id == job.job_id:
+        for job_id in holder.waiting:
+            context.wake(Topic.SHARDS, job_id)
 
 
 def same_as(other: Job) -> Failure:
@@ -80,17 +110,15 @@ def rows_of(context: Planning, other: Job) -> dict[str, Any]:
     return {"duplicate_of": other.job_id, "duplicate_manifest": manifest}
 
 
-def _other(context: Planning, job: Job, document: Document) -> Job | None:
+def _other(context: Planning, job: Job, holder: Holder) -> Job | None:
     """Return the job a document names if that runs, or is complete and not too old."""
-    job_id = str(document.data["job_id"])
-    stored = None if job_id == job.job_id else context.store.job(job_id)
+    stored = None if holder.job_id == job.job_id else context.store.job(holder.job_id)
     if stored is None:
         return None
     other = stored.value
     if not other.state.terminal:
         return other
-    lives = context.now() < datetime.fromisoformat(str(document.data["until"]))
-    return other if lives and answers(other) else None
+    return other if context.now() < holder.until and answers(other) else None
 
 
 def answers(job: Job) -> bool:
@@ -101,19 +129,33 @@ def answers(job: Job) -> bool:
     return job.state is JobState.DONE and job.counts.errors == 0
 
 
-def _taken(context: Planning, job: Job, digest: str, document: Document | None) -> bool:
+def _taken(context: Planning, job: Job, digest: str, document: Document | None, before: Holder | None) -> bool:
     """Name the job in the document; False when another one was faster."""
-    if document is not None and document.data["job_id"] == job.job_id:
+    if before is not None and before.job_id == job.job_id:
         return True
     until = context.now() + timedelta(days=context.settings.duplicate_days)
-    data = {"schema": SCHEMA, "job_id": job.job_id, "until": until.isoformat()}
-    index = {"expire_at": until}
+    waiting = tuple(job_id for job_id in before.waiting if job_id != job.job_id) if before else ()
+    data, index = _dump(Holder(job_id=job.job_id, until=until, waiting=waiting)), {"expire_at": until}
     try:
         if document is None:
             context.store.documents.create(Collection.IDENTITY, digest, index=index, data=data)
         else:
             context.store.documents.replace(document, index=index, data=data)
-            log("request taken over", job_id=job.job_id, before=str(document.data["job_id"]))
     except ConflictError:
         return False
+    if before is not None:
+        log("request taken over", job_id=job.job_id, before=before.job_id)
     return True
+
+
+def _enter(context: Planning, job: Job, document: Document, holder: Holder) -> None:
+    """Put the job on the list of those who wait; whether that won, the next look tells."""
+    data = _dump(holder.with_(waiting=(*holder.waiting, job.job_id)))
+    try:
+        context.store.documents.replace(document, index=document.index, data=data)
+    except ConflictError:
+        context.store.pause(LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
+
+
+def _dump(holder: Holder) -> dict[str, Any]:
+    return {"schema": SCHEMA, **holder.model_dump(mode="json")}

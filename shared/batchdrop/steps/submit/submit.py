@@ -7,8 +7,9 @@
                                is over,        found     -> adopt the oldest, cancel the others
                                nothing found   not found -> wait; a failed listing is not "not found"
 
-Where the stack's documents were lost, an upload from before has its batches looked for first: its first intent is
-not followed by a create but by the same look and quarantine.
+Where the stack's documents were lost or restored, an upload from before has its batches looked for first, once: the
+first intent since then is not followed by a create but by the same look and quarantine. A stack whose documents do
+not last (`documents_last`) ends it there, unless its batch is found.
 
 `intent` is written before the call with a deadline: a worker that was paused past it does not send. The
 quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that a batch that is not in a
@@ -19,6 +20,7 @@ jobs once"), and the provider offers no request id (google-genai 3.4.0, types.Cr
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from batchdrop.core.errors import (
     BatchdropError,
@@ -50,6 +52,11 @@ FIRST_LOOK_SECONDS = 3.0
 INTENT_SECONDS = 30.0
 """A create must be sent this soon after its intent; a pause in between makes the worker stop."""
 FILE_MARGIN = timedelta(hours=1)
+_STATE_LOST: Final = Failure(
+    code="STATE_LOST",
+    message="What was known of this upload was lost with the stack's documents, no batch of it was found, and it is not"
+    " run unasked: upload it again, or run `batchdrop rerun`.",
+)
 
 Submitting = Context[SubmitSettings]
 
@@ -129,6 +136,8 @@ def _queued(context: Submitting, stored: Stored[Shard]) -> None:
 def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     """Upload the rendered shard unless a file that will outlive the wait is there already."""
     shard, now = stored.value, context.now()
+    if _only_collected(context, shard):
+        return _save(context, stored, _S.STAGED, account=context.provider.account())
     reachable = shard.account == context.provider.account()
     if shard.file and reachable and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
         return _save(context, stored, _S.STAGED)
@@ -166,7 +175,7 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
     else:
         name = names.display_name(stack_id(context), stored.value.shard_id)
         # Asked before the intent: between its deadline's check and the call there is nothing a worker could pause in.
-        look_first = stored.value.attempts == 0 and _may_have_run_before(context, stored.value)
+        look_first = _may_have_run_before(context, stored.value)
         stored = _intended(context, stored)
         if look_first:
             _hand_back(context, stored, stored.value.fence, 0, "STATE_LOST")
@@ -224,9 +233,19 @@ def _send(context: Submitting, stored: Stored[Shard], name: str) -> None:
 
 
 def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
-    """True for a shard of an upload that is older than the stack's documents: they were lost, its batch may not be."""
+    """True for a shard whose batch was not looked for since documents were lost that may have named it.
+
+    However often it was tried before: what a restored document says of that is older than what was done.
+    """
     recovered = recovered_at(context)
-    return recovered is not None and _job(context, shard).source.uploaded_at < recovered
+    if recovered is None or (shard.sought_at is not None and shard.sought_at >= recovered):
+        return False
+    return _job(context, shard).source.uploaded_at < recovered
+
+
+def _only_collected(context: Submitting, shard: Shard) -> bool:
+    """True for a shard of which a batch that runs is adopted, and nothing is made: no file, no cache, no batch."""
+    return not context.settings.documents_last and _may_have_run_before(context, shard)
 
 
 def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
@@ -271,14 +290,25 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
         log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id)
         _hand_back(context, stored, shard.fence, settings.reconcile_seconds, "ACCOUNT_CHANGED")
         return None
-    begun = shard.intent.at if shard.intent else shard.updated_at
-    quiet_until = begun + timedelta(seconds=settings.quarantine_seconds)
+    quiet_until = _last_intent(context, shard) + timedelta(seconds=settings.quarantine_seconds)
     if looked_at < quiet_until:
         wait = min(settings.reconcile_seconds, max((quiet_until - context.now()).total_seconds(), 0))
         _hand_back(context, stored, shard.fence, wait, "QUARANTINE")
         return None
+    if _only_collected(context, shard):
+        _end(context, stored, _STATE_LOST)
+        return None
     log("create proved lost", severity="WARNING", shard_id=shard.shard_id, attempt=shard.attempts)
-    return _save(context, stored, _S.STAGED, intent=None)
+    return _save(context, stored, _S.STAGED, intent=None, sought_at=looked_at)
+
+
+def _last_intent(context: Submitting, shard: Shard) -> datetime:
+    """Return when a create call of this shard was last intended, as far as its document can know.
+
+    One that was restored may have forgotten a later intent, up to the moment of the recovery.
+    """
+    recovered, known = recovered_at(context), shard.intent.at if shard.intent else shard.updated_at
+    return known if recovered is None else max(known, recovered)
 
 
 def _batches_named(context: Submitting, name: str) -> list[Batch]:
