@@ -75,7 +75,7 @@ def _limits(it: Stand, what: str, count: int) -> Iterator[Figure]:
 
 
 def _counts(it: Stand) -> dict[str, float | str]:
-    reads = it.tally.of("records") - _writes(it)
+    reads = it.tally.of("documents") - _writes(it)
     return {"provider calls": it.tally.of("provider"), "store reads": reads, "writes": _writes(it)}
 
 

@@ -79,7 +79,7 @@ def with_ended_uploads(stack: Stack, count: int) -> Stack:
 def documents_read(stack: Stack) -> int:
     """Return how many documents one sweep reads."""
     tally = Tally()
-    sweep(wrapped(stack, documents=Counted("records", stack.documents, tally)))
+    sweep(wrapped(stack, documents=Counted("documents", stack.documents, tally)))
     return tally.calls["records.get"] + tally.documents["records.query"]
 
 

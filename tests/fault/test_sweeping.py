@@ -224,13 +224,13 @@ def test_a_model_that_is_held_off_for_ever_ends_at_the_deadline(stack: Stack, ge
     assert [row["code"] for row in stack.rows(job, "errors")] == ["DEADLINE"]
 
 
-def test_kinds_of_records_are_all_declared() -> None:
+def test_all_collections_are_declared() -> None:
     assert {kind.value for kind in Collection} == {
         "jobs",
         "shards",
         "capacity",
         "budgets",
-        "ledger",
+        "costs",
         "identities",
         "meta",
     }

@@ -161,7 +161,8 @@ def test_every_field_can_be_set_as_text() -> None:
     assert set(TEXT) == set(FIELDS), "a field has no text here"
     journal = with_every_option()
     functions = journal.of("cloudfunctionsv2/function")
-    variables = functions[0].inputs["serviceConfig"]["environmentVariables"]
+    by_entry = {entry.inputs["buildConfig"]["entryPoint"]: entry.inputs["serviceConfig"] for entry in functions}
+    variables = by_entry["submit"]["environmentVariables"]
     assert variables["BATCHDROP_TIER"] == "2"
     assert json.loads(variables["BATCHDROP_BUDGETS"]) == {"stack": 500}
     assert {entry.inputs["serviceConfig"]["maxInstanceCount"] for entry in functions} >= {20}

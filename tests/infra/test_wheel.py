@@ -110,7 +110,7 @@ def test_help_imports_nothing_but_the_standard_library(home: Path) -> None:
     modules: list[str] = json.loads(done.stderr)
     assert {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names) == {"batchdrop"}
     ours = {name for name in modules if name.startswith("batchdrop")}
-    commands = {"batchdrop.cli.main", "batchdrop.cli.drain", "batchdrop.cli.jobs"}
+    commands = {"batchdrop.cli", "batchdrop.cli.main", "batchdrop.cli.drain", "batchdrop.cli.jobs"}
     assert ours == {"batchdrop", "batchdrop.core", "batchdrop.core.errors"} | commands
     assert len(modules) < 100
 
