@@ -23,7 +23,7 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import identity
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job import Job, JobState, SameRows
 from batchdrop.core.value import Failure, Value
 from batchdrop.ports import Collection, Document, Topic
 from batchdrop.steps.context import Context
@@ -44,6 +44,10 @@ class Holder(Value):
     job_id: str
     until: datetime
     waiting: tuple[str, ...] = ()
+
+    def joined_by(self, job_id: str) -> Holder:
+        """A job waits for its end."""
+        return self._with(waiting=(*self.waiting, job_id))
 
 
 def identify(job: Job, content: str, attached: str) -> str:
@@ -103,11 +107,11 @@ def same_as(other: Job) -> Failure:
     )
 
 
-def rows_of(context: Planning, other: Job) -> dict[str, Any]:
+def rows_of(context: Planning, other: Job) -> SameRows:
     """Return what a duplicate's record says of the job that answers it."""
     name = names.output_prefix(other.source.object, other.job_id) + "manifest.json"
     manifest = other.manifest or f"{context.settings.output_bucket}/{name}"
-    return {"duplicate_of": other.job_id, "duplicate_manifest": manifest}
+    return SameRows(other.job_id, manifest)
 
 
 def _other(context: Planning, job: Job, holder: Holder) -> Job | None:
@@ -150,7 +154,7 @@ def _taken(context: Planning, job: Job, digest: str, document: Document | None, 
 
 def _enter(context: Planning, job: Job, document: Document, holder: Holder) -> None:
     """Put the job on the list of those who wait; whether that won, the next look tells."""
-    data = _dump(holder.with_(waiting=(*holder.waiting, job.job_id)))
+    data = _dump(holder.joined_by(job.job_id))
     try:
         context.store.documents.replace(document, index=document.index, data=data)
     except ConflictError:
