@@ -101,8 +101,8 @@ MUTANTS = (
     Mutant(
         "an unknown mark means lost documents",
         f"{SHARED}/steps/stack.py",
-        "recovered = seen.recovered_at if found and found.mark in seen.marks else now",
-        "recovered = seen.recovered_at",
+        "return marked if known else marked.restored(now)",
+        "return marked",
         LOST_STATE,
     ),
     Mutant(
