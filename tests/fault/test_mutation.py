@@ -23,6 +23,8 @@ SIMULATION = ("tests/fault/test_simulation.py",)
 GUARDS = ("tests/fault/test_guards.py",)
 LOST_STATE = ("tests/fault/test_lost_state.py", "tests/fault/test_restored_state.py")
 MACHINE = ("tests/fault/test_machine.py",)
+LATE = ("tests/fault/test_late_refusals.py",)
+TRANSITIONS = ("tests/unit/test_transitions.py",)
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,34 @@ MUTANTS = (
         "        for other in others:\n            if may_cancel(context, other):\n",
         "        for other in ():\n            if may_cancel(context, other):\n",
         GUARDS,
+    ),
+    Mutant(
+        "a look names its batch",
+        f"{SHARED}/core/state/shard.py",
+        "return self.state is ShardState.SUBMITTED and self.batch.name == batch",
+        "return self.state is ShardState.SUBMITTED",
+        LATE,
+    ),
+    Mutant(
+        "a batch that ran nothing is never adopted",
+        f"{SHARED}/steps/submit/submit.py",
+        "if batch.name not in shard.past)",
+        "if batch.name)",
+        LATE,
+    ),
+    Mutant(
+        "a batch that ran nothing is no orphan",
+        f"{SHARED}/core/state/shard.py",
+        "(self.batch.name, *self.batch.duplicates, *self.past)",
+        "(self.batch.name, *self.batch.duplicates)",
+        LATE,
+    ),
+    Mutant(
+        "nobody leaves CREATING without knowing",
+        f"{SHARED}/core/state/shard.py",
+        "        if self.state is ShardState.CREATING:\n",
+        "        if False:\n",
+        TRANSITIONS,
     ),
 )
 
