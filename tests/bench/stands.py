@@ -111,7 +111,7 @@ def stand(*, faults: str = "", **overrides: Any) -> Generator[Stand]:
         plain = make_stack(root, cast(GeminiEmulator, Remote(url)), tier=TIER, **overrides)
         tally = Tally()
         ports: dict[str, Any] = {
-            name: Counted(name, getattr(plain, name), tally) for name in ("objects", "records", "topics", "provider")
+            name: Counted(name, getattr(plain, name), tally) for name in ("objects", "documents", "topics", "provider")
         }
         yield Stand(wrapped(plain, **ports), root, tally)
 

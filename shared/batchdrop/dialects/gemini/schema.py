@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
+from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.core.result.schema_bounds import check_bounds
 
@@ -98,7 +99,7 @@ def _check_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
         problems.append(Problem(Code.BAD_SCHEMA, f"{pointer}/type", message))
     _check_required(schema, pointer, problems)
     for name, inner in _properties(schema, pointer, problems).items():
-        _check_schema(inner, f"{pointer}/properties/{name.replace('~', '~0').replace('/', '~1')}", problems)
+        _check_schema(inner, join(f"{pointer}/properties", name), problems)
     if "items" in schema:
         _check_schema(schema["items"], f"{pointer}/items", problems)
     for word in ("anyOf", "any_of"):
@@ -119,13 +120,13 @@ def _check_json_schema(value: Any, pointer: str, problems: list[Problem]) -> Non
             problems.append(Problem(Code.BAD_SCHEMA, f"{pointer}/type", "type is no type of JSON Schema."))
     _check_required(schema, pointer, problems)
     for name, inner in _properties(schema, pointer, problems).items():
-        _check_json_schema(inner, f"{pointer}/properties/{name.replace('~', '~0').replace('/', '~1')}", problems)
+        _check_json_schema(inner, join(f"{pointer}/properties", name), problems)
     if isinstance(schema.get("items"), (dict, bool)):
         _check_json_schema(schema["items"], f"{pointer}/items", problems)
 
 
 def _keyword(name: str, pointer: str) -> Problem:
-    here = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+    here = join(pointer, name)
     if name in _JSON_ONLY:
         return Problem(
             Code.BAD_SCHEMA, here, "responseSchema has no such keyword.", "Use responseJsonSchema for JSON Schema."

@@ -25,6 +25,7 @@ from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Segment, Shard, ShardKind, ShardState
+from batchdrop.core.upload.lines import split_blocks
 from batchdrop.ports import Batch, BatchState, Topic
 from batchdrop.steps import work
 from batchdrop.steps.ask.ask import answer_all
@@ -41,6 +42,8 @@ from batchdrop.store import Stored
 _S = ShardState
 STATES = frozenset({_S.ENDED, _S.WRITING, _S.SETTLING})
 RETRY_SECONDS = 30.0
+_UNREADABLE = b"?"
+"""Stands for a result line over the limit: it is counted, and belongs to no line."""
 
 Writing = Context[WriteSettings]
 Result = Item[ResultLine]
@@ -182,21 +185,9 @@ def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
         return
     if not shard.batch.output_file or shard.results_lost:
         return
-    rest: list[bytes] = []
-    held = 0
-    for chunk in context.provider.read_results(_batch(shard)):
-        first, *others = chunk.split(b"\n")
-        rest.append(first)
-        held += len(first)
-        if others:
-            yield b"".join(rest)
-            yield from others[:-1]
-            rest, held = [others[-1]], len(others[-1])
-        if held > context.settings.max_row_bytes:
-            rest, held = [b"?"], 1
-    last = b"".join(rest)
-    if last:
-        yield last
+    chunks = context.provider.read_results(_batch(shard))
+    for block in split_blocks(chunks, max_line_bytes=context.settings.max_row_bytes):
+        yield from (_UNREADABLE if line is None else line for line in block.lines)
 
 
 def _batch(shard: Shard) -> Batch:
