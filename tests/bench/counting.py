@@ -71,7 +71,7 @@ class Counted:
             return Counted("object", result, self._tally)
         if name in ("objects.read", "provider.read_results"):
             return self._stream(name, result)
-        if name == "records.query":
+        if name == "documents.query":
             self._tally.documents[name] += len(result)
         return result
 

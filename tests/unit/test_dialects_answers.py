@@ -15,8 +15,10 @@ from openai.types.responses import Response
 from batchdrop.core.problem import Problem
 from batchdrop.core.result import row as rows
 from batchdrop.core.result.join import InputLine
-from batchdrop.core.result.outcome import Answer, Outcome, ResultLine, classify, missing
+from batchdrop.core.result.outcome import Answer, Outcome, missing
 from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.gemini.answer import answer as judged
+from batchdrop.dialects.gemini.answer import read_result
 from batchdrop.dialects.reply import answer
 from batchdrop.dialects.translate import EMBEDDINGS_URL, RESPONSES_URL, key_of, translate
 from tests.samples.dialects import lines
@@ -42,8 +44,9 @@ def response(*parts: Json, reason: str = "STOP", **more: Any) -> Json:
 def row_of(body: Json | None, key: bytes = b'"a"', error: Json | None = None) -> Json:
     """The row our writer makes of a result line."""
     raw = msgspec.json.encode({"key": 1, "response": body, "error": error})
-    found = classify(msgspec.json.decode(raw, type=ResultLine), wants_json=False)
-    return written(found, key)
+    _, result = read_result(raw)
+    assert result is not None
+    return written(judged(result, InputLine(1, key, wants_json=False)), key)
 
 
 def written(found: Answer, key: bytes = b'"a"') -> Json:

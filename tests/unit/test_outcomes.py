@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from batchdrop.core.result.join import InputLine
-from batchdrop.core.result.outcome import GRPC_NAMES, Answer, Outcome, classify, missing, read_result, redo_kind
+from batchdrop.core.result.outcome import Answer, Outcome, missing, redo_kind
 from batchdrop.core.result.row import error_row, result_row
 from batchdrop.core.state.shard import ShardKind
+from batchdrop.dialects.gemini.answer import GRPC_NAMES, answer, read_result
 
 TEXT = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
 
@@ -18,7 +19,7 @@ TEXT = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": 
 def judged(line: Any, *, wants_json: bool = False) -> Answer:
     _, result = read_result(json.dumps({"key": "1", **line}).encode())
     assert result is not None
-    return classify(result, wants_json=wants_json)
+    return answer(result, InputLine(1, b"null", wants_json))
 
 
 def candidate(reason: str | None = "STOP", *parts: Any) -> Any:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from batchdrop.core.result.outcome import read_result
 from batchdrop.core.sound_json import is_sound
+from batchdrop.dialects.gemini.answer import read_result
 
 
 def result(inner: bytes) -> bytes:
@@ -55,5 +55,5 @@ def test_a_row_that_every_reader_can_read_is_taken(inner: bytes) -> None:
     number, found = read_result(raw)
     assert number == 7
     assert found is not None
-    assert json.loads(bytes(found.response)) == json.loads(raw)["response"]
+    assert json.loads(bytes(found.body)) == json.loads(raw)["response"]
     assert is_sound(raw)

@@ -12,8 +12,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from batchdrop.core.result.outcome import BLOCKED, GRPC_NAMES
 from batchdrop.dialects.dialect import Json
+from batchdrop.dialects.gemini.answer import BLOCKED, GRPC_NAMES
 
 _encode: Final = msgspec.json.encode
 _HTTP: Final = {

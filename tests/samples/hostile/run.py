@@ -27,8 +27,9 @@ from typing import NoReturn
 
 from batchdrop.cli.files import checked
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.result.outcome import classify, read_result
 from batchdrop.core.result.row import error_row, result_row
+from batchdrop.dialects.gemini.answer import answer as judged
+from batchdrop.dialects.gemini.answer import read_result
 from batchdrop.dialects.gemini.request import Rejected, identify, render
 from tests.samples.hostile import lines, recipes, schemas, tables
 from tests.samples.hostile.cases import Case
@@ -167,7 +168,7 @@ def _written(raw: bytes, number: int, answer: str | None) -> str:
     key, result = read_result(json.dumps({"key": str(number), "response": response}).encode())
     if key is None or result is None:
         return "UNREADABLE"
-    found = classify(result, wants_json=line.wants_json, schema=line.schema)
+    found = judged(result, line)
     row = result_row(found, line, 0, b'"m"') if found.outcome.is_result else error_row(found, line, 0)
     json.loads(row)
     return found.code or "rows"

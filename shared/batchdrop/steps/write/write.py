@@ -19,11 +19,13 @@ from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.result.join import Joined, Windowed
 from batchdrop.core.result.order import Item, OutOfWindowError, merged, runs
-from batchdrop.core.result.outcome import GRPC_NAMES, Answer, ResultLine, missing, read_result
+from batchdrop.core.result.outcome import Answer, Result, missing
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Segment, Shard, ShardState
+from batchdrop.core.upload.lines import split_blocks
+from batchdrop.dialects.gemini.answer import answer, fault_name, read_result
 from batchdrop.ports import Batch, BatchState
 from batchdrop.steps import work
 from batchdrop.steps.ask.ask import answer_all
@@ -41,9 +43,11 @@ from batchdrop.store import Stored
 
 _S = ShardState
 STATES = frozenset({_S.ENDED, _S.WRITING, _S.SETTLING})
+_UNREADABLE = b"?"
+"""Stands for a result line over the limit: it is counted, and belongs to no line."""
 
 Writing = Context[WriteSettings]
-Result = Item[ResultLine]
+Answers = Windowed[Result] | Joined[Result]
 
 
 def write_shard(context: Writing, shard_id: str) -> Job | None:
@@ -101,16 +105,16 @@ def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Sha
         stored = answered
     shard, nothing = stored.value, _nothing(stored.value)
     try:
-        answers = partial(Windowed, _results(context, shard), nothing, context.settings.window_bytes)
+        answers = partial(Windowed, _results(context, shard), answer, nothing, context.settings.window_bytes)
         return _write_ranges(context, stored, job, answers, "a")
     except OutOfWindowError:
         log("results are out of order", shard_id=shard.shard_id)
-        answers = partial(Joined, _sorted_results(context, shard), nothing)
+        answers = partial(Joined, _sorted_results(context, shard), answer, nothing)
         return _write_ranges(context, stored, job, answers, "b")
 
 
 def _write_ranges(
-    context: Writing, stored: Stored[Shard], job: Job, answers: Callable[[int], Windowed | Joined], tag: str
+    context: Writing, stored: Stored[Shard], job: Job, answers: Callable[[int], Answers], tag: str
 ) -> Stored[Shard] | None:
     shard = stored.value
     segments = list(segments_of(context, shard))
@@ -138,8 +142,8 @@ def _nothing(shard: Shard) -> Answer:
     if shard.results_lost:
         return missing("RESULTS_LOST", "The batch ended, but its results can no longer be read.")
     if shard.batch.state is BatchState.FAILED:
-        name = GRPC_NAMES.get(shard.batch.error_code or 2, "UNKNOWN")
-        return missing(f"BATCH_FAILED_{name}", shard.batch.error_message or "The batch failed.")
+        code = f"BATCH_FAILED_{fault_name(shard.batch.error_code)}"
+        return missing(code, shard.batch.error_message or "The batch failed.")
     if shard.batch.state is BatchState.SUCCEEDED:
         return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
     if shard.route.asks:
@@ -147,7 +151,7 @@ def _nothing(shard: Shard) -> Answer:
     return missing(f"BATCH_{shard.batch.state}", "The batch ended before this line was answered.")
 
 
-def _sorted_results(context: Writing, shard: Shard) -> Iterator[Result]:
+def _sorted_results(context: Writing, shard: Shard) -> Iterator[Item[Result]]:
     """Spill sorted runs of one window each to WORK, then merge them."""
     spilled: list[str] = []
     for index, run in enumerate(runs(_raw_results(context, shard), context.settings.window_bytes)):
@@ -157,17 +161,17 @@ def _sorted_results(context: Writing, shard: Shard) -> Iterator[Result]:
     return merged([_run(context, name) for name in spilled])
 
 
-def _run(context: Writing, name: str) -> Iterator[Result]:
+def _run(context: Writing, name: str) -> Iterator[Item[Result]]:
     for raw in work.lines(context, name):
         number, result = read_result(raw)
-        yield number or 0, len(raw), result or ResultLine()
+        yield number or 0, len(raw), result or Result()
 
 
-def _results(context: Writing, shard: Shard) -> Iterator[Result]:
+def _results(context: Writing, shard: Shard) -> Iterator[Item[Result]]:
     """Stream the results of the shard's batch, those that cannot be told apart as line 0."""
     for raw in _result_lines(context, shard):
         number, result = read_result(raw)
-        yield number or 0, len(raw), result or ResultLine()
+        yield number or 0, len(raw), result or Result()
 
 
 def _raw_results(context: Writing, shard: Shard) -> Iterator[Item[bytes]]:
@@ -184,21 +188,9 @@ def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
         return
     if not shard.batch.output_file or shard.results_lost:
         return
-    rest: list[bytes] = []
-    held = 0
-    for chunk in context.provider.read_results(_batch(shard)):
-        first, *others = chunk.split(b"\n")
-        rest.append(first)
-        held += len(first)
-        if others:
-            yield b"".join(rest)
-            yield from others[:-1]
-            rest, held = [others[-1]], len(others[-1])
-        if held > context.settings.max_row_bytes:
-            rest, held = [b"?"], 1
-    last = b"".join(rest)
-    if last:
-        yield last
+    chunks = context.provider.read_results(_batch(shard))
+    for block in split_blocks(chunks, max_line_bytes=context.settings.max_row_bytes):
+        yield from (_UNREADABLE if line is None else line for line in block.lines)
 
 
 def _batch(shard: Shard) -> Batch:
