@@ -338,6 +338,10 @@ class GcsServer:
         """Do the next calls of a kind (`insert`, `rewrite`), then close the connection without an answer."""
         self._server.lost[call] = times
 
+    def wait(self) -> None:
+        """Serve until interrupted."""
+        self._thread.join()
+
     def __enter__(self) -> Self:
         """Begin serving."""
         self._thread.start()
