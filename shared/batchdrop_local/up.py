@@ -75,7 +75,7 @@ def _run(name: str, options: Options) -> int:
     with log.open("a", buffering=1) as out, logs.to(out), open_stack(name, options) as stack:
         teller = Teller(stack.context, options.say)
         _introduce(stack, options)
-        with teller:
+        with teller.telling():
             return _tended(stack)
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from batchdrop_local.emulators.storage.server import GcsServer
+from batchdrop_local.emulators.storage.server import StorageEmulator
 
 
 def main(typed: list[str]) -> int:
@@ -19,7 +19,7 @@ def main(typed: list[str]) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps the objects, a folder a bucket")
     arguments = parser.parse_args(typed)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with GcsServer(arguments.data, arguments.port) as storage:
+    with StorageEmulator(arguments.data, arguments.port) as storage:
         print(f"storage emulator: STORAGE_EMULATOR_HOST={storage.url}", flush=True)
         try:
             storage.wait()
