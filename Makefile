@@ -69,15 +69,15 @@ $(VENV)/.check: $(VENV)/.python requirements-check.txt $(if $(LATEST),always)
 always:
 
 demo: $(VENV)/.runtime ## Run a sample (or INPUT=file MODEL=name GEMINI=live STACK=emulators) end to end
-	@$(BIN)/python -m batchdrop_local.demo --stack $(STACK) --data $(DATA)/demo $(if $(INPUT),--input "$(INPUT)") \
+	@$(BIN)/python -m batchdrop.cli.main demo --stack $(STACK) --data $(DATA)/demo $(if $(INPUT),--input "$(INPUT)") \
 	  $(if $(MODEL),--model $(MODEL)) $(if $(GEMINI),--gemini "$(GEMINI)") $(if $(MOVED),--moved)
 
 up: $(VENV)/.runtime ## Keep a stack running: STACK=embedded (default) or STACK=emulators; MOVED=1 once after its folder was moved
-	@exec $(BIN)/python -m batchdrop_local.up --stack $(STACK) --data $(DATA)/$(STACK) $(if $(GEMINI),--gemini "$(GEMINI)") \
+	@exec $(BIN)/python -m batchdrop.cli.main up --stack $(STACK) --data $(DATA)/$(STACK) $(if $(GEMINI),--gemini "$(GEMINI)") \
 	  $(if $(QUIET),--quiet-seconds $(QUIET)) $(if $(MOVED),--moved)
 
 gemini-emulator: $(VENV)/.runtime ## Run the Gemini emulator alone: PORT=8085
-	@exec $(BIN)/python -m batchdrop_local.emulators.gemini --port $(or $(PORT),8085) --data $(DATA)/gemini
+	@exec $(BIN)/python -m batchdrop.cli.main emulator gemini --port $(or $(PORT),8085) --data $(DATA)/gemini
 
 test: $(VENV)/.test ## All tests that need no account, with Google's emulators where they are; LATEST=1: with the newest dependencies
 	@$(BIN)/python -m pytest tests $(PARALLEL) -rs

@@ -20,7 +20,7 @@ from batchdrop.core import logs
 from batchdrop_local.emulators import google_jars
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from batchdrop_local.emulators.google_jars import GoogleEmulators
-from batchdrop_local.emulators.storage.server import GcsServer
+from batchdrop_local.emulators.storage import StorageEmulator
 from tests.emulated import Emulated
 from tests.emulated import emulated as make_ports
 from tests.harness import Stack, make_emulated, make_stack
@@ -68,15 +68,15 @@ def project(google: GoogleEmulators, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def gcs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[GcsServer]:
+def gcs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[StorageEmulator]:
     """A Cloud Storage server of our own; the client library finds it."""
-    with GcsServer(tmp_path / "gcs") as server:
+    with StorageEmulator(tmp_path / "gcs") as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
         yield server
 
 
 @pytest.fixture
-def emulated(project: str, gcs: GcsServer) -> Generator[Emulated]:
+def emulated(project: str, gcs: StorageEmulator) -> Generator[Emulated]:
     """The adapters of the cloud on a project of their own."""
     ports = make_ports(project, gcs)
     yield ports

@@ -19,7 +19,7 @@ from batchdrop.adapters.cloud.gcs import GcsObjects
 from batchdrop.adapters.cloud.pubsub import PubSubTopics
 from batchdrop.adapters.local.sqlite_topics import Leased
 from batchdrop.ports import Topic
-from batchdrop_local.emulators.storage.server import GcsServer
+from batchdrop_local.emulators.storage import StorageEmulator
 from batchdrop_local.stack.pubsub_setup import set_up
 
 PREFIX: Final = "test"
@@ -113,7 +113,7 @@ class PulledTopics(PubSubTopics):
 class Emulated:
     """The ports of one project; the storage server dates objects by the clock of the stack that uses it."""
 
-    server: GcsServer
+    server: StorageEmulator
     objects: GcsObjects
     documents: FirestoreDocuments
     topics: PulledTopics
@@ -125,6 +125,6 @@ class Emulated:
         self.objects.client.close()
 
 
-def emulated(project: str, server: GcsServer) -> Emulated:
+def emulated(project: str, server: StorageEmulator) -> Emulated:
     """Return the ports of a new project; the environment names the emulators."""
     return Emulated(server, GcsObjects(project), FirestoreDocuments(project), PulledTopics(project))

@@ -34,8 +34,8 @@ def open_stack(name: str, options: Options) -> AbstractContextManager[Stack]:
     return emulated(options)
 
 
-def in_utf8(module: str) -> None:
+def in_utf8() -> None:
     """Start this program again in Python's UTF-8 mode where names would be taken for another encoding (PEP 540)."""
     if sys.getfilesystemencoding() != "utf-8":
-        command = [sys.executable, "-X", "utf8", "-m", module, *sys.argv[1:]]
+        command = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
         os.execve(sys.executable, command, {**os.environ, "PYTHONUTF8": "1"})

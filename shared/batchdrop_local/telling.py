@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import datetime
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import queries
@@ -19,7 +19,7 @@ from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.state.why import RELEASABLE
 from batchdrop.steps.context import Context
 from batchdrop_local.folder.scanning import shown
-from batchdrop_local.stack.keeping import keep_doing
+from batchdrop_local.stack.keeping import kept_up
 
 LOOK_SECONDS: Final = 1.0
 LOOK_SHARE: Final = 10
@@ -30,7 +30,7 @@ _QUIET: Final = frozenset({_S.RECEIVED, _S.PLANNING, _S.RUNNING, _S.FINALIZING})
 
 
 class Teller:
-    """Says what becomes of the jobs, in a thread, while the block runs."""
+    """Says what becomes of the jobs."""
 
     def __init__(self, context: Context[CommonSettings], say: Callable[[str], None]) -> None:
         """Say nothing yet; jobs made from now on have arrived, earlier ones go on."""
@@ -41,21 +41,12 @@ class Teller:
         self._newest = context.now()
         self._took_up = False
         self._stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=keep_doing, args=("telling", self._step, self._stopped), name="telling", daemon=True
-        )
 
-    def __enter__(self) -> Self:
-        """Begin to tell."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Tell what is new, then stop."""
-        self._stopped.set()
-        self._thread.join()
+    @contextmanager
+    def telling(self) -> Generator[None]:
+        """Tell what is new until the block ends."""
+        with kept_up({"telling": self._step}, self._stopped):
+            yield
 
     def look(self) -> None:
         """Tell what changed since the last look."""

@@ -1,14 +1,14 @@
-"""Keep a stack running for work by hand: `python -m batchdrop_local.up --stack embedded --data FOLDER`.
+"""`batchdrop up`: keep a stack running for work by hand.
 
 A file copied into the input folder is an upload. Everything it starts ends with it, also when it is killed.
 """
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchdrop.core import logs
@@ -35,44 +35,40 @@ FORGETFUL_LIVE = (
 )
 
 
-def main() -> int:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for."""
+
+    data: Path
+    """The stack's folder, kept between runs."""
+    stack: str
+    gemini: str
+    quiet_seconds: float | None
+    moved: bool
+
+
+def run(wanted: Wanted) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP, or until a process dies whose memory held the stack's state."""
-    in_utf8(__spec__.name)
-    arguments = _arguments()
-    lacking = problems(arguments.stack, arguments.gemini)
-    lacking += google_jars.missing() if arguments.stack == "emulators" else []
+    in_utf8()
+    lacking = problems(wanted.stack, wanted.gemini)
+    lacking += google_jars.missing() if wanted.stack == "emulators" else []
     if lacking:
         print("\n".join(lacking))
         return 2
     options = Options(
-        root=arguments.data.resolve(),
-        moved=arguments.moved,
-        live=arguments.gemini == "live",
-        quiet_seconds=arguments.quiet_seconds,
+        root=wanted.data.resolve(),
+        moved=wanted.moved,
+        live=wanted.gemini == "live",
+        quiet_seconds=QUIET_SECONDS if wanted.quiet_seconds is None else wanted.quiet_seconds,
     )
     try:
         with ended_by_signals(0):
-            return _run(arguments.stack, options)
+            return _run(wanted.stack, options)
     except KeyboardInterrupt:
         return 0
     except (FolderError, ChildDiedError, ConfigurationError) as error:
         print(error)
         return 1
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Keep a Batchdrop stack running on this machine.")
-    parser.add_argument("--stack", default="embedded", help="embedded (default) or emulators")
-    parser.add_argument("--data", type=Path, required=True, help="the stack's folder, kept between runs")
-    parser.add_argument("--gemini", default="emulator", help="emulator (default), or live: the real Gemini API")
-    parser.add_argument(
-        "--quiet-seconds",
-        type=float,
-        default=QUIET_SECONDS,
-        help="how long a file that was seen to grow must rest before it is run (default: %(default)s)",
-    )
-    parser.add_argument("--moved", action="store_true", help="take a moved folder, or a restored one, for the only one")
-    return parser.parse_args()
 
 
 def _run(name: str, options: Options) -> int:
@@ -81,7 +77,7 @@ def _run(name: str, options: Options) -> int:
     with log.open("a", buffering=1) as out, logs.to(out), open_stack(name, options) as stack:
         teller = Teller(stack.context, options.say)
         _introduce(stack, options)
-        with teller:
+        with teller.telling():
             return _tended(stack)
 
 
@@ -149,4 +145,6 @@ def exported(stack: Stack) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from batchdrop.cli.main import main
+
+    sys.exit(main(["up", *sys.argv[1:]]))

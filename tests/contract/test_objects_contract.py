@@ -13,7 +13,7 @@ from batchdrop.adapters.cloud.gcs import GcsObjects
 from batchdrop.adapters.local.directory import DirectoryObjects
 from batchdrop.core.errors import ObjectExistsError, PermanentError
 from batchdrop.ports import ObjectInfo, Objects
-from batchdrop_local.emulators.storage.server import GcsServer
+from batchdrop_local.emulators.storage import StorageEmulator
 
 MIB = 1 << 20
 
@@ -205,7 +205,7 @@ def test_a_copy_keeps_what_describes_its_source(objects: Objects) -> None:
     assert (copy.content_type, dict(copy.metadata)) == ("text/csv", {"a": "é"})
 
 
-def test_a_rewrite_that_names_metadata_replaces_all_that_describes_the_source(gcs: GcsServer) -> None:
+def test_a_rewrite_that_names_metadata_replaces_all_that_describes_the_source(gcs: StorageEmulator) -> None:
     """What Cloud Storage does with a rewrite's body; so a copy must name the content type with the metadata."""
     objects = GcsObjects("demo-local")
     with objects.create("bucket", "x", content_type="text/csv", metadata={"a": "b"}) as writer:
@@ -241,7 +241,7 @@ def test_a_writer_that_gave_up_sends_nothing_when_it_is_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: bool
 ) -> None:
     """Else the client's destructor would finish the object, cut off, or wait minutes for a server that is gone."""
-    with GcsServer(tmp_path / "gcs") as server:
+    with StorageEmulator(tmp_path / "gcs") as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
         objects = GcsObjects("demo-local")
         if lost:
@@ -289,7 +289,7 @@ def test_deleting_takes_only_the_named_generation(objects: Objects) -> None:
 
 
 @pytest.mark.parametrize("size", [10, 20 * MIB])
-def test_a_lost_reply_to_a_create_is_success_and_one_object(gcs: GcsServer, size: int) -> None:
+def test_a_lost_reply_to_a_create_is_success_and_one_object(gcs: StorageEmulator, size: int) -> None:
     objects = GcsObjects("demo-local")
     gcs.lose_replies("insert")
     assert put(objects, "x", b"x" * size).size == size

@@ -20,7 +20,7 @@ from batchdrop.adapters.local.sqlite_topics import SqliteTopics
 from batchdrop.core.errors import PermanentError
 from batchdrop.ports import DeadLetter, Topic, Topics
 from batchdrop_local.stack.pubsub_setup import set_up
-from batchdrop_local.stack.pusher import Pusher
+from batchdrop_local.stack.pusher import pushing
 
 WAIT_SECONDS = 30
 
@@ -67,7 +67,7 @@ def topics(request: pytest.FixtureRequest, tmp_path: Path, endpoint: Endpoint) -
     """Each adapter in turn, its uploads pushed to the endpoint."""
     if request.param == "sqlite":
         local = SqliteTopics(tmp_path / "topics.sqlite")
-        with Pusher(local, {Topic.UPLOADS: endpoint.url}):
+        with pushing(local, {Topic.UPLOADS: endpoint.url}):
             yield local
         return
     project = request.getfixturevalue("project")
@@ -108,7 +108,7 @@ def test_topics_do_not_mix(topics: Topics, endpoint: Endpoint) -> None:
 def test_a_dead_letter_is_listed_and_can_be_replayed(tmp_path: Path, endpoint: Endpoint) -> None:
     endpoint.answer = lambda _: 503
     topics = SqliteTopics(tmp_path / "t.sqlite", max_attempts=1)
-    with Pusher(topics, {Topic.UPLOADS: endpoint.url}):
+    with pushing(topics, {Topic.UPLOADS: endpoint.url}):
         topics.publish(Topic.UPLOADS, b"poison", {"a": "b"})
         endpoint.next()
         while not topics.dead_letters():
@@ -212,7 +212,7 @@ def test_a_published_message_may_have_attributes_with_the_names_of_arguments(
 
 def test_messages_survive_a_restart(tmp_path: Path, endpoint: Endpoint) -> None:
     SqliteTopics(tmp_path / "t.sqlite").publish(Topic.UPLOADS, b"kept")
-    with Pusher(SqliteTopics(tmp_path / "t.sqlite"), {Topic.UPLOADS: endpoint.url}):
+    with pushing(SqliteTopics(tmp_path / "t.sqlite"), {Topic.UPLOADS: endpoint.url}):
         assert base64.b64decode(endpoint.next()["message"]["data"]) == b"kept"
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop_local.emulators.storage.server import GcsServer
+from batchdrop.core import logs
+from batchdrop_local.emulators.storage import StorageEmulator
 
 UPLOAD = "/upload/storage/v1/b/input/o"
 MULTIPART = f"POST {UPLOAD}?uploadType=multipart"
@@ -25,13 +26,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(folder: Path) -> Generator[GcsServer]:
+def server(folder: Path) -> Generator[StorageEmulator]:
     """A server without clients."""
-    with GcsServer(folder) as running:
+    with StorageEmulator(folder, log=logs.log) as running:
         yield running
 
 
-def ask(server: GcsServer, line: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+def ask(server: StorageEmulator, line: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
     """Send one call as it stands; return status and body of the answer."""
     named = {"Host": "x", "Connection": "close", "Content_Length": str(len(body)), **headers}
     lines = [f"{line} HTTP/1.1", *(f"{name.replace('_', '-')}: {value}" for name, value in named.items() if value)]
@@ -78,7 +79,7 @@ CASES: list[tuple[str, bytes, dict[str, str], int]] = [
 
 @pytest.mark.parametrize(("line", "body", "headers", "status"), CASES, ids=[f"{c[0]} {n}" for n, c in enumerate(CASES)])
 def test_what_is_not_understood_is_refused_with_a_sentence(
-    server: GcsServer, log: io.StringIO, line: str, body: bytes, headers: dict[str, str], status: int
+    server: StorageEmulator, log: io.StringIO, line: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     found, answer = ask(server, line, body, **headers)
     assert (found, json.loads(answer)["error"]["code"]) == (status, status)
@@ -87,19 +88,19 @@ def test_what_is_not_understood_is_refused_with_a_sentence(
 
 
 @pytest.mark.parametrize("boundary", ["B", '"B"', "'B'", "B; charset=utf-8"])
-def test_a_boundary_is_taken_as_clients_write_it(server: GcsServer, boundary: str) -> None:
+def test_a_boundary_is_taken_as_clients_write_it(server: StorageEmulator, boundary: str) -> None:
     assert ask(server, MULTIPART, PARTS, Content_Type=f"multipart/related; boundary={boundary}")[0] == 200
     assert ask(server, "GET /storage/v1/b/input/o/x?alt=media") == (200, b"data")
 
 
-def test_data_that_looks_like_a_boundary_is_data(server: GcsServer) -> None:
+def test_data_that_looks_like_a_boundary_is_data(server: StorageEmulator) -> None:
     data = b"\r\n--A\r\n-\r\n--\r\n" + bytes(range(256)) * 9000
     body = PARTS.replace(b"data", data)
     assert ask(server, MULTIPART, body, Content_Type="multipart/related; boundary=B")[0] == 200
     assert ask(server, "GET /storage/v1/b/input/o/x?alt=media") == (200, data)
 
 
-def test_a_fault_of_the_server_is_answered_and_logged(server: GcsServer, folder: Path, log: io.StringIO) -> None:
+def test_a_fault_of_the_server_is_answered_and_logged(server: StorageEmulator, folder: Path, log: io.StringIO) -> None:
     shutil.rmtree(folder / ".writing")
     assert ask(server, f"POST {UPLOAD}?name=secret-name", b"data")[0] == 500
     [line] = [json.loads(text) for text in log.getvalue().splitlines() if "fault" in text]
@@ -107,13 +108,13 @@ def test_a_fault_of_the_server_is_answered_and_logged(server: GcsServer, folder:
     assert "secret-name" not in log.getvalue()
 
 
-def test_a_refused_call_is_logged(server: GcsServer, log: io.StringIO) -> None:
+def test_a_refused_call_is_logged(server: StorageEmulator, log: io.StringIO) -> None:
     ask(server, f"POST {UPLOAD}?uploadType=novel")
     [line] = [json.loads(text) for text in log.getvalue().splitlines()]
     assert (line["message"], line["status"]) == ("storage call refused", 400)
 
 
-def test_a_read_beyond_the_end_and_a_suffix_are_answered_as_http_says(server: GcsServer) -> None:
+def test_a_read_beyond_the_end_and_a_suffix_are_answered_as_http_says(server: StorageEmulator) -> None:
     ask(server, f"POST {UPLOAD}?name=x", b"0123456789")
     media = "GET /storage/v1/b/input/o/x?alt=media"
     assert ask(server, media, Range="bytes=-3") == (206, b"789")

@@ -21,7 +21,7 @@ import pytest
 from google.cloud.storage import Bucket, Client
 
 from batchdrop_local.emulators.google_jars import GoogleEmulators
-from batchdrop_local.emulators.storage.server import GcsServer
+from batchdrop_local.emulators.storage import StorageEmulator
 from tests.emulators.javascript import run_tests
 
 MIB = 1 << 20
@@ -74,15 +74,15 @@ def finalized() -> list[str]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, finalized: list[str], monkeypatch: pytest.MonkeyPatch) -> Generator[GcsServer]:
+def server(tmp_path: Path, finalized: list[str], monkeypatch: pytest.MonkeyPatch) -> Generator[StorageEmulator]:
     """A storage server that the client libraries find."""
-    with GcsServer(tmp_path / "buckets", on_finalize=lambda info: finalized.append(info.name)) as running:
+    with StorageEmulator(tmp_path / "buckets", on_finalize=lambda info: finalized.append(info.name)) as running:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", running.url)
         yield running
 
 
 @pytest.fixture
-def gcloud(tmp_path: Path, server: GcsServer) -> Gcloud:
+def gcloud(tmp_path: Path, server: StorageEmulator) -> Gcloud:
     """gcloud, pointed at the storage server as the `environment` file of a stack does it."""
     if shutil.which("gcloud") is None:
         pytest.skip("gcloud is not installed")
@@ -92,7 +92,7 @@ def gcloud(tmp_path: Path, server: GcsServer) -> Gcloud:
 
 
 @pytest.fixture
-def bucket(server: GcsServer) -> Bucket:
+def bucket(server: StorageEmulator) -> Bucket:
     """The input bucket as the Python client sees it."""
     return Client(project="demo-local").bucket("input")
 
@@ -179,7 +179,7 @@ def test_gcloud_subscribes_and_pulls(tmp_path: Path, google: GoogleEmulators) ->
 
 
 # ---------------------------------------------------------------------------------------------- libraries
-def test_the_javascript_client_does_what_users_do(server: GcsServer) -> None:
+def test_the_javascript_client_does_what_users_do(server: StorageEmulator) -> None:
     assert "# pass 5" in run_tests("storage.test.mjs", {"STORAGE_EMULATOR_HOST": server.url})
 
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from batchdrop.core.settings import CommonSettings
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
-from batchdrop_local.stack.ticking import Scheduler, nothing_open
+from batchdrop_local.stack.ticking import nothing_open, ticking
 from tests.harness import Stack, lines
 
 WAIT_SECONDS = 30.0
@@ -61,7 +61,7 @@ def test_ticks_are_seldom_while_nothing_is_open_and_come_at_once_when_something_
         asked.add()
         return not busy.is_set()
 
-    with polled(ticks) as url, Scheduler(url, 0.01, idle=idle, idle_seconds=3600):
+    with polled(ticks) as url, ticking(url, 0.01, idle=idle, idle_seconds=3600):
         assert asked.reaches(ASKED)
         assert ticks.count == 1, "the first one"
         busy.set()
@@ -70,7 +70,7 @@ def test_ticks_are_seldom_while_nothing_is_open_and_come_at_once_when_something_
 
 def test_ticks_go_on_while_nothing_is_open() -> None:
     ticks = Counted()
-    with polled(ticks) as url, Scheduler(url, 0.01, idle=lambda: True, idle_seconds=0.05):
+    with polled(ticks) as url, ticking(url, 0.01, idle=lambda: True, idle_seconds=0.05):
         assert ticks.reaches(3)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Callable
 from email.message import Message
@@ -52,10 +54,20 @@ def described(wheel: Path) -> Message:
 @pytest.fixture(scope="session")
 def home(wheel: Path, described: Message, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the wheel and what it asks for without extras: links to the releases installed here."""
-    folder = tmp_path_factory.mktemp("home")
+    return installed(tmp_path_factory.mktemp("home"), wheel, asked_for(described))
+
+
+@pytest.fixture(scope="session")
+def local_home(wheel: Path, described: Message, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with what the extra `local` brings."""
+    return installed(tmp_path_factory.mktemp("local"), wheel, asked_for(described, "local"))
+
+
+def installed(folder: Path, wheel: Path, distributions: list[metadata.Distribution]) -> Path:
+    """Make an environment of the wheel and these distributions."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     [packages] = folder.glob("lib/python*/site-packages")
-    for distribution in asked_for(described):
+    for distribution in distributions:
         for entry in {file.parts[0] for file in distribution.files or [] if file.parts[0] != ".."} - {"__pycache__"}:
             if not (packages / entry).exists():
                 (packages / entry).symlink_to(str(distribution.locate_file(entry)))
@@ -64,35 +76,63 @@ def home(wheel: Path, described: Message, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-def asked_for(described: Message) -> list[metadata.Distribution]:
+def asked_for(described: Message, extra: str = "") -> list[metadata.Distribution]:
     """Return the distributions that the wheel asks for, and those that they ask for."""
     known: dict[str, metadata.Distribution] = {}
-    left = [Requirement(text) for text in described.get_all("Requires-Dist") or []]
+    seen: set[tuple[str, str]] = set()
+    left = [("batchdrop", name) for name in {"", extra}]
     while left:
-        asked = left.pop()
-        name = canonicalize_name(asked.name)
-        if name not in known and (asked.marker is None or asked.marker.evaluate({"extra": ""})):
+        name, wanted = left.pop()
+        if (name, wanted) in seen:
+            continue
+        seen.add((name, wanted))
+        requires = described.get_all("Requires-Dist")
+        if name != "batchdrop":
             known[name] = metadata.distribution(name)
-            left += [Requirement(text) for text in known[name].requires or []]
+            requires = known[name].requires
+        for asked in map(Requirement, requires or []):
+            if asked.marker is None or asked.marker.evaluate({"extra": wanted}):
+                left += [(canonicalize_name(asked.name), of) for of in {"", *asked.extras}]
     return list(known.values())
 
 
 @pytest.fixture
 def run(home: Path, tmp_path: Path) -> Run:
     """Run the installed command in an empty folder, in an environment that names nothing."""
+    return runner(home, tmp_path)
 
+
+@pytest.fixture
+def run_local(local_home: Path, tmp_path: Path) -> Run:
+    """The same, installed with the extra `local`."""
+    return runner(local_home, tmp_path)
+
+
+def runner(home: Path, folder: Path) -> Run:
     def go(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         command = [str(home / "bin" / "batchdrop"), *map(str, arguments)]
-        env = {"PATH": os.defpath, "HOME": str(tmp_path), "LANG": "C.UTF-8", **variables}
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        env = empty(folder) | variables
+        return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
     return go
+
+
+def empty(folder: Path) -> dict[str, str]:
+    """Return an environment that names nothing."""
+    return {"PATH": os.defpath, "HOME": str(folder), "LANG": "C.UTF-8"}
+
+
+def stopped(process: subprocess.Popen[str]) -> int:
+    """Stop a command as Ctrl-C does; return how it ended."""
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    return process.returncode
 
 
 def test_help_and_version_need_nothing(run: Run, described: Message) -> None:
     helped = run("--help")
     assert (helped.returncode, helped.stderr) == (0, "")
-    for command in ("validate", "estimate", "convert", *(name for name, *_ in STACK_COMMANDS)):
+    for command in ("validate", "estimate", "convert", "demo", "up", *(name for name, *_ in STACK_COMMANDS)):
         assert re.search(rf"^    {command} ", helped.stdout, re.MULTILINE)
         assert run(command, "--help").returncode == 0
     assert run("--version").stdout == f"batchdrop {described['Version']}\n"
@@ -110,8 +150,8 @@ def test_help_imports_nothing_but_the_standard_library(home: Path) -> None:
     modules: list[str] = json.loads(done.stderr)
     assert {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names) == {"batchdrop"}
     ours = {name for name in modules if name.startswith("batchdrop")}
-    commands = {"batchdrop.cli", "batchdrop.cli.main", "batchdrop.cli.drain", "batchdrop.cli.jobs"}
-    assert ours == {"batchdrop", "batchdrop.core", "batchdrop.core.errors"} | commands
+    commands = {f"batchdrop.cli.{name}" for name in ("main", "drain", "jobs", "local")}
+    assert ours == {"batchdrop", "batchdrop.cli", "batchdrop.core", "batchdrop.core.errors"} | commands
     assert len(modules) < 100
 
 
@@ -163,6 +203,58 @@ def test_a_stack_on_this_machine_needs_no_extra(run: Run, tmp_path: Path) -> Non
     for arguments, code in ((["list"], 0), (["status", "a"], 1), (["replay"], 0), (["savings"], 0)):
         done = run(*arguments, BATCHDROP_LOCAL_DIR=str(tmp_path / "stack"))
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("demo",), ("up",), ("emulator", "gemini")], ids=" ".join)
+def test_without_the_extra_a_stack_on_this_machine_names_it(
+    arguments: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    done = run(*arguments)
+    sentence = "A stack on this machine needs more packages: pip install 'batchdrop[local]'"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"EXTRA_MISSING: {sentence}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_demo_runs_outside_the_clone_and_keeps_its_data_in_the_users_folder(run_local: Run, tmp_path: Path) -> None:
+    done = run_local("demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    home = tmp_path / ".local" / "share" / "batchdrop" / "demo"
+    manifest = Path(done.stdout.rpartition("manifest: ")[2].strip())
+    assert json.loads(manifest.read_bytes())["verdict"] == "partial"
+    assert manifest.is_relative_to(home / "1")
+    (tmp_path / "a.jsonl").write_text(GEMINI)
+    done = run_local("demo", "--input", "a.jsonl", "--model", "gemini-2.5-flash", XDG_DATA_HOME=str(tmp_path / "data"))
+    assert (done.returncode, (tmp_path / "data" / "batchdrop" / "demo" / "1" / "run.json").exists()) == (0, True)
+
+
+def test_a_stack_that_stays_takes_a_file_and_stops_at_once(local_home: Path, run_local: Run, tmp_path: Path) -> None:
+    command = [local_home / "bin" / "batchdrop", "up"]
+    env = empty(tmp_path)
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        shown = list(iter(up.stdout.readline, "ready; stop with Ctrl-C\n"))
+        [folder] = [line.split()[2] for line in shown if line.startswith("input folder")]
+        (tmp_path / "a.jsonl").write_text(GEMINI)
+        (tmp_path / "a.jsonl").rename(Path(folder) / "a.jsonl")
+        assert "arrived" in up.stdout.readline()
+        assert "complete: 1 results" in up.stdout.readline()
+        listed = run_local("list", BATCHDROP_LOCAL_DIR=str(Path(folder).parent))
+        assert "a.jsonl" in listed.stdout
+        assert stopped(up) == 0
+    assert Path(folder) == tmp_path / ".local" / "share" / "batchdrop" / "embedded" / "input"
+
+
+@pytest.mark.parametrize(("service", "path"), [("gemini", "/control/stats"), ("storage", "/storage/v1/b")])
+def test_an_emulator_runs_alone(local_home: Path, tmp_path: Path, service: str, path: str) -> None:
+    command = [local_home / "bin" / "batchdrop", "emulator", service]
+    with subprocess.Popen(command, cwd=tmp_path, env=empty(tmp_path), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = re.search(r"http://[\d.:]+", process.stdout.readline())
+        assert url is not None
+        with urllib.request.urlopen(url[0] + path, timeout=10) as answer:
+            assert json.load(answer)
+        assert stopped(process) == 0
+    assert (tmp_path / ".local" / "share" / "batchdrop" / service).is_dir()
 
 
 def test_nobody_signed_in_is_a_sentence(tmp_path: Path) -> None:

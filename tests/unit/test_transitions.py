@@ -40,7 +40,7 @@ SHARD_TRANSITIONS: dict[str, Callable[[Shard], Shard | None]] = {
     "found_too_large": lambda it: it.found_too_large(NOW),
     "with_attached": lambda it: it.with_attached(NOW, "list"),
     "staged": lambda it: it.staged(NOW, "file", LATER, "account"),
-    "still_staged": lambda it: it.still_staged(NOW),
+    "still_staged": lambda it: it.still_staged(NOW, "key"),
     "requeued": lambda it: it.requeued(NOW),
     "requeued_without_file": lambda it: it.requeued_without_file(NOW),
     "intended": lambda it: it.intended(NOW, INTENT),

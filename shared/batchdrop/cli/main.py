@@ -1,7 +1,8 @@
 """The command `batchdrop`: check a file before it is uploaded, look at jobs and act on them.
 
-    validate estimate convert                           a file on this machine: no stack, no network (`cli_files`)
-    list status cancel release replay savings drain resume   the stack that the environment points at (`cli_stack`)
+    validate estimate convert                           a file on this machine: no stack, no network (`files`)
+    list status cancel release replay savings drain resume   the stack that the environment points at (`stack`)
+    demo up emulator                                    a stack on this machine (`local`)
 
 This module knows words only: what a command needs is imported when it runs, so help comes at once and a command
 works without the packages of another. A package that is missing is answered with the extra that brings it.
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 from batchdrop import __version__
-from batchdrop.cli import drain, jobs
+from batchdrop.cli import drain, jobs, local
 from batchdrop.core.errors import BatchdropError
 
 SHOWN = 20
@@ -49,6 +50,8 @@ def _run(parsed: argparse.Namespace) -> int:
         from batchdrop.cli import files
 
         return files.COMMANDS[parsed.command](parsed)
+    if parsed.command in local.COMMANDS:
+        return local.run(parsed)
     from batchdrop.cli import stack
 
     return stack.run(parsed)
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     _add_file_commands(commands)
     _add_stack_commands(commands)
+    local.add_commands(commands)
     return parser
 
 

@@ -1,1 +1,1 @@
-"""`make demo`: one file in, its rows and a summary out."""
+"""`batchdrop demo`: one file in, its rows and a summary out."""

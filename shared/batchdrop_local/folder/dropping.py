@@ -13,11 +13,10 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from batchdrop.core.clock import SystemClock
 from batchdrop.core.errors import BatchdropError
@@ -29,7 +28,7 @@ from batchdrop_local.folder.scanning import Found, object_name, opened, scan, sh
 from batchdrop_local.folder.settling import QUIET_SECONDS, Seen
 from batchdrop_local.folder.uploaded import Uploaded
 from batchdrop_local.folder.writers import Identity, open_for_writing
-from batchdrop_local.stack.keeping import keep_doing
+from batchdrop_local.stack.keeping import kept_up
 
 SCAN_SECONDS: Final = 0.5
 SCAN_SHARE: Final = 10
@@ -77,25 +76,17 @@ class DropFolder:
         self._events: deque[Happened] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=keep_doing, args=("input folder", self._step, self._stopped), name="input folder", daemon=True
-        )
 
-    def __enter__(self) -> Self:
-        """Begin watching."""
+    @contextmanager
+    def watched(self) -> Generator[None]:
+        """Watch until the block ends; an upload under way is finished."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._watch = Watch(self._folder, self.happened)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Finish the upload under way, then stop."""
-        self._stopped.set()
-        self._wake.set()
-        self._watch.stop()
-        self._thread.join()
+        watch = Watch(self._folder, self.happened)
+        with kept_up({"input folder": self._step}, self._stopped, self._wake.set):
+            try:
+                yield
+            finally:
+                watch.stop()
 
     def happened(self, event: Happened) -> None:
         """Take an event of the file system; they only make a decision earlier, none is needed."""

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import Protocol
 
 from batchdrop.adapters.cloud.pubsub import PubSubTopics
+from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.ports import ObjectInfo
 from batchdrop.wiring import build
 from batchdrop_local.emulators import google_jars
 from batchdrop_local.emulators.google_jars import PROJECT
-from batchdrop_local.emulators.storage.server import GcsServer
+from batchdrop_local.emulators.storage import StorageEmulator, Stored
 from batchdrop_local.folder.notifying import notify
+from batchdrop_local.stack import functions
 from batchdrop_local.stack.children import Children
-from batchdrop_local.stack.functions import Functions
 from batchdrop_local.stack.owning import owned
 from batchdrop_local.stack.pubsub_setup import set_up
 from batchdrop_local.stack.stack import ROUTES, Options, Stack, begin_alone, dropping, export, gemini, variables_of
-from batchdrop_local.stack.ticking import Scheduler, nothing_open
+from batchdrop_local.stack.ticking import nothing_open, ticking
 
 PREFIX = "batchdrop"
 
@@ -38,7 +40,9 @@ class Serving(Protocol):
 
 
 @contextmanager
-def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Serving]] = Functions) -> Generator[Stack]:
+def emulated(
+    options: Options, serve: Callable[[int], AbstractContextManager[Serving]] = functions.served
+) -> Generator[Stack]:
     """Run the stack until the block ends; `serve` starts the functions, given the port wanted.
 
     Raises:
@@ -54,11 +58,11 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
         topics = PubSubTopics(PROJECT, PREFIX)
         bucket = "input"
 
-        def announce(info: ObjectInfo) -> None:
-            if info.bucket == bucket:
-                notify(topics, info)
+        def announce(stored: Stored) -> None:
+            if stored.bucket == bucket:
+                notify(topics, ObjectInfo(**asdict(stored)))
 
-        storage = running.enter_context(GcsServer(root / "buckets", on_finalize=announce))
+        storage = running.enter_context(StorageEmulator(root / "buckets", on_finalize=announce, log=log))
         variables = {
             **variables_of(options, gemini_url),
             **google.environment(),
@@ -69,12 +73,12 @@ def emulated(options: Options, serve: Callable[[int], AbstractContextManager[Ser
             "BATCHDROP_DOCUMENTS_LAST": str(not options.live),
         }
         export(running, variables)
-        functions = running.enter_context(serve(options.functions_port))
-        set_up(PROJECT, PREFIX, {topic: functions.url_of(name) for topic, name in ROUTES.items()})
+        serving = running.enter_context(serve(options.functions_port))
+        set_up(PROJECT, PREFIX, {topic: serving.url_of(name) for topic, name in ROUTES.items()})
         context = build(load(CommonSettings))
         begin_alone(context, restored=options.moved)
         idle = partial(nothing_open, context)
-        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds, idle=idle))
-        stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=True)
-        running.enter_context(dropping(stack, options))
+        running.enter_context(ticking(serving.url_of("poll"), options.tick_seconds, idle=idle))
+        stack = Stack(context, variables, serving.url_of, gemini_url, children, root / "input", notifies=True)
+        running.enter_context(dropping(stack, options).watched())
         yield stack

@@ -6,10 +6,11 @@ http://127.0.0.1:PORT/submit/   /write/   /poll/
 from __future__ import annotations
 
 import logging
-import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import functions_framework
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -17,39 +18,40 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from batchdrop import functions
+from batchdrop_local.threads import in_threads
 
 SOURCES = Path(functions.__file__).parent
 NAMES = ("submit", "poll", "write")
 
 
+@dataclass(frozen=True, slots=True)
 class Functions:
-    """Serves the functions on loopback in background threads; one thread a request."""
+    """The functions as they are served."""
 
-    def __init__(self, port: int = 0) -> None:
-        """Load the functions' sources; settings are read at the first request."""
-        logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        apps: Any = {f"/{name}": _app(name) for name in NAMES}
-        self._server = make_server(
-            "127.0.0.1", port, DispatcherMiddleware(Response("not found", status=404), apps), threaded=True
-        )
-        self._thread = threading.Thread(target=self._server.serve_forever, name="functions", daemon=True)
+    port: int
 
     def url_of(self, name: str) -> str:
         """Return the address of one function."""
-        return f"http://127.0.0.1:{self._server.server_port}/{name}/"
+        return f"http://127.0.0.1:{self.port}/{name}/"
 
-    def __enter__(self) -> Self:
-        """Start serving."""
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop taking requests."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+@contextmanager
+def served(port: int = 0) -> Generator[Functions]:
+    """Serve the functions on loopback until the block ends, one thread a request; 0 is any free port.
+
+    Their sources are loaded at once; settings are read at the first request.
+    """
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    apps: Any = {f"/{name}": _app(name) for name in NAMES}
+    nothing_else = Response("not found", status=404)
+    server = make_server("127.0.0.1", port, DispatcherMiddleware(nothing_else, apps), threaded=True)
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    with in_threads({"functions": server.serve_forever}, stop):
+        yield Functions(server.server_port)
 
 
 def _app(name: str):

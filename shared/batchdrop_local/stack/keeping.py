@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 
 from batchdrop.core.logs import log
+from batchdrop_local.threads import in_threads
 
 PAUSE_SECONDS = 1.0
 """After a step that failed."""
+
+
+def _nothing() -> None:
+    return
+
+
+@contextmanager
+def kept_up(
+    steps: Mapping[str, Callable[[], object]], stopped: threading.Event, wake: Callable[[], object] = _nothing
+) -> Generator[None]:
+    """Keep doing each step in a thread of its own until the block ends; a step under way is let end.
+
+    Args:
+        steps: What to do again and again, by the names of the threads.
+        stopped: Set at the end; the steps look at it where they wait.
+        wake: Ends their waits for anything else.
+    """
+
+    def stop() -> None:
+        stopped.set()
+        wake()
+
+    with in_threads({name: partial(keep_doing, name, step, stopped) for name, step in steps.items()}, stop):
+        yield
 
 
 def keep_doing(

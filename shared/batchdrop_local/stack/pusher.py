@@ -11,15 +11,14 @@ import base64
 import http.client
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from batchdrop.adapters.local.sqlite_topics import Leased, SqliteTopics
 from batchdrop.ports import Topic, Topics
-from batchdrop_local.stack.keeping import keep_doing
+from batchdrop_local.stack.keeping import kept_up
 
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 DEADLINE_SECONDS = 600.0
@@ -27,58 +26,42 @@ LOOK_SECONDS = 0.5
 CONCURRENCY = 4
 
 
-class Pusher:
-    """Threads that push each topic's messages to its URL until stopped."""
+@contextmanager
+def pushing(topics: Topics, routes: Mapping[Topic, str], concurrency: int = CONCURRENCY) -> Generator[None]:
+    """Push each topic's messages to its URL until the block ends; pushes in flight are let end.
 
-    def __init__(self, topics: Topics, routes: Mapping[Topic, str], concurrency: int = CONCURRENCY) -> None:
-        """Push nothing yet.
+    Args:
+        topics: The queue; only an SQLite one can be pushed from.
+        routes: Where each topic's messages go.
+        concurrency: Pushes in flight for each topic.
+    """
+    if not isinstance(topics, SqliteTopics):
+        raise TypeError("only the SQLite queue needs a pusher")
+    stopped = threading.Event()
 
-        Args:
-            topics: The queue; only an SQLite one can be pushed from.
-            routes: Where each topic's messages go.
-            concurrency: Pushes in flight for each topic.
-        """
-        if not isinstance(topics, SqliteTopics):
-            raise TypeError("only the SQLite queue needs a pusher")
-        self._topics = topics
-        self._stopped = threading.Event()
-        self._threads = [
-            threading.Thread(
-                target=keep_doing,
-                args=("push", partial(self._push_next, topic, url), self._stopped),
-                name=f"push {topic} {n}",
-                daemon=True,
-            )
-            for topic, url in routes.items()
-            for n in range(concurrency)
-        ]
+    def wake() -> None:
+        with topics.published:
+            topics.published.notify_all()
 
-    def __enter__(self) -> Self:
-        """Begin pushing."""
-        for thread in self._threads:
-            thread.start()
-        return self
+    steps = {
+        f"push {topic} {number}": partial(_push_next, topics, topic, url, stopped)
+        for topic, url in routes.items()
+        for number in range(concurrency)
+    }
+    with kept_up(steps, stopped, wake):
+        yield
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let pushes in flight end, then stop."""
-        self._stopped.set()
-        with self._topics.published:
-            self._topics.published.notify_all()
-        for thread in self._threads:
-            thread.join()
 
-    def _push_next(self, topic: Topic, url: str) -> None:
-        message = self._topics.lease(topic, DEADLINE_SECONDS)
-        if message is None:
-            with self._topics.published:
-                if not self._stopped.is_set():
-                    self._topics.published.wait(LOOK_SECONDS)
-        elif push(url, message) in ACKNOWLEDGED:
-            self._topics.ack(message)
-        else:
-            self._topics.nack(message)
+def _push_next(topics: SqliteTopics, topic: Topic, url: str, stopped: threading.Event) -> None:
+    message = topics.lease(topic, DEADLINE_SECONDS)
+    if message is None:
+        with topics.published:
+            if not stopped.is_set():
+                topics.published.wait(LOOK_SECONDS)
+    elif push(url, message) in ACKNOWLEDGED:
+        topics.ack(message)
+    else:
+        topics.nack(message)
 
 
 def push(url: str, message: Leased) -> int:

@@ -30,11 +30,11 @@ from batchdrop_local.folder.dropping import DropFolder
 from batchdrop_local.folder.inbox import Inbox
 from batchdrop_local.folder.settling import QUIET_SECONDS
 from batchdrop_local.folder.uploaded import Uploaded
+from batchdrop_local.stack import functions
 from batchdrop_local.stack.children import ChildDiedError, Children
-from batchdrop_local.stack.functions import Functions
 from batchdrop_local.stack.owning import FolderError, owned
-from batchdrop_local.stack.pusher import Pusher
-from batchdrop_local.stack.ticking import Scheduler, nothing_open
+from batchdrop_local.stack.pusher import pushing
+from batchdrop_local.stack.ticking import nothing_open, ticking
 
 ROUTES = {Topic.UPLOADS: "submit", Topic.SHARDS: "submit", Topic.BATCHES_FINISHED: "write"}
 START_SECONDS = 30.0
@@ -117,13 +117,13 @@ def embedded(options: Options) -> Generator[Stack]:
         export(running, variables)
         context = build(load(CommonSettings))
         begin_alone(context, restored=options.moved)
-        functions = running.enter_context(Functions(options.functions_port))
-        routes = {topic: functions.url_of(name) for topic, name in ROUTES.items()}
-        running.enter_context(Pusher(context.topics, routes))
+        serving = running.enter_context(functions.served(options.functions_port))
+        routes = {topic: serving.url_of(name) for topic, name in ROUTES.items()}
+        running.enter_context(pushing(context.topics, routes))
         idle = partial(nothing_open, context)
-        running.enter_context(Scheduler(functions.url_of("poll"), options.tick_seconds, idle=idle))
-        stack = Stack(context, variables, functions.url_of, gemini_url, children, root / "input", notifies=False)
-        running.enter_context(dropping(stack, options))
+        running.enter_context(ticking(serving.url_of("poll"), options.tick_seconds, idle=idle))
+        stack = Stack(context, variables, serving.url_of, gemini_url, children, root / "input", notifies=False)
+        running.enter_context(dropping(stack, options).watched())
         yield stack
 
 

@@ -1,4 +1,4 @@
-"""Run the Gemini emulator alone: `python -m batchdrop_local.emulators.gemini --port 8085 --data FOLDER`."""
+"""Run the Gemini emulator alone: `batchdrop emulator gemini --port 8085 --data FOLDER`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from batchdrop_local.emulators.gemini.faults import Faults, decode
 from batchdrop_local.emulators.gemini.server import GeminiEmulator
 
 
-def main() -> int:
+def main(typed: list[str]) -> int:
     """Serve until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(description="A Gemini Developer API on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="batchdrop emulator gemini", description="A Gemini Developer API on this machine."
+    )
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps files and batches")
     parser.add_argument("--port-file", type=Path, default=None, help="write the port here when ready")
-    parser.add_argument("--faults", default="", help="JSON, see shared/batchdrop_local/emulators/gemini/faults.py")
+    parser.add_argument("--faults", default="", help="JSON, see batchdrop_local/emulators/gemini/faults.py")
     parser.add_argument("--models", default="", help="more model names, comma separated")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(typed)
     try:
         faults = decode(arguments.faults) if arguments.faults else Faults()
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
@@ -43,4 +45,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -17,7 +17,7 @@ from batchdrop_local.emulators.gemini.faults import CallFault, Faults
 from batchdrop_local.emulators.gemini.files import Files
 from batchdrop_local.emulators.gemini.store import Store
 from batchdrop_local.emulators.gemini.webhooks import Webhooks
-from batchdrop_local.emulators.gemini.wire import Json
+from batchdrop_local.emulators.http import Json
 
 NO_FAULT: Final = CallFault(call="")
 

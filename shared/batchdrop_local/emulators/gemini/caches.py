@@ -17,7 +17,8 @@ import msgspec
 from batchdrop_local.emulators.gemini.requests import decode_request
 from batchdrop_local.emulators.gemini.store import Store
 from batchdrop_local.emulators.gemini.usage import prompt_of
-from batchdrop_local.emulators.gemini.wire import ApiError, Json, duration, moment, stamp, without_empty
+from batchdrop_local.emulators.gemini.wire import ApiError, duration, moment, stamp, without_empty
+from batchdrop_local.emulators.http import Json
 
 DEFAULT_SECONDS: Final = 3600.0
 

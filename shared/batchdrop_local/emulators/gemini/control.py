@@ -16,8 +16,8 @@ import msgspec
 
 from batchdrop_local.emulators.gemini.api import Api
 from batchdrop_local.emulators.gemini.faults import decode, encode
-from batchdrop_local.emulators.gemini.http import Call
-from batchdrop_local.emulators.gemini.wire import ApiError, Json, parse
+from batchdrop_local.emulators.gemini.wire import ApiError, parse
+from batchdrop_local.emulators.http import Call, Json
 
 _STATE: Final = re.compile(r"batches/([^/]+)/state")
 

@@ -16,8 +16,9 @@ import httpx2
 import msgspec
 
 from batchdrop_local.emulators.gemini.faults import CallFault
-from batchdrop_local.emulators.gemini.http import Answer, Call, Reply, answer
 from batchdrop_local.emulators.gemini.lines import chunks
+from batchdrop_local.emulators.gemini.spoiling import answer
+from batchdrop_local.emulators.http import Answer, Call, Reply
 
 _JSON: Final = {"Content-Type": "application/json; charset=UTF-8"}
 _BROKEN: Final = "The emulator broke the connection."
@@ -48,8 +49,8 @@ class DirectTransport(httpx2.BaseTransport):
         except ConnectionError:
             broken = httpx2.ReadTimeout if fault.hang_seconds else httpx2.RemoteProtocolError
             raise broken(_BROKEN, request=request) from None
-        headers = found.reply.headers | (_JSON if isinstance(found.reply.body, dict) else {})
-        return httpx2.Response(found.status, headers=headers, stream=_Body(found))
+        headers = dict(found.reply.headers) | (_JSON if isinstance(found.reply.body, dict) else {})
+        return httpx2.Response(found.reply.status, headers=headers, stream=_Body(found))
 
 
 class _Body(httpx2.SyncByteStream):

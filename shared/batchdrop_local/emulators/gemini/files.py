@@ -15,7 +15,8 @@ import msgspec
 
 from batchdrop_local.emulators.gemini.lines import CHUNK
 from batchdrop_local.emulators.gemini.store import Store
-from batchdrop_local.emulators.gemini.wire import ApiError, Json, letters, stamp, without_empty
+from batchdrop_local.emulators.gemini.wire import ApiError, letters, stamp, without_empty
+from batchdrop_local.emulators.http import Json
 
 EXPIRY_SECONDS: Final = 48 * 3600
 _NAME: Final = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")

@@ -12,7 +12,8 @@ from batchdrop_local.emulators.gemini.faults import Faults
 from batchdrop_local.emulators.gemini.requests import decode_request
 from batchdrop_local.emulators.gemini.results import MESSAGES, Rows
 from batchdrop_local.emulators.gemini.usage import prompt_of
-from batchdrop_local.emulators.gemini.wire import ApiError, Json
+from batchdrop_local.emulators.gemini.wire import ApiError
+from batchdrop_local.emulators.http import Json
 
 KNOWN: Final = frozenset(
     {

@@ -16,7 +16,8 @@ from batchdrop_local.emulators.gemini.api import Api
 from batchdrop_local.emulators.gemini.batches import Batch, Input, State, Wanted, has_output
 from batchdrop_local.emulators.gemini.lines import joined, lines
 from batchdrop_local.emulators.gemini.models import check
-from batchdrop_local.emulators.gemini.wire import ApiError, Json
+from batchdrop_local.emulators.gemini.wire import ApiError
+from batchdrop_local.emulators.http import Json
 
 _STATUS: Final = {
     "PENDING": "in_progress",

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import msgspec
 
 from batchdrop_local.emulators.gemini.batches import Batch, State, has_output
-from batchdrop_local.emulators.gemini.wire import Json, stamp, without_empty
+from batchdrop_local.emulators.gemini.wire import stamp, without_empty
+from batchdrop_local.emulators.http import Json
 
 _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 

@@ -14,9 +14,9 @@ from batchdrop_local.emulators.gemini.caches import Wanted as WantedCache
 from batchdrop_local.emulators.gemini.caches import resource as cache_resource
 from batchdrop_local.emulators.gemini.files import Register, Start
 from batchdrop_local.emulators.gemini.files import resource as file_resource
-from batchdrop_local.emulators.gemini.http import Call, Reply
 from batchdrop_local.emulators.gemini.operations import operation
-from batchdrop_local.emulators.gemini.wire import ApiError, Json, parse
+from batchdrop_local.emulators.gemini.wire import ApiError, parse
+from batchdrop_local.emulators.http import Call, Json, Reply
 
 DEFAULT_PAGE: Final = 50
 Action = Callable[[Api, Call, str], Reply]
@@ -236,7 +236,9 @@ def route(api: Api, call: Call) -> tuple[str, Callable[[], Reply]]:
 
 def _checked(action: Action, api: Api, call: Call, name: str, *, keyless: bool) -> Reply:
     """Refuse a call without an API key; only an upload's chunks need none (wire facts, section 3.1)."""
-    if not (keyless or call.headers.get("x-goog-api-key") or call.headers.get("Authorization") or "key" in call.query):
+    if not (
+        keyless or call.headers.get("x-goog-api-key") or call.headers.get("Authorization") or call.query.get("key")
+    ):
         raise ApiError(
             403, "Method doesn't allow unregistered callers. Please use API Key or other form of API identity."
         )

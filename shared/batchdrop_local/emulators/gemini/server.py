@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from batchdrop_local.emulators.gemini.api import Api
 from batchdrop_local.emulators.gemini.faults import Faults
-from batchdrop_local.emulators.gemini.http import Server
 from batchdrop_local.emulators.gemini.operations import operation
 from batchdrop_local.emulators.gemini.routes import route
-from batchdrop_local.emulators.gemini.wire import Json
+from batchdrop_local.emulators.gemini.spoiling import answer
+from batchdrop_local.emulators.http import Answer, Call, Json, Server
 
 if TYPE_CHECKING:
     from batchdrop_local.emulators.gemini.direct import DirectTransport
@@ -38,13 +38,13 @@ class GeminiEmulator:
     ) -> None:
         """Bind the port; serve from `start` on. `clock` tells the seconds that `advance` adds to."""
         self._api = Api(data_dir, faults or Faults(), models, clock)
-        self._server = Server(port, lambda call: route(self._api, call), self._api.fault)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="gemini", daemon=True)
+        self._server = Server(port, self._answer, "gemini")
+        self._running = ExitStack()
 
     @property
     def url(self) -> str:
         """The address to give the SDK as base_url."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     def direct(self) -> DirectTransport:
         """Return a transport that answers without sockets, as the server does."""
@@ -98,20 +98,22 @@ class GeminiEmulator:
 
     def start(self) -> Self:
         """Begin serving."""
-        self._thread.start()
-        self._api.webhooks.start()
+        self._running.callback(self._api.store.close)
+        self._running.enter_context(self._api.webhooks.telling())
+        self._running.enter_context(self._server.serving())
         return self
 
     def stop(self) -> None:
         """Stop serving; callers kept waiting are let go."""
-        self._server.close()
-        self._thread.join()
-        self._api.webhooks.stop()
-        self._api.store.close()
+        self._running.close()
 
     def wait(self) -> None:
         """Serve until interrupted."""
-        self._thread.join()
+        self._server.stopped.wait()
+
+    def _answer(self, call: Call) -> Answer:
+        kind, action = route(self._api, call)
+        return answer(call, self._api.fault(kind), action, self._server.stopped)
 
     def __enter__(self) -> Self:
         """Begin serving."""

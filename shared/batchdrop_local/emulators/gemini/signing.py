@@ -12,7 +12,7 @@ import msgspec
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from batchdrop_local.emulators.gemini.wire import Json
+from batchdrop_local.emulators.http import Json
 
 KEY_ID: Final = "emulator-1"
 LIFE_SECONDS: Final = 300

@@ -14,7 +14,8 @@ import http.client
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,7 +25,9 @@ from batchdrop_local.emulators.gemini.batches import Batch, Batches, State
 from batchdrop_local.emulators.gemini.operations import error_of
 from batchdrop_local.emulators.gemini.signing import jwt
 from batchdrop_local.emulators.gemini.store import Store
-from batchdrop_local.emulators.gemini.wire import ApiError, Json, letters, stamp
+from batchdrop_local.emulators.gemini.wire import ApiError, letters, stamp
+from batchdrop_local.emulators.http import Json
+from batchdrop_local.threads import in_threads
 
 ATTEMPTS: Final = 5
 LOOK_SECONDS: Final = 0.1
@@ -64,7 +67,7 @@ class Body(msgspec.Struct):
 
 
 class Webhooks:
-    """All webhooks, and a thread that tells them."""
+    """All webhooks, and a thread that tells who listens."""
 
     def __init__(self, store: Store, batches: Batches, now: Callable[[], float]) -> None:
         """Take the store, what to look at, and the clock."""
@@ -72,16 +75,12 @@ class Webhooks:
         self._batches = batches
         self._now = now
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="gemini-webhooks", daemon=True)
 
-    def start(self) -> None:
-        """Begin to tell."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop telling."""
-        self._stopped.set()
-        self._thread.join()
+    @contextmanager
+    def telling(self) -> Generator[None]:
+        """Tell what ends while the block runs."""
+        with in_threads({"gemini-webhooks": self._look}, self._stopped.set):
+            yield
 
     def answer(self, method: str, path: str, raw: bytes) -> Json:
         """Do one call on `webhooks` or `webhooks/{id}[:verb]`."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 import string
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import msgspec
 
-Json = dict[str, Any]
-"""A JSON object on its way out."""
+from batchdrop_local.emulators.http import Json, RefusedError
 
 STATUS: Final = {
     400: "INVALID_ARGUMENT",
@@ -32,14 +31,12 @@ _OPAQUE: Final = frozenset({"metadata", "userMetadata", "labels", "requests", "c
 _T = TypeVar("_T")
 
 
-class ApiError(Exception):
+class ApiError(RefusedError):
     """An answer that is not 200."""
 
     def __init__(self, status: int, message: str, retry_seconds: float | None = None) -> None:
         """Keep the status, the message and the wait of a RetryInfo."""
-        super().__init__(message)
-        self.status = status
-        self.message = message
+        super().__init__(status, message)
         self.retry_seconds = retry_seconds
 
     def body(self) -> Json:

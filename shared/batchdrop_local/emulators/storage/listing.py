@@ -6,25 +6,25 @@ import base64
 import re
 from collections.abc import Callable, Iterator
 
-from batchdrop.adapters.local.directory import DirectoryObjects
-from batchdrop.ports import ObjectInfo
-from batchdrop_local.emulators.storage.http import Body, Call, HttpError
+from batchdrop_local.emulators.http import Call, Json, RefusedError
+from batchdrop_local.emulators.storage.bodies import number
+from batchdrop_local.emulators.storage.store import Store, Stored
 
 PAGE = 1000
 LAST = "\U0010ffff"
 """No name that begins with a folder's comes after the folder's name and this."""
 
 
-def page(objects: DirectoryObjects, bucket: str, call: Call, resource: Callable[[ObjectInfo], Body]) -> Body:
+def page(store: Store, bucket: str, call: Call, resource: Callable[[Stored], Json]) -> Json:
     """Return the page that a call's parameters ask for (json_api/v1/objects/list)."""
     if call.query.get("softDeleted", "").lower() == "true":
         return {"kind": "storage#objects"}
-    size = min(call.number("maxResults") or PAGE, PAGE)
-    items: list[Body] = []
+    size = min(number(call, "maxResults") or PAGE, PAGE)
+    items: list[Json] = []
     folders: list[str] = []
-    body: Body = {"kind": "storage#objects", "items": items, "prefixes": folders}
+    body: Json = {"kind": "storage#objects", "items": items, "prefixes": folders}
     after = _token(call.query.get("pageToken"))
-    for entry in _entries(objects, bucket, call, after):
+    for entry in _entries(store, bucket, call, after):
         if len(items) + len(folders) == size:
             body["nextPageToken"] = base64.urlsafe_b64encode(after.encode()).decode() if after else ""
             break
@@ -37,25 +37,25 @@ def page(objects: DirectoryObjects, bucket: str, call: Call, resource: Callable[
     return body
 
 
-def _entries(objects: DirectoryObjects, bucket: str, call: Call, after: str | None) -> Iterator[ObjectInfo | str]:
+def _entries(store: Store, bucket: str, call: Call, after: str | None) -> Iterator[Stored | str]:
     """Yield objects and folders in name order, from behind `after`."""
     prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
     begin, end = call.query.get("startOffset", ""), call.query.get("endOffset", "")
     pattern = _pattern(call.query["matchGlob"]) if call.query.get("matchGlob") else None
     while True:
-        found = objects.list(bucket, prefix=prefix, page_token=after, page_size=PAGE)
-        for info in found.objects:
-            after = info.name
-            if info.name < begin or (end and info.name >= end) or (pattern and not pattern.fullmatch(info.name)):
+        listed = store.list(bucket, prefix, after, PAGE)
+        for stored in listed:
+            after = stored.name
+            if after < begin or (end and after >= end) or (pattern and not pattern.fullmatch(after)):
                 continue
-            folder, cut, _ = info.name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+            folder, cut, _ = after[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
             if cut:
                 yield prefix + folder + cut
                 after = prefix + folder + cut + LAST
                 break
-            yield info
+            yield stored
         else:
-            if found.next_token is None:
+            if len(listed) < PAGE:
                 return
 
 
@@ -65,7 +65,7 @@ def _token(token: str | None) -> str | None:
     try:
         return base64.urlsafe_b64decode(token).decode()
     except ValueError:
-        raise HttpError(400, "Invalid value for pageToken.") from None
+        raise RefusedError(400, "Invalid value for pageToken.") from None
 
 
 def _pattern(glob: str) -> re.Pattern[str]:

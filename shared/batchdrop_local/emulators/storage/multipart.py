@@ -9,20 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from batchdrop_local.emulators.storage.http import Body, HttpError, bounded, described
+from batchdrop_local.emulators.http import Json, RefusedError
+from batchdrop_local.emulators.storage.bodies import bounded, described
 
 MAX_HEADERS = 64 << 10
 
 
-def parts(content_type: str, pieces: Iterator[bytes]) -> tuple[Body, str, Iterator[bytes]]:
+def parts(content_type: str, pieces: Iterator[bytes]) -> tuple[Json, str, Iterator[bytes]]:
     """Return the description, the type of the data, and the data as it arrives.
 
     Raises:
-        HttpError: 400, the body is not of two parts; from the iterator too, when its end is missing.
+        RefusedError: 400, the body is not of two parts; from the iterator too, when its end is missing.
     """
     match = re.search(r"""boundary=(?:"([^"]+)"|'([^']+)'|([^\s;]+))""", content_type)
     if match is None:
-        raise HttpError(400, "The Content-Type names no boundary.")
+        raise RefusedError(400, "The Content-Type names no boundary.")
     body = _Body(pieces, b"--" + next(filter(None, match.groups())).encode())
     body.opening()
     body.headers()
@@ -43,7 +44,7 @@ class _Body:
         """Pass the first delimiter."""
         while (at := self._held.find(self._delimiter)) < 0:
             if len(self._held) > MAX_HEADERS:
-                raise HttpError(400, "The boundary of the Content-Type is not in the body.")
+                raise RefusedError(400, "The boundary of the Content-Type is not in the body.")
             self._more()
         del self._held[: at + len(self._delimiter)]
 
@@ -51,7 +52,7 @@ class _Body:
         """Read a part's headers, from the end of its delimiter's line to the empty line."""
         while (end := re.search(rb"\r?\n\r?\n", self._held)) is None:
             if len(self._held) > MAX_HEADERS:
-                raise HttpError(400, "A part has no end of its headers.")
+                raise RefusedError(400, "A part has no end of its headers.")
             self._more()
         text = self._held[: end.start()].decode("latin-1")
         del self._held[: end.end()]
@@ -79,5 +80,5 @@ class _Body:
     def _more(self) -> None:
         piece = next(self._pieces, None)
         if piece is None:
-            raise HttpError(400, "The body ends in the middle of a part.")
+            raise RefusedError(400, "The body ends in the middle of a part.")
         self._held += piece

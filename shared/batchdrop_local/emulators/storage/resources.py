@@ -13,42 +13,42 @@ from urllib.parse import quote
 
 import google_crc32c
 
-from batchdrop.ports import ObjectInfo
-from batchdrop_local.emulators.storage.http import Body, HttpError
+from batchdrop_local.emulators.http import Json, RefusedError
+from batchdrop_local.emulators.storage.store import Stored
 
 METAGENERATION = 1
 """Descriptions are not numbered here: a condition on another number than this one fails."""
 
 
-def resource(info: ObjectInfo, root: str) -> Body:
+def resource(stored: Stored, root: str) -> Json:
     """Return an object resource; `root` is the server's address."""
-    path = f"storage/v1/b/{info.bucket}/o/{quote(info.name, safe='')}"
-    created = info.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    path = f"storage/v1/b/{stored.bucket}/o/{quote(stored.name, safe='')}"
+    created = stored.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return {
         "kind": "storage#object",
-        "id": f"{info.bucket}/{info.name}/{info.generation}",
+        "id": f"{stored.bucket}/{stored.name}/{stored.generation}",
         "selfLink": f"{root}/{path}",
-        "mediaLink": f"{root}/download/{path}?generation={info.generation}&alt=media",
-        "name": info.name,
-        "bucket": info.bucket,
-        "generation": str(info.generation),
+        "mediaLink": f"{root}/download/{path}?generation={stored.generation}&alt=media",
+        "name": stored.name,
+        "bucket": stored.bucket,
+        "generation": str(stored.generation),
         "metageneration": str(METAGENERATION),
-        "etag": base64.b64encode(f"{info.generation}/{METAGENERATION}".encode()).decode(),
-        "size": str(info.size),
-        "crc32c": info.crc32c,
-        "contentType": info.content_type,
+        "etag": base64.b64encode(f"{stored.generation}/{METAGENERATION}".encode()).decode(),
+        "size": str(stored.size),
+        "crc32c": stored.crc32c,
+        "contentType": stored.content_type,
         "timeCreated": created,
         "updated": created,
         "storageClass": "STANDARD",
-        **({"contentEncoding": info.content_encoding} if info.content_encoding else {}),
-        **({"metadata": dict(info.metadata)} if info.metadata else {}),  # what is empty is left out
+        **({"contentEncoding": stored.content_encoding} if stored.content_encoding else {}),
+        **({"metadata": dict(stored.metadata)} if stored.metadata else {}),  # what is empty is left out
     }
 
 
-def bucket_resource(name: str) -> Body:
+def bucket_resource(name: str) -> Json:
     """Return a bucket resource; every name is a bucket."""
     if not name:
-        raise HttpError(400, "A bucket must have a name.")
+        raise RefusedError(400, "A bucket must have a name.")
     return {
         "kind": "storage#bucket",
         "id": name,
@@ -60,30 +60,30 @@ def bucket_resource(name: str) -> Body:
     }
 
 
-def described_as(info: ObjectInfo, body: Body) -> ObjectInfo:
+def described_as(stored: Stored, body: Json) -> Stored:
     """Return an object with a description of its own; what the description leaves out has its default."""
     return replace(
-        info,
+        stored,
         content_type=str(body.get("contentType") or "application/octet-stream"),
         content_encoding=str(body.get("contentEncoding") or ""),
         metadata={name: str(value) for name, value in _given(body).items() if value is not None},
     )
 
 
-def changed(info: ObjectInfo, body: Body) -> ObjectInfo:
+def changed(stored: Stored, body: Json) -> Stored:
     """Return an object with a patched description: null removes a field, what is not named stays."""
     cleared = "metadata" in body and body["metadata"] is None
-    metadata: Body = {} if cleared else {**info.metadata, **_given(body)}
-    merged: Body = {"contentType": info.content_type, "contentEncoding": info.content_encoding, **body}
-    return described_as(info, merged | {"metadata": metadata})
+    metadata: Json = {} if cleared else {**stored.metadata, **_given(body)}
+    merged: Json = {"contentType": stored.content_type, "contentEncoding": stored.content_encoding, **body}
+    return described_as(stored, merged | {"metadata": metadata})
 
 
-def _given(body: Body) -> Body:
+def _given(body: Json) -> Json:
     """Return the metadata that a description gives, by name; null stands for a name to remove."""
     given: object = body.get("metadata") or {}
     if not isinstance(given, dict):
-        raise HttpError(400, "metadata must be an object.")
-    return cast("Body", given)
+        raise RefusedError(400, "metadata must be an object.")
+    return cast("Json", given)
 
 
 class Sums:
@@ -105,12 +105,12 @@ class Sums:
         """Return a checksum as the API writes it."""
         return base64.b64encode(self._running[name].digest()).decode()
 
-    def agree(self, claimed: Body) -> bool:
+    def agree(self, claimed: Json) -> bool:
         """Tell whether the checksums that a description names, if any, are those of the bytes."""
         return all(claimed.get(name) in (None, self.text(name)) for name in self._running)
 
 
-def take_in(path: Path, pieces: Iterator[bytes], draft: ObjectInfo) -> tuple[ObjectInfo, Sums]:
+def take_in(path: Path, pieces: Iterator[bytes], draft: Stored) -> tuple[Stored, Sums]:
     """Write an object's bytes; return the draft with their size and checksum, and all their checksums."""
     sums, size = Sums(), 0
     try:
@@ -125,6 +125,6 @@ def take_in(path: Path, pieces: Iterator[bytes], draft: ObjectInfo) -> tuple[Obj
     return replace(draft, size=size, crc32c=sums.text("crc32c")), sums
 
 
-def coded(info: ObjectInfo) -> dict[str, str]:
+def coded(stored: Stored) -> dict[str, str]:
     """Return the header that says in which form the bytes are sent."""
-    return {"Content-Encoding": info.content_encoding} if info.content_encoding else {}
+    return {"Content-Encoding": stored.content_encoding} if stored.content_encoding else {}

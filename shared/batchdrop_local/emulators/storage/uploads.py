@@ -5,112 +5,94 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from batchdrop.adapters.local.directory import ANY
-from batchdrop.core.errors import ObjectExistsError
-from batchdrop.ports import ObjectInfo
-from batchdrop_local.emulators.storage.http import HttpError
+from batchdrop_local.emulators.http import Call, RefusedError, Reply
+from batchdrop_local.emulators.storage.api import Api, Upload
+from batchdrop_local.emulators.storage.bodies import json_body, pieces
 from batchdrop_local.emulators.storage.multipart import parts
-from batchdrop_local.emulators.storage.resources import Sums
-
-if TYPE_CHECKING:
-    from batchdrop_local.emulators.storage.server import Handler, StorageServer
 
 CANCELLED = 499
 """Cloud Storage's answer to a resumable upload that its client gave up."""
 
 
-@dataclass(slots=True)
-class Upload:
-    """A resumable upload under way."""
-
-    path: Path
-    draft: ObjectInfo
-    size: int = 0
-    sums: Sums = field(default_factory=Sums)
-    done: ObjectInfo | None = None
-    """The object, once the upload has ended; a repeated last chunk is answered with it."""
-
-
-def receive(call: Handler, server: StorageServer, bucket: str) -> None:
+def receive(api: Api, call: Call, bucket: str) -> Reply:
     """Take an upload, or a chunk of one."""
     if "upload_id" in call.query:
-        _chunk(call, server, call.query["upload_id"])
-        return
-    kinds: dict[str, Callable[[Handler, str], None]] = {"multipart": _multipart, "media": _media, "resumable": _start}
+        return _chunk(api, call, call.query["upload_id"])
+    kinds: dict[str, Callable[[Api, Call, str], Reply]] = {
+        "multipart": _multipart,
+        "media": _media,
+        "resumable": _start,
+    }
     kind = call.query.get("uploadType", "media")
     if kind not in kinds:
-        raise HttpError(400, f"Invalid value for uploadType: {kind}")
-    kinds[kind](call, bucket)
+        raise RefusedError(400, f"Invalid value for uploadType: {kind}")
+    return kinds[kind](api, call, bucket)
 
 
-def _media(call: Handler, bucket: str) -> None:
-    draft = call.draft(bucket, {"contentType": call.headers.get("Content-Type")})
-    call.answer_json(call.server.resource(call.store(call.pieces(), draft)))
+def _media(api: Api, call: Call, bucket: str) -> Reply:
+    draft = api.draft(call, bucket, {"contentType": call.headers.get("Content-Type")})
+    return Reply(api.resource(api.insert(pieces(call), draft), call))
 
 
-def _multipart(call: Handler, bucket: str) -> None:
-    description, data_type, data = parts(call.headers.get("Content-Type") or "", call.pieces())
-    draft = call.draft(bucket, {"contentType": data_type, **description})
-    call.answer_json(call.server.resource(call.store(data, draft, description)))
+def _multipart(api: Api, call: Call, bucket: str) -> Reply:
+    description, data_type, data = parts(call.headers.get("Content-Type") or "", pieces(call))
+    draft = api.draft(call, bucket, {"contentType": data_type, **description})
+    return Reply(api.resource(api.insert(data, draft, description), call))
 
 
-def _start(call: Handler, bucket: str) -> None:
-    description = call.json_body()
-    draft = call.draft(bucket, {"contentType": call.headers.get("X-Upload-Content-Type"), **description})
-    there = call.server.objects.stat(bucket, draft.name)
-    if draft.generation not in (ANY, there.generation if there else 0):
-        raise ObjectExistsError("another generation is live")
+def _start(api: Api, call: Call, bucket: str) -> Reply:
+    description = json_body(call)
+    draft = api.draft(call, bucket, {"contentType": call.headers.get("X-Upload-Content-Type"), **description})
+    api.store.check_precondition(draft)
     identity = secrets.token_hex(12)
-    upload = call.server.uploads[identity] = Upload(call.server.scratch(), draft)
+    upload = api.uploads[identity] = Upload(api.store.scratch(), draft)
     upload.path.touch()
-    where = (
-        f"http://{call.headers.get('Host')}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={identity}"
-    )
-    call.answer(200, b"{}", {"Location": where, "X-GUploader-UploadID": identity})
+    where = f"{call.base}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={identity}"
+    return Reply({}, {"Location": where, "X-GUploader-UploadID": identity})
 
 
-def _chunk(call: Handler, server: StorageServer, identity: str) -> None:
-    upload = server.uploads.get(identity)
+def _chunk(api: Api, call: Call, identity: str) -> Reply:
+    upload = api.uploads.get(identity)
     if upload is None:
-        raise HttpError(404, "The upload is not known.")
-    if call.command == "DELETE":
+        raise RefusedError(404, "The upload is not known.")
+    if call.method == "DELETE":
         upload.path.unlink(missing_ok=True)
-        del server.uploads[identity]
-        call.answer(CANCELLED)
-        return
+        del api.uploads[identity]
+        return Reply(b"", status=CANCELLED)
     if upload.done is None and _complete(call, upload):
-        now = server.objects.now()
-        written = replace(upload.draft, size=upload.size, crc32c=upload.sums.text("crc32c"), created_at=now)
-        upload.done = server.publish(upload.path, written, upload.sums)
-        server.lose("insert")
+        _finish(api, upload)
     if upload.done is not None:
-        call.answer_json(server.resource(upload.done))
-        return
-    call.answer(308, headers={"Range": f"bytes=0-{upload.size - 1}"} if upload.size else {})
+        return Reply(api.resource(upload.done, call))
+    return Reply(b"", {"Range": f"bytes=0-{upload.size - 1}"} if upload.size else {}, 308)
 
 
-def _complete(call: Handler, upload: Upload) -> bool:
+def _finish(api: Api, upload: Upload) -> None:
+    """Make the object visible; that it is done is known before the reply is sent, or lost."""
+    draft = replace(upload.draft, size=upload.size, crc32c=upload.sums.text("crc32c"), created_at=api.store.now())
+    upload.done = api.publish(upload.path, draft, upload.sums)
+    api.announce(upload.done, "insert")
+
+
+def _complete(call: Call, upload: Upload) -> bool:
     """Append a chunk; return True when it was the last one."""
     header = call.headers.get("Content-Range")
     match = re.fullmatch(r"bytes (?:(\d+)-(\d+|\*)|\*)/(\d+|\*)", header or "bytes 0-*/*")
     if match is None:
-        raise HttpError(400, f"Invalid Content-Range: {header}")
+        raise RefusedError(400, f"Invalid Content-Range: {header}")
     begin = upload.size if match[1] is None else int(match[1])
     if begin > upload.size:
-        raise HttpError(503, "The chunk leaves a gap.")
-    _append(upload, call.pieces(), begin)
+        raise RefusedError(503, "The chunk leaves a gap.")
+    _append(upload, pieces(call), begin)
     return match[2] == "*" if match[3] == "*" else upload.size >= int(match[3])
 
 
-def _append(upload: Upload, pieces: Iterator[bytes], begin: int) -> None:
+def _append(upload: Upload, chunk: Iterator[bytes], begin: int) -> None:
     """Append pieces that begin at an offset; what is there already is skipped."""
     skip = upload.size - begin
     with upload.path.open("ab") as out:
-        for piece in pieces:
+        for piece in chunk:
             fresh = piece[skip:]
             skip = max(skip - len(piece), 0)
             out.write(fresh)
