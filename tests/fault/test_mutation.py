@@ -191,8 +191,8 @@ MUTANTS = (
     Mutant(
         "a batch that ran nothing is never adopted",
         f"{SHARED}/steps/submit/submit.py",
-        "if batch.name not in shard.past)",
-        "if batch.name)",
+        "if not shard.knows(batch.name))",
+        "if shard)",
         LATE,
     ),
     Mutant(

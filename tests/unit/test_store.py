@@ -10,6 +10,7 @@ from batchdrop.adapters.documents import encoded
 from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.errors import LeaseLostError, TransientError
 from batchdrop.core.limits import KIB, limit
+from batchdrop.core.money.budgets import Budget
 from batchdrop.core.result.outcome import Outcome
 from batchdrop.core.state import names
 from batchdrop.core.state.capacity import Ledger, Reservation
@@ -102,17 +103,17 @@ def test_a_ledger_that_two_change_keeps_both(store: Store, pauses: Pauses) -> No
         return transition
 
     def other() -> object:
-        return store.change_document(Collection.CAPACITY, "m", Ledger(), add("b", lambda: None))
+        return store.ledgers.change("m", Ledger(), add("b", lambda: None))
 
-    ledger = store.change_document(Collection.CAPACITY, "m", Ledger(), add("a", other))
+    ledger = store.ledgers.change("m", Ledger(), add("a", other))
     assert isinstance(ledger, Ledger)
     assert set(ledger.entries) == {"a", "b"}
     assert len(pauses) == 1
 
 
 def test_a_refused_change_of_a_ledger_writes_nothing(store: Store) -> None:
-    assert store.change_document(Collection.CAPACITY, "m", Ledger(), lambda _: None) is None
-    assert store.change_document(Collection.BUDGET, "m", Ledger(), lambda ledger: ledger) == Ledger()
+    assert store.ledgers.change("m", Ledger(), lambda _: None) is None
+    assert store.budgets.change("m", Budget(), lambda budget: budget) == Budget()
     assert store.documents.get(Collection.CAPACITY, "m") is None
     assert store.documents.get(Collection.BUDGET, "m") is None
 

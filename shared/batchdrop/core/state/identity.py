@@ -16,12 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from pydantic import Field
 
 from batchdrop.core.limits import MIB
+from batchdrop.core.value import Value
 
 if TYPE_CHECKING:
     from hashlib import _Hash  # pyright: ignore[reportPrivateUsage]
@@ -106,3 +109,26 @@ def identity(
 
 def _hex(*parts: str) -> str:
     return sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Claim(Value):
+    """Which job answers a request, until when its rows are taken for the answer, and who waits for its end.
+
+    Empty while no job has claimed the request.
+    """
+
+    schema_: str = Field(default="batchdrop.identity/1", alias="schema")
+    job_id: str = ""
+    until: datetime | None = None
+    waiting: tuple[str, ...] = ()
+
+    model_config = Value.model_config | {"populate_by_name": True}
+
+    def taken_by(self, job_id: str, until: datetime) -> Claim:
+        """A job answers the request from now on; those who wait go on waiting, for its end."""
+        waiting = tuple(other for other in self.waiting if other != job_id)
+        return self._with(job_id=job_id, until=until, waiting=waiting)
+
+    def joined_by(self, job_id: str) -> Claim:
+        """A job waits for the end of the one that answers."""
+        return self._with(waiting=(*self.waiting, job_id))

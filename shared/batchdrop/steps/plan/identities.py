@@ -15,39 +15,24 @@ crashed behind its creation finds its own id there.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
-from batchdrop.core.errors import ConflictError, TransientError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.identity import identity
+from batchdrop.core.state.identity import Claim, identity
 from batchdrop.core.state.job import Job, JobState, SameRows
-from batchdrop.core.value import Failure, Value
-from batchdrop.ports import Collection, Document, Topic
+from batchdrop.core.value import Failure
+from batchdrop.ports import Topic
 from batchdrop.steps.context import Context
-from batchdrop.store import ATTEMPTS, LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS
 
 Planning = Context[SubmitSettings]
 
 SAME_AS: Final = "SAME_AS"
 WAITING: Final = 100
 """Jobs that an identity lists as waiting; those beyond look for themselves only."""
-SCHEMA: Final = "batchdrop.identity/1"
 PROVIDER: Final = "gemini"
-
-
-class Holder(Value):
-    """Which job answers a request, until when that counts, and who waits for its end."""
-
-    job_id: str
-    until: datetime
-    waiting: tuple[str, ...] = ()
-
-    def joined_by(self, job_id: str) -> Holder:
-        """A job waits for its end."""
-        return self._with(waiting=(*self.waiting, job_id))
 
 
 def identify(job: Job, content: str, attached: str) -> str:
@@ -71,29 +56,30 @@ def original(context: Planning, job: Job, digest: str) -> Job | None:
     """
     if not context.settings.duplicate_days:
         return None
-    other = None
-    for _ in range(ATTEMPTS):
-        document = context.store.documents.get(Collection.IDENTITY, digest)
-        holder = None if document is None else Holder.model_validate(document.data)
-        other = None if holder is None else _other(context, job, holder)
-        if document is None or holder is None or other is None:
-            if _taken(context, job, digest, document, holder):
-                return None
-        elif other.state.terminal or job.job_id in holder.waiting or len(holder.waiting) >= WAITING:
+    until = context.now() + timedelta(days=context.settings.duplicate_days)
+
+    def claimed(claim: Claim) -> Claim | Job:
+        if claim.job_id == job.job_id:
+            return claim
+        other = _other(context, job, claim)
+        if other is None:
+            return claim.taken_by(job.job_id, until)
+        if other.state.terminal or job.job_id in claim.waiting or len(claim.waiting) >= WAITING:
             return other
-        else:
-            _enter(context, job, document, holder)
-    if other is not None:
-        return other  # it waits without being on the list
-    raise TransientError("an identity kept changing under us", code="CONTENTION")
+        return claim.joined_by(job.job_id)
+
+    found = context.store.identities.change(digest, Claim(), claimed, {"expire_at": until})
+    if isinstance(found, Claim) and found.job_id != job.job_id:
+        # On the list now, but perhaps after the other's end woke those on it: look once more.
+        found = context.store.identities.change(digest, Claim(), claimed, {"expire_at": until})
+    return found if isinstance(found, Job) else None
 
 
 def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
     """Wake those who wait for an ended job; who took over from it has inherited them, and wakes them itself."""
-    document = context.store.documents.get(Collection.IDENTITY, job.plan.identity) if job.plan.identity else None
-    holder = None if document is None else Holder.model_validate(document.data)
-    if holder is not None and holder.job_id == job.job_id:
-        for job_id in holder.waiting:
+    claim = context.store.identities.get(job.plan.identity) if job.plan.identity else None
+    if claim is not None and claim.job_id == job.job_id:
+        for job_id in claim.waiting:
             context.wake(Topic.SHARDS, job_id)
 
 
@@ -114,15 +100,16 @@ def rows_of(context: Planning, other: Job) -> SameRows:
     return SameRows(other.job_id, manifest)
 
 
-def _other(context: Planning, job: Job, holder: Holder) -> Job | None:
-    """Return the job a document names if that runs, or is complete and not too old."""
-    stored = None if holder.job_id == job.job_id else context.store.job(holder.job_id)
-    if stored is None:
-        return None
-    other = stored.value
-    if not other.state.terminal:
-        return other
-    return other if context.now() < holder.until and answers(other) else None
+def _other(context: Planning, job: Job, claim: Claim) -> Job | None:
+    """Return the job that answers the request if that runs, or is complete and not too old."""
+    stored = context.store.job(claim.job_id) if claim.job_id else None
+    if stored is None or not stored.value.state.terminal:
+        return None if stored is None else stored.value
+    lives = claim.until is not None and context.now() < claim.until
+    if lives and answers(stored.value):
+        return stored.value
+    log("request taken over", job_id=job.job_id, before=claim.job_id)
+    return None
 
 
 def answers(job: Job) -> bool:
@@ -131,35 +118,3 @@ def answers(job: Job) -> bool:
     Rejected lines do not count against it: the same content is rejected again.
     """
     return job.state is JobState.DONE and job.counts.errors == 0
-
-
-def _taken(context: Planning, job: Job, digest: str, document: Document | None, before: Holder | None) -> bool:
-    """Name the job in the document; False when another one was faster."""
-    if before is not None and before.job_id == job.job_id:
-        return True
-    until = context.now() + timedelta(days=context.settings.duplicate_days)
-    waiting = tuple(job_id for job_id in before.waiting if job_id != job.job_id) if before else ()
-    data, index = _dump(Holder(job_id=job.job_id, until=until, waiting=waiting)), {"expire_at": until}
-    try:
-        if document is None:
-            context.store.documents.create(Collection.IDENTITY, digest, index=index, data=data)
-        else:
-            context.store.documents.replace(document, index=index, data=data)
-    except ConflictError:
-        return False
-    if before is not None:
-        log("request taken over", job_id=job.job_id, before=before.job_id)
-    return True
-
-
-def _enter(context: Planning, job: Job, document: Document, holder: Holder) -> None:
-    """Put the job on the list of those who wait; whether that won, the next look tells."""
-    data = _dump(holder.joined_by(job.job_id))
-    try:
-        context.store.documents.replace(document, index=document.index, data=data)
-    except ConflictError:
-        context.store.pause(LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS)
-
-
-def _dump(holder: Holder) -> dict[str, Any]:
-    return {"schema": SCHEMA, **holder.model_dump(mode="json")}

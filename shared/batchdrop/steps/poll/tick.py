@@ -167,6 +167,6 @@ def _wake_due(context: Polling, done: dict[str, int]) -> None:
 
 
 def _dispatch_all(context: Polling, done: dict[str, int]) -> None:
-    for document in context.store.documents.query(queries.ledgers()):
-        if document.id != PROJECT:
-            done["dispatched"] += dispatch(context, document.id)
+    for name, _ in context.store.ledgers.found(queries.ledgers()):
+        if name != PROJECT:
+            done["dispatched"] += dispatch(context, name)
