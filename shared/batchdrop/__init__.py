@@ -1,3 +1,3 @@
 """Batchdrop: drop a file in a bucket; every line of it comes back as exactly one row in another bucket."""
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
