@@ -34,8 +34,8 @@ def wake(context: Context[CommonSettings], value: Job | Shard) -> None:
         context.wake(topic_of(value), value.job_id, value.shard_id)
 
 
-def wake_received(context: Context[CommonSettings], job_id: str) -> None:
-    """Wake a job that was just made."""
+def wake_planning(context: Context[CommonSettings], job_id: str) -> None:
+    """Wake a job by its id that was just made, or that waits."""
     context.wake(Topic.SHARDS, job_id)
 
 

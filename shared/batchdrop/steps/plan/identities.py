@@ -24,8 +24,8 @@ from batchdrop.core.state import names
 from batchdrop.core.state.identity import Claim, identity
 from batchdrop.core.state.job import Job, JobState, SameRows
 from batchdrop.core.value import Failure
-from batchdrop.ports import Topic
 from batchdrop.steps.context import Context
+from batchdrop.steps.next import wake_planning
 
 Planning = Context[SubmitSettings]
 
@@ -80,7 +80,7 @@ def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
     claim = context.store.identities.get(job.plan.identity) if job.plan.identity else None
     if claim is not None and claim.job_id == job.job_id:
         for job_id in claim.waiting:
-            context.wake(Topic.SHARDS, job_id)
+            wake_planning(context, job_id)
 
 
 def same_as(other: Job) -> Failure:

@@ -27,7 +27,7 @@ from batchdrop.core.upload.kinds import Form, form_of
 from batchdrop.core.value import Failure
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
-from batchdrop.steps.next import wake, wake_received
+from batchdrop.steps.next import wake, wake_planning
 from batchdrop.steps.plan.recipes import report
 from batchdrop.steps.plan.recover import finished_before
 from batchdrop.steps.plan.refuse import is_refused, taken
@@ -78,7 +78,7 @@ def _take_what_waited(context: Receiving, recipe: str) -> None:
             if form_of(info.name) is Form.JSON and is_refused(context, info):
                 job_id = receive(context, Uploaded(info.bucket, info.name, info.generation))
                 if job_id is not None:
-                    wake_received(context, job_id)
+                    wake_planning(context, job_id)
         token = page.next_token
         if token is None:
             return
