@@ -25,7 +25,7 @@ from batchdrop.core.state.messages import Uploaded
 from batchdrop.core.state.shard import Shard
 from batchdrop.handling import Response, answered, on_submit, on_tick, on_write
 from batchdrop.ports import Collection, Documents, ObjectInfo, Objects, Provider, Topic, Topics
-from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.providers.gemini.api import GeminiApi, gemini
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.receive import receive
 from batchdrop.store import Store
@@ -96,12 +96,14 @@ class Stack:
     objects: Objects
     documents: Documents
     topics: Broker
-    provider: Provider
+    provider: GeminiApi
     gemini: GeminiEmulator
     clock: TestClock
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
     answers: list[Response] = field(default_factory=list[Response])
     settings: dict[tuple[type[Any], int], Any] = field(default_factory=dict[tuple[type[Any], int], Any])
+    providers: Mapping[str, Provider] = field(default_factory=dict[str, Provider])
+    """Those the stack has instead of Gemini."""
 
     def context(self, settings: type[Any]) -> Context[Any]:
         """Return a fresh context of one function; its settings are read once, as an instance does."""
@@ -116,7 +118,7 @@ class Stack:
             objects=self.objects,
             store=Store(self.documents, self.clock.pause, found.record_days),
             topics=self.topics,
-            provider=self.provider,
+            providers=self.providers or {"gemini": gemini(self.provider)},
             clock=self.clock,
             time_left=TimeLeft.start(self.clock, self.overrides.get("call_seconds", found.call_seconds)),
         )
@@ -297,7 +299,7 @@ def make_stack(folder: Path, gemini: GeminiEmulator, **overrides: Any) -> Stack:
         objects=DirectoryObjects(folder / "buckets", clock.now),
         documents=SqliteDocuments(folder / "records.sqlite"),
         topics=SqliteTopics(folder / "topics.sqlite"),
-        provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
+        provider=GeminiApi(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,
         clock=clock,
         overrides=overrides,
@@ -312,20 +314,20 @@ def make_emulated(ports: Emulated, gemini: GeminiEmulator, **overrides: Any) -> 
         objects=ports.objects,
         documents=ports.documents,
         topics=ports.topics,
-        provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
+        provider=GeminiApi(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,
         clock=clock,
         overrides=overrides,
     )
 
 
-def direct_provider(gemini: GeminiEmulator) -> GeminiProvider:
+def direct_provider(gemini: GeminiEmulator) -> GeminiApi:
     """Return the adapter on an emulator without sockets between them: for tests that make thousands of runs."""
     import httpx2
 
     key = {"x-goog-api-key": "a key"}
     http = httpx2.Client(transport=gemini.direct(), follow_redirects=True, headers=key)
-    return GeminiProvider(lambda: "a key", gemini.url, http=http, pause=lambda _least, _most: None)
+    return GeminiApi(lambda: "a key", gemini.url, http=http, pause=lambda _least, _most: None)
 
 
 def wrapped(stack: Stack, **ports: Any) -> Stack:

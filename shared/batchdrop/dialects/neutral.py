@@ -12,7 +12,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from batchdrop.core.result.outcome import BLOCKED, GRPC_NAMES
+from batchdrop.core.grpc import GRPC_NAMES
+from batchdrop.core.result.outcome import BLOCKED
 from batchdrop.dialects.dialect import Json
 
 _encode: Final = msgspec.json.encode

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import msgspec
 
 from batchdrop.core.result.order import Item, OutOfWindowError
-from batchdrop.core.result.outcome import RANK, Answer, ResultLine, classify
+from batchdrop.core.result.outcome import RANK, Answer, classify
+from batchdrop.core.result.result import Result
 
 
 class InputLine(msgspec.Struct, frozen=True, gc=False):
@@ -36,16 +37,14 @@ class Windowed:
     line, a second one too, raises OutOfWindowError.
     """
 
-    def __init__(
-        self, results: Iterator[Item[ResultLine]], nothing: Answer, window_bytes: int, first_line: int
-    ) -> None:
+    def __init__(self, results: Iterator[Item[Result]], nothing: Answer, window_bytes: int, first_line: int) -> None:
         """Take the results, the answer of a line that has none, and the bytes of results that may wait."""
         self._results = results
         self._nothing = nothing
         self._window_bytes = window_bytes
         self._first_line = first_line
         self._line = first_line - 1
-        self._waiting: dict[int, Item[ResultLine]] = {}
+        self._waiting: dict[int, Item[Result]] = {}
         self._held = 0
         self._unknown = 0
 
@@ -61,7 +60,7 @@ class Windowed:
                 self._unknown += 1
         return self._unknown + len(self._waiting)
 
-    def _take(self, number: int) -> ResultLine | None:
+    def _take(self, number: int) -> Result | None:
         self._line = number
         item = self._waiting.pop(number, None)
         if item is not None:
@@ -84,7 +83,7 @@ class Windowed:
             raise OutOfWindowError
         return False
 
-    def _hold(self, item: Item[ResultLine]) -> None:
+    def _hold(self, item: Item[Result]) -> None:
         if self._waiting.setdefault(item[0], item) is not item:
             raise OutOfWindowError
         self._held += item[1]
@@ -93,7 +92,7 @@ class Windowed:
 class Joined:
     """Answers lines in order from results in order; lines below `first_line` were answered before."""
 
-    def __init__(self, results: Iterator[Item[ResultLine]], nothing: Answer, first_line: int) -> None:
+    def __init__(self, results: Iterator[Item[Result]], nothing: Answer, first_line: int) -> None:
         """Take the sorted results and the answer of a line that has none."""
         self._results = results
         self._nothing = nothing

@@ -11,14 +11,13 @@ success without candidates. Finish reasons: google-genai 3.4.0, types.FinishReas
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
+from batchdrop.core.result.result import ABSENT, Result
 from batchdrop.core.result.schema import breaks
-from batchdrop.core.sound_json import is_sound
 from batchdrop.core.state.shard import ShardKind
 
 
@@ -54,55 +53,16 @@ BLOCKED: Final = frozenset(
     }
 )
 _MALFORMED: Final = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"})
-GRPC_NAMES: Final = {
-    1: "CANCELLED",
-    2: "UNKNOWN",
-    3: "INVALID_ARGUMENT",
-    4: "DEADLINE_EXCEEDED",
-    5: "NOT_FOUND",
-    6: "ALREADY_EXISTS",
-    7: "PERMISSION_DENIED",
-    8: "RESOURCE_EXHAUSTED",
-    9: "FAILED_PRECONDITION",
-    10: "ABORTED",
-    11: "OUT_OF_RANGE",
-    12: "UNIMPLEMENTED",
-    13: "INTERNAL",
-    14: "UNAVAILABLE",
-    15: "DATA_LOSS",
-    16: "UNAUTHENTICATED",
-}
-"""google.rpc.Code."""
-_PASSING: Final = frozenset({4, 8, 10, 13, 14})
-_CACHE: Final = re.compile(r"cached ?content\b.*not found", re.IGNORECASE)
-"""The cache ended before its batch ("CachedContent not found (or permission denied)"): another round has a new one."""
-
-
-_ABSENT: Final = msgspec.Raw(b"null")
-"""A field that is not there, or null; a Raw field cannot be optional otherwise (msgspec 0.22)."""
-
-
-class _Status(msgspec.Struct, frozen=True, gc=False):
-    code: int = 2
-    message: str = ""
-
-
-class ResultLine(msgspec.Struct, frozen=True, gc=False):
-    """The outer shape of a result line: whose it is, and the two things it can hold."""
-
-    key: str | int | None = None
-    response: msgspec.Raw = _ABSENT
-    error: _Status | None = None
 
 
 class _Part(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    text: msgspec.Raw = _ABSENT
+    text: msgspec.Raw = ABSENT
     thought: bool = False
-    inline_data: msgspec.Raw = _ABSENT
-    function_call: msgspec.Raw = _ABSENT
-    executable_code: msgspec.Raw = _ABSENT
-    code_execution_result: msgspec.Raw = _ABSENT
-    file_data: msgspec.Raw = _ABSENT
+    inline_data: msgspec.Raw = ABSENT
+    function_call: msgspec.Raw = ABSENT
+    executable_code: msgspec.Raw = ABSENT
+    code_execution_result: msgspec.Raw = ABSENT
+    file_data: msgspec.Raw = ABSENT
 
 
 class _Content(msgspec.Struct, frozen=True, gc=False):
@@ -121,9 +81,9 @@ class _Feedback(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class _Response(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
-    usage_metadata: msgspec.Raw = _ABSENT
+    usage_metadata: msgspec.Raw = ABSENT
     model_version: str | None = None
-    embedding: msgspec.Raw = _ABSENT
+    embedding: msgspec.Raw = ABSENT
     token_count: int | str | None = None
 
 
@@ -146,28 +106,16 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     file_bytes: int = 0
 
 
-_decode_line = msgspec.json.Decoder(ResultLine).decode
 _decode_response = msgspec.json.Decoder(_Response).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.encode
 
 
-def read_result(line: bytes) -> tuple[int | None, ResultLine | None]:
-    """Return the input line a result line belongs to and its shape; (None, None) when it cannot be read."""
-    if not is_sound(line):
-        return None, None
-    try:
-        result = _decode_line(line)
-        return (None if result.key is None else int(result.key)), result
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None, None
-
-
-def classify(result: ResultLine, *, wants_json: bool, schema: bytes = b"") -> Answer:
-    """Return what became of a request; total over every line the provider may write."""
-    if result.error is not None:
-        return _failed(result.error, result.response)
-    raw = _written(result.response)
+def classify(result: Result, *, wants_json: bool, schema: bytes = b"") -> Answer:
+    """Return what became of a request; total over every row a provider may write."""
+    raw, fault = _written(result.body), result.fault
+    if fault is not None:
+        return Answer(Outcome.ERROR, fault.code, fault.message, response=raw, passing=fault.passing)
     if raw is None:
         return Answer(Outcome.ERROR, "NO_RESPONSE", "The provider's line holds neither a response nor an error.")
     try:
@@ -199,16 +147,10 @@ def redo_kind(answer: Answer, kind: ShardKind, round: int, max_rounds: int) -> S
 
 def _written(raw: msgspec.Raw) -> bytes | None:
     """Return a field as the provider wrote it, None when it is absent or null."""
-    if raw is _ABSENT:
+    if raw is ABSENT:
         return None
     data = bytes(raw)
     return None if data == b"null" else data
-
-
-def _failed(status: _Status, response: msgspec.Raw) -> Answer:
-    name = "CACHE_LOST" if _CACHE.search(status.message) else f"PROVIDER_{GRPC_NAMES.get(status.code, 'UNKNOWN')}"
-    passing = status.code in _PASSING or name == "CACHE_LOST"
-    return Answer(Outcome.ERROR, name, status.message, response=_written(response), passing=passing)
 
 
 def _judge(response: _Response, wants_json: bool, schema: bytes) -> Answer:

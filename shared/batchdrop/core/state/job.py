@@ -245,7 +245,9 @@ class Resolved:
     recipe_object: str
     recipe_name: str
     recipe_digest: str
+    provider: str
     model: str
+    account: str
     labels: dict[str, str]
     team: str
     priority: int
@@ -317,7 +319,12 @@ class Job(Leasable):
     priority: int = 0
     finish: str = "missing"
     """What becomes of lines still open at the deadline: reported `missing`, or answered at once (`standard`)."""
+    provider: str = ""
+    """The name its provider is configured under."""
     model: str = ""
+    """The provider's own name of it."""
+    account: str = ""
+    """Whose its batches are (`Batches.account`), as it was when the job was planned."""
     dialect: str = "gemini"
     dialect_url: str = ""
     columns: str = ""

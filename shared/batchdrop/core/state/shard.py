@@ -27,9 +27,10 @@ from typing import Final, Literal
 from pydantic import Field
 
 from batchdrop.core.errors import LeaseLostError
+from batchdrop.core.state.capacity import pool_of
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import Batch, BatchState, IndexValue
+from batchdrop.ports import Batch, BatchState, Cause, IndexValue
 
 
 class ShardState(StrEnum):
@@ -125,11 +126,13 @@ class BatchRef(Value):
     name: str = ""
     state: BatchState | NoBatch = NoBatch.NOT_YET
     raw_state: str = ""
-    output_file: str | None = None
+    parts: tuple[str, ...] = ()
+    """Its result files."""
     created_at: datetime | None = None
     ended_at: datetime | None = None
-    error_code: int | None = None
-    error_message: str = ""
+    cause: Cause | None = None
+    failure: Failure | None = None
+    """What to do about a batch that failed whole, and what its provider says of it."""
     duplicates: tuple[str, ...] = ()
 
     def seen(self, batch: Batch) -> BatchRef:
@@ -141,10 +144,10 @@ class BatchRef(Value):
         return self._with(
             state=batch.state,
             raw_state=batch.raw_state,
-            output_file=batch.output_file,
+            parts=batch.parts,
             ended_at=batch.ended_at,
-            error_code=batch.error_code,
-            error_message=batch.error_message,
+            cause=batch.failed.cause if batch.failed else None,
+            failure=Failure(code=batch.failed.code, message=batch.failed.message) if batch.failed else None,
         )
 
     def gone(self) -> BatchRef:
@@ -238,7 +241,12 @@ class Shard(Leasable):
     """Work objects that hold the lines of a child, under `list_key`; empty: all lines of the ranges."""
     list_key: str = ""
     tokens: int
+    provider: str = ""
+    """The name its provider is configured under."""
     model: str
+    """The provider's own name of it."""
+    wire: str = ""
+    """What the ids of its lines begin with at the provider (`core.wire`)."""
     team: str = ""
     priority: int = 0
     queued_at: datetime
@@ -270,6 +278,11 @@ class Shard(Leasable):
     written_at: datetime | None = None
 
     model_config = Leasable.model_config | {"populate_by_name": True}
+
+    @property
+    def pool(self) -> str:
+        """The ledger that its tokens are reserved in, and the queue it waits in."""
+        return pool_of(self.provider, self.model)
 
     # ------------------------------------------------------------------------------------ queue and staging
     def dispatched(self, now: datetime, due_at: datetime) -> Shard:
@@ -480,7 +493,7 @@ def shard_index(shard: Shard, expire_at: datetime | None) -> dict[str, IndexValu
         "due_at": shard.due_at,
         "state": shard.state.value,
         "job_id": shard.job_id,
-        "model": shard.model,
+        "pool": shard.pool,
         "team": shard.team,
         "priority_rank": -shard.priority,
         "queued_at": shard.queued_at,

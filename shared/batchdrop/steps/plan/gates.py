@@ -31,9 +31,9 @@ def refuse_file(context: Planning, job: Job) -> Failure | None:
             fix="Cut it into several files.",
         )
     allowed = context.settings.allowed_models()
-    if allowed and job.model not in allowed:
+    if allowed and not allowed & {job.model, f"{job.provider}/{job.model}"}:
         return _unknown_model("This stack does not allow the model.")
-    if context.provider.model_info(job.model) is None:
+    if context.provider_of(job).batches.model_info(job.model) is None:
         return _unknown_model("The provider does not know the model.")
     return None
 
@@ -41,7 +41,7 @@ def refuse_file(context: Planning, job: Job) -> Failure | None:
 def refuse_model(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> Stored[Job] | Failure:
     """Say why the model cannot run a planned job's kind of requests; warn when the provider does not tell."""
     job, now = stored.value, context.now()
-    info = context.provider.model_info(job.model)
+    info = context.provider_of(job).batches.model_info(job.model)
     if info is None:
         return _unknown_model("The provider does not know the model.")
     if info.said:

@@ -29,7 +29,6 @@ Planning = Context[SubmitSettings]
 
 SAME_AS: Final = "SAME_AS"
 SCHEMA: Final = "batchdrop.identity/1"
-PROVIDER: Final = "gemini"
 
 
 def identify(job: Job, content: str, attached: str) -> str:
@@ -40,7 +39,7 @@ def identify(job: Job, content: str, attached: str) -> str:
         metadata=job.metadata,
         team=job.team,
         recipe=job.recipe_digest,
-        model=f"{PROVIDER}:{job.model}",
+        model=f"{job.provider}:{job.model}",
         form=f"{job.dialect} {job.dialect_url}",
     )
 
