@@ -24,7 +24,18 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.messages import Uploaded
 from batchdrop.core.state.shard import Shard
 from batchdrop.handling import Response, answered, on_submit, on_tick, on_write
-from batchdrop.ports import Collection, Documents, ObjectInfo, Objects, Provider, Topic, Topics
+from batchdrop.ports import (
+    Batch,
+    BatchKind,
+    Collection,
+    Documents,
+    Intent,
+    ObjectInfo,
+    Objects,
+    Provider,
+    Topic,
+    Topics,
+)
 from batchdrop.providers.gemini.api import GeminiApi, gemini
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.receive import receive
@@ -333,6 +344,15 @@ def direct_provider(gemini: GeminiEmulator) -> GeminiApi:
 def wrapped(stack: Stack, **ports: Any) -> Stack:
     """Return the same stack with some ports replaced."""
     return replace(stack, **ports)
+
+
+def create_by_hand(stack: Stack, name: str, file: str | None = None) -> str:
+    """Create a batch as somebody else does, or a worker that was thought dead; return the provider's name of it."""
+    data = lines("x")
+    staged = file or stack.provider.stage([data], size=len(data), name="by hand").reference
+    made = stack.provider.create(Intent(name, "gemini-2.5-flash-lite", BatchKind.GENERATE, staged, requests=1))
+    assert isinstance(made, Batch)
+    return made.name
 
 
 def request(text: str, **config: Any) -> Row:

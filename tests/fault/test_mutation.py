@@ -22,6 +22,8 @@ SHARED = "shared/batchdrop"
 SIMULATION = ("tests/fault/test_simulation.py",)
 GUARDS = ("tests/fault/test_guards.py",)
 MACHINE = ("tests/fault/test_machine.py",)
+LATE = ("tests/fault/test_late_refusals.py",)
+TRANSITIONS = ("tests/unit/test_transitions.py",)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,34 @@ MUTANTS = (
         "        for other in others:\n            if may_cancel(context, other):\n",
         "        for other in ():\n            if may_cancel(context, other):\n",
         GUARDS,
+    ),
+    Mutant(
+        "a look names its batch",
+        f"{SHARED}/core/state/shard.py",
+        "return self.state is ShardState.SUBMITTED and self.batch.name == batch",
+        "return self.state is ShardState.SUBMITTED",
+        LATE,
+    ),
+    Mutant(
+        "a batch that ran nothing is never adopted",
+        f"{SHARED}/providers/by_name.py",
+        "batch.display_name == intent.name and batch.name not in intent.past",
+        "batch.display_name == intent.name",
+        LATE,
+    ),
+    Mutant(
+        "a batch that ran nothing is no orphan",
+        f"{SHARED}/core/state/shard.py",
+        "(self.batch.name, *self.batch.duplicates, *self.past)",
+        "(self.batch.name, *self.batch.duplicates)",
+        LATE,
+    ),
+    Mutant(
+        "nobody leaves CREATING without knowing",
+        f"{SHARED}/core/state/shard.py",
+        "        if self.state is ShardState.CREATING:\n",
+        "        if False:\n",
+        TRANSITIONS,
     ),
 )
 

@@ -26,7 +26,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from batchdrop.core.errors import LeaseLostError
+from batchdrop.core.errors import LeaseLostError, PermanentError
 from batchdrop.core.state.capacity import pool_of
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
@@ -317,10 +317,12 @@ class Shard(Leasable):
 
     def requeued(self, now: datetime) -> Shard:
         """Nothing was created: wait in the queue with the file."""
-        return self._moved(ShardState.QUEUED, now, intent=None).handed_back(now, self.deadline_at)
+        self._must_not_run()
+        return self._known(ShardState.QUEUED, now, intent=None).handed_back(now, self.deadline_at)
 
     def requeued_without_file(self, now: datetime) -> Shard:
         """Wait in the queue and be staged again: the file is of an account that is no longer ours."""
+        self._must_not_run()
         return self._moved(ShardState.QUEUED, now, file=None).handed_back(now, self.deadline_at)
 
     # --------------------------------------------------------------------------------------------- creating
@@ -330,15 +332,15 @@ class Shard(Leasable):
 
     def not_sent(self, now: datetime) -> Shard:
         """The intent was not followed by a call: the attempt does not count."""
-        return self._moved(ShardState.STAGED, now, intent=None, attempts=self.attempts - 1)
+        return self._known(ShardState.STAGED, now, intent=None, attempts=self.attempts - 1)
 
     def not_created(self, now: datetime) -> Shard:
         """The call made nothing: the provider said so, or a listing after the quarantine proved it."""
-        return self._moved(ShardState.STAGED, now, intent=None)
+        return self._known(ShardState.STAGED, now, intent=None)
 
     def submitted(self, now: datetime, batch: BatchRef, batch_deadline_at: datetime) -> Shard:
         """Record the batch as the shard's own; the first recorded adoption is final."""
-        moved = self._moved(
+        moved = self._known(
             ShardState.SUBMITTED,
             now,
             batch=batch.after(self.batch),
@@ -349,7 +351,7 @@ class Shard(Leasable):
 
     def ended_without_batch(self, now: datetime, stop: Failure) -> Shard:
         """Its lines become error rows with the reason; it has no batch, and gets none."""
-        ended = self._moved(ShardState.ENDED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE))
+        ended = self._known(ShardState.ENDED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE))
         return ended.handed_back(now, now)
 
     def cancelled(self, now: datetime, stop: Failure) -> Shard:
@@ -481,10 +483,20 @@ class Shard(Leasable):
         if self.state is not ShardState.QUEUED:
             raise LeaseLostError("the shard was dispatched by another worker")
 
-    def _moved(self, state: ShardState, now: datetime, **changes: object) -> Shard:
-        """Return the shard in another state, if the table of moves allows it."""
+    def _must_not_run(self) -> None:
+        if self.state is ShardState.SUBMITTED:  # the way back from there names the batch: `refused_late`
+            raise PermanentError("the shard has a batch", code="ILLEGAL_MOVE")
+
+    def _known(self, state: ShardState, now: datetime, **changes: object) -> Shard:
+        """Return the shard in another state, also from CREATING: for who knows whether there is a batch."""
         check_move(SHARD_MOVES, self.state, state)
         return self._with(state=state, updated_at=now, **changes)
+
+    def _moved(self, state: ShardState, now: datetime, **changes: object) -> Shard:
+        """Return the shard in another state, if the table of moves allows it; never from CREATING."""
+        if self.state is ShardState.CREATING:
+            raise PermanentError("it is not known whether the shard has a batch", code="ILLEGAL_MOVE")
+        return self._known(state, now, **changes)
 
 
 def shard_index(shard: Shard, expire_at: datetime | None) -> dict[str, IndexValue]:
