@@ -129,7 +129,7 @@ class Stack:
             objects=self.objects,
             store=Store(self.documents, self.clock.pause, found.record_days),
             topics=self.topics,
-            providers=self.providers or {"gemini": gemini(self.provider)},
+            providers=self.providers or {"gemini": gemini(self.provider, found.tier)},
             clock=self.clock,
             time_left=TimeLeft.start(self.clock, self.overrides.get("call_seconds", found.call_seconds)),
         )

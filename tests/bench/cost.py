@@ -114,7 +114,7 @@ def _tick(it: Stand) -> dict[str, float]:
 def _amounts(tally: Tally, seconds: dict[str, float]) -> dict[str, float]:
     """Return what a run used, by the names of the prices."""
     calls = tally.calls
-    queries, found = calls["records.query"], tally.documents["records.query"]
+    queries, found = calls["documents.query"], tally.documents["documents.query"]
     waiting = sum(calls.values()) * CALL_SECONDS + sum(tally.bytes.values()) / BYTES_PER_SECOND
     billed = {name: spent + waiting * spent / sum(seconds.values()) for name, spent in seconds.items()}
     messages = calls["topics.publish"]
@@ -122,9 +122,9 @@ def _amounts(tally: Tally, seconds: dict[str, float]) -> dict[str, float]:
         "vcpu_second": sum(billed.values()),
         "gib_second": sum(spent * MEMORY_GIB[name] for name, spent in billed.items()),
         "invocation": messages + 1.0,
-        "read": calls["records.get"] + max(found, queries),
-        "write": calls["records.create"] + calls["records.replace"],
-        "delete": calls["records.delete"],
+        "read": calls["documents.get"] + max(found, queries),
+        "write": calls["documents.create"] + calls["documents.replace"],
+        "delete": calls["documents.delete"],
         "class_a": calls["objects.create"] + calls["objects.copy"] + calls["objects.list"],
         "class_b": calls["objects.stat"] + calls["objects.read"],
         "message_tib": 2 * messages * MESSAGE_BYTES / (1024 * GIB),

@@ -21,7 +21,7 @@ TICKS = 15
 SETTLING = 3
 """Ticks until nothing changes: the first sweep, the batches' states seen, one to be sure."""
 HELD = '{"hold_state":"RUNNING"}'
-WRITES = frozenset({"records.create", "records.replace", "records.delete"})
+WRITES = frozenset({"documents.create", "documents.replace", "documents.delete"})
 _COPY = """
 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
 INSERT INTO {table} SELECT printf('%032x', n), {columns} FROM {table}, numbers WHERE id = ?"""
@@ -75,7 +75,7 @@ def _limits(it: Stand, what: str, count: int) -> Iterator[Figure]:
 
 
 def _counts(it: Stand) -> dict[str, float | str]:
-    reads = it.tally.of("records") - _writes(it)
+    reads = it.tally.of("documents") - _writes(it)
     return {"provider calls": it.tally.of("provider"), "store reads": reads, "writes": _writes(it)}
 
 

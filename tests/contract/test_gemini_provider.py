@@ -19,7 +19,6 @@ from batchdrop.ports import (
     Busy,
     Cause,
     Created,
-    Failed,
     Intent,
     Refused,
     Sight,
@@ -128,7 +127,8 @@ def test_a_failure_keeps_its_cause(provider: GeminiApi, gemini: GeminiEmulator) 
     found = provider.get(create(provider, stage(provider)).name)
     assert found is not None
     assert found.state is BatchState.FAILED
-    assert found.failed == Failed(Cause.POISON, "RESOURCE_EXHAUSTED", found.failed.message if found.failed else "")
+    assert found.failed is not None
+    assert (found.failed.cause, found.failed.code) == (Cause.POISON, "RESOURCE_EXHAUSTED")
     assert found.failed.message
 
 

@@ -104,7 +104,8 @@ def test_batches_of_others_are_never_touched(stack: Stack, gemini: GeminiEmulato
 
 def test_a_leaked_reservation_is_released(stack: Stack) -> None:
     context = stack.context(PollSettings)
-    for name in (account_of("gemini"), pool_of("gemini", "m")):
+    ledgers = (account_of("gemini"), pool_of("gemini", "m"))
+    for name in ledgers:
         change_ledger(
             context,
             name,
@@ -113,9 +114,8 @@ def test_a_leaked_reservation_is_released(stack: Stack) -> None:
             ),
         )
     stack.tick()
-    assert (
-        read_ledger(context, pool_of("gemini", "m")).entries == read_ledger(context, account_of("gemini")).entries == {}
-    )
+    for name in ledgers:
+        assert read_ledger(context, name).entries == {}
 
 
 def test_reservations_end_with_their_batches(stack: Stack) -> None:

@@ -105,6 +105,15 @@ def test_what_cannot_be_attached_rejects_its_line_before_anything_is_paid(stack:
     assert job.counts.results == 1
 
 
+def test_the_pointer_to_an_address_is_one_that_a_reader_of_pointers_follows(stack: Stack) -> None:
+    call = {"functionCall": {"name": "look", "args": {"a/b~c": {"uri": "gs://other/a.png"}}}}
+    request = {"contents": [{"role": "user", "parts": [{"text": "look"}]}, {"role": "model", "parts": [call]}]}
+    job = stack.run(stack.upload("a.jsonl", jsonl([{"key": "k", "request": request}])))
+    [row] = stack.rows(job, "rejections")
+    assert row["code"] == "ATTACHMENT_FORBIDDEN"
+    assert row["pointer"] == "/request/contents/1/parts/0/functionCall/args/a~1b~0c/uri"
+
+
 def test_a_stack_may_allow_other_buckets(stack_with: Make) -> None:
     stack = stack_with(attachment_buckets="pictures, other")
     uri = put(stack, "a.png", bucket="other")

@@ -76,10 +76,18 @@ def test_work_objects_and_provider_files_are_removed_at_the_end(stack: Stack) ->
         (lines("one", "two").rstrip(b"\n"), 0),
         (lines("one", "two").replace(b"\n", b"\r\n"), 0),
         (b"\xef\xbb\xbf" + lines("one", "two"), 0),
+        (b"\xef\xbb\xbf\n" + lines("one", "two"), 1),
         (lines("one").replace(b"\n", b"\n\n  \n") + lines("two"), 2),
         (lines("one", "two") + b"\n\n", 2),
     ],
-    ids=["no final newline", "CRLF", "byte order mark", "blank lines between", "blank lines at the end"],
+    ids=[
+        "no final newline",
+        "CRLF",
+        "byte order mark",
+        "byte order mark on a line of its own",
+        "blank lines between",
+        "blank lines at the end",
+    ],
 )
 def test_odd_line_ends_lose_nothing(stack: Stack, data: bytes, blank: int) -> None:
     job = stack.run(stack.upload("a.jsonl", data))

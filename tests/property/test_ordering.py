@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from batchdrop.core.result.join import InputLine, Joined, Windowed
 from batchdrop.core.result.order import Item, OutOfWindowError, merged, runs
-from batchdrop.core.result.outcome import Outcome, ResultLine, missing, read_result
+from batchdrop.core.result.outcome import Outcome, missing
+from batchdrop.core.result.result import Fault, Result
+from batchdrop.dialects.gemini.answer import answer
 
 items_ = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 20)), max_size=80)
 
@@ -31,14 +33,14 @@ def test_runs_of_one_window_merge_into_order_and_keep_the_first_of_equals_first(
 def answering(results: list[int], lines: set[int], window: int) -> tuple[dict[int, int], int]:
     """Return which result (by its place) answered each line, and how many belong to none."""
     stream = iter([(number, 1, failed(place)) for place, number in enumerate(results)])
-    windowed = Windowed(stream, missing("NO_ANSWER", ""), window, 0)
+    windowed = Windowed(stream, answer, missing("NO_ANSWER", ""), window, 0)
     answers = {number: windowed.answer(InputLine(number, b"null", wants_json=False)) for number in sorted(lines)}
     found = {number: int(answer.message or -1) for number, answer in answers.items()}
     return found, windowed.finish()
 
 
-def failed(place: int) -> ResultLine:
-    return read_result(b'{"error":{"code":3,"message":"%d"}}' % place)[1] or ResultLine()
+def failed(place: int) -> Result:
+    return Result(fault=Fault("PROVIDER_INVALID_ARGUMENT", str(place)))
 
 
 @given(st.lists(st.integers(0, 20), max_size=40), st.sets(st.integers(1, 20)), st.integers(0, 40))
@@ -68,10 +70,10 @@ def test_results_in_order_need_no_window_even_where_lines_or_results_are_left_ou
 
 @given(st.lists(st.integers(0, 20), max_size=40), st.sets(st.integers(1, 20)))
 def test_every_line_is_answered_once_and_foreign_results_are_counted(results: list[int], lines: set[int]) -> None:
-    stream = iter([(number, 1, ResultLine()) for number in sorted(results)])
-    joined = Joined(stream, missing("NO_ANSWER", ""), 0)
+    stream = iter([(number, 1, Result()) for number in sorted(results)])
+    joined = Joined(stream, answer, missing("NO_ANSWER", ""), 0)
     answers = {number: joined.answer(InputLine(number, b"null", wants_json=False)) for number in sorted(lines)}
     unknown = joined.finish()
-    for number, answer in answers.items():
-        assert (answer.outcome is Outcome.MISSING) == (number not in results)
+    for number, found in answers.items():
+        assert (found.outcome is Outcome.MISSING) == (number not in results)
     assert unknown == sum(number not in lines for number in results)

@@ -15,10 +15,12 @@ from openai.types.responses import Response
 from batchdrop.core.problem import Problem
 from batchdrop.core.result import row as rows
 from batchdrop.core.result.join import InputLine
-from batchdrop.core.result.outcome import Answer, Outcome, ResultLine, classify, missing
+from batchdrop.core.result.outcome import Answer, Outcome, missing
 from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.gemini.answer import answer as judged
 from batchdrop.dialects.reply import answer
 from batchdrop.dialects.translate import EMBEDDINGS_URL, RESPONSES_URL, key_of, translate
+from batchdrop.providers.gemini.envelope import GeminiEnvelope
 from tests.samples.dialects import lines
 
 Json = dict[str, Any]
@@ -42,8 +44,9 @@ def response(*parts: Json, reason: str = "STOP", **more: Any) -> Json:
 def row_of(body: Json | None, key: bytes = b'"a"', error: Json | None = None) -> Json:
     """The row our writer makes of a result line."""
     raw = msgspec.json.encode({"key": 1, "response": body, "error": error})
-    found = classify(msgspec.json.decode(raw, type=ResultLine), wants_json=False)
-    return written(found, key)
+    found = GeminiEnvelope().read(raw)
+    assert found is not None
+    return written(judged(found[1], InputLine(1, key, wants_json=False)), key)
 
 
 def written(found: Answer, key: bytes = b'"a"') -> Json:

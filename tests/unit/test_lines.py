@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop.core.upload.lines import split_blocks, split_lines, whole_lines
+from batchdrop.core.limits import MIB
+from batchdrop.core.upload.lines import each_line, gathered, lines_of_head, split_blocks, split_lines, whole_lines
 
 MOST = 1 << 20
 streams = st.binary(max_size=200) | st.lists(st.sampled_from([b"\n", b"ab", b"\r\n", b"\xef\xbb\xbf"])).map(b"".join)
@@ -95,3 +97,50 @@ def test_many_lines_at_a_time_end_where_a_line_ends(stream: bytes, size: int) ->
     assert b"".join(found) == stream
     assert all(lines.endswith(b"\n") for lines in found[:-1])
     assert all(found)
+
+
+@given(streams, st.integers(1, 30))
+def test_each_line_of_our_own_streams_is_given_once(stream: bytes, size: int) -> None:
+    expected = stream.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if stream.endswith(b"\n") or not stream:
+        expected.pop()
+    assert list(each_line(cut(stream, size))) == expected
+
+
+def test_a_byte_order_mark_is_data_behind_the_first_line() -> None:
+    assert list(each_line([b"\xef\xbb\xbfa\n"], number=2)) == [b"\xef\xbb\xbfa"]
+
+
+@pytest.mark.parametrize("split", [each_line, whole_lines])
+def test_a_long_line_takes_time_in_proportion_to_its_bytes(split: Callable[[Iterable[bytes]], Iterator[bytes]]) -> None:
+    def seconds(mebibytes: int) -> float:
+        chunks = [bytes(MIB)] * (mebibytes - 1) + [bytes(MIB - 1) + b"\n"]
+        begun = time.process_time()
+        assert sum(map(len, split(chunks))) in (mebibytes * MIB, mebibytes * MIB - 1)
+        return time.process_time() - begun
+
+    short = min(seconds(16) for _ in range(3))
+    assert min(seconds(64) for _ in range(3)) < 8 * short + 0.05, (
+        "four times the bytes: four times the time, not sixteen"
+    )
+
+
+def test_gathered_lines_are_given_before_the_next_one_is_asked_for() -> None:
+    asked: list[int] = []
+
+    def numbered() -> Iterator[bytes]:
+        for number in range(5):
+            asked.append(number)
+            yield b"x" * (MIB // 2)
+
+    pieces = gathered(numbered())
+    assert len(next(pieces)) == MIB
+    assert asked == [0, 1]
+    assert [len(piece) for piece in pieces] == [MIB, MIB // 2]
+    assert list(gathered([b"a", b"b", b"c"], 2)) == [b"ab", b"c"]
+    assert list(gathered([])) == []
+
+
+def test_the_last_line_of_a_head_counts_only_when_it_stands_alone() -> None:
+    assert lines_of_head(b"a\nb\nhal") == [b"a", b"b"]
+    assert lines_of_head(b"hal") == [b"hal"]

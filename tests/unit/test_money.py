@@ -25,7 +25,8 @@ from batchdrop.core.money.costs import Entry, Work, as_csv, as_json, as_text, en
 from batchdrop.core.money.estimate import estimate, expected
 from batchdrop.core.money.prices import Processing, plain, price
 from batchdrop.core.money.report import page
-from batchdrop.core.money.usage import Usage, add_row, compact
+from batchdrop.core.money.usage import Usage, compact
+from batchdrop.dialects.gemini.usage import add_usage
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 BATCH, FLEX, STANDARD = Processing.BATCH, Processing.FLEX, Processing.STANDARD
@@ -34,7 +35,7 @@ M = 1_000_000
 
 def used(**metadata: Any) -> Usage:
     total = Usage()
-    add_row(total, json.dumps(metadata).encode())
+    add_usage(total, json.dumps(metadata).encode())
     return total
 
 
@@ -189,7 +190,7 @@ def test_a_stack_may_add_a_rate() -> None:
 def test_metadata_nobody_can_read_counts_a_request_and_no_tokens() -> None:
     total = Usage()
     for raw in (b"[]", b"\xff", b'{"promptTokenCount":"many"}', b'{"promptTokenCount":-5}'):
-        add_row(total, raw)
+        add_usage(total, raw)
     assert compact(total) == {"requests": 4}
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from batchdrop.core.limits import KIB, limit
+from batchdrop.core.pointer import join, pointer_of
 from batchdrop.core.problem import Code, Problem
 
 MAX_DEPTH: Final = 100
@@ -64,7 +65,7 @@ def loads(raw: bytes) -> Any:
         raise _wrong(Code.TOO_DEEP, f"The line is nested deeper than {MAX_DEPTH} levels.") from None
     if doubled:
         holder, name = doubled[0]
-        pointer = f"{_pointer_to(value, holder)}/{_escaped(name)}"
+        pointer = join(_pointer_to(value, holder), name)
         raise StrictError(
             Problem(Code.DUPLICATE_NAME, pointer[:MAX_POINTER], "The object has two fields of this name.")
         )
@@ -124,15 +125,11 @@ def _pointer_to(value: Any, target: object) -> str:
 
 def _written(trail: Trail) -> str:
     """Return the steps from the root to a value as a JSON pointer."""
-    steps: list[str] = []
+    steps: list[str | int] = []
     while trail is not None:
         trail, step = trail
-        steps.append(_escaped(str(step)))
-    return "".join(f"/{step}" for step in reversed(steps))
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+        steps.append(step)
+    return pointer_of(reversed(steps))
 
 
 def _constant(word: str) -> Any:

@@ -21,12 +21,12 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from batchdrop.core.limits import KIB, MIB, limit
+from batchdrop.core.limits import KIB, limit
 from batchdrop.core.problem import Code, Problem
 from batchdrop.core.result.tables import Kind, renamed_fields
 from batchdrop.core.upload import arrays
 from batchdrop.core.upload.kinds import API_BODY, NO_REQUESTS
-from batchdrop.core.upload.lines import split_lines
+from batchdrop.core.upload.lines import lines_of_head, split_lines
 from batchdrop.core.upload.sniff import GZIP, gunzip, not_jsonl
 from batchdrop.core.upload.tables import (
     Blank,
@@ -165,17 +165,11 @@ def opened(
     if suffix in SEPARATORS or suffix == PARQUET:
         return Opened(suffix, Dialect.RECORDS, zipped, chunks)
     array = suffix == JSON and not unpacked and arrays.begins(head)
-    dialect = detect(arrays.complete(head) if array else _whole_lines(head))
+    dialect = detect(arrays.complete(head) if array else lines_of_head(head))
     failure = None if array or unpacked else not_jsonl(head)
     if suffix == JSON and dialect is None and failure is None and not unpacked:
         failure = API_BODY if _BODY.match(head) else NO_REQUESTS
     return Opened(suffix, dialect or Dialect.GEMINI, zipped, chunks, failure, array)
-
-
-def _whole_lines(head: bytes) -> list[bytes]:
-    """Return the lines of the head; the last may be cut off, unless it is the only one."""
-    lines = head.split(b"\n")
-    return lines[:-1] or lines
 
 
 def unwrapped(file: Opened, place: Place, *, max_line_bytes: int) -> Iterator[bytes]:
@@ -290,17 +284,3 @@ def _learn(columns: dict[str, str], fields: Mapping[str, Any]) -> None:
         kind = Kind.TEXT.value if isinstance(value, str) else Kind.JSON.value
         if value is not None and columns.setdefault(name, kind) == Kind.TEXT.value != kind:
             columns[name] = kind
-
-
-def gathered(lines: Iterable[bytes], most: int) -> Iterator[bytes]:
-    """Put lines together, `most` or about 1 MiB of them; no line is taken before what came before it is given."""
-    held: list[bytes] = []
-    size = 0
-    for line in lines:
-        held.append(line)
-        size += len(line)
-        if size >= MIB or len(held) >= most:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)

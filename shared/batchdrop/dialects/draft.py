@@ -13,10 +13,10 @@ from typing import Any, Final, NoReturn, cast
 import msgspec
 
 from batchdrop.core import strict_json
+from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.dialects.dialect import Caution, Caveat, Json
 from batchdrop.dialects.gemini import fields
-from batchdrop.dialects.gemini.fields import join
 
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode

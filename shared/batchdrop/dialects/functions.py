@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code
 from batchdrop.dialects.dialect import Caution, Json
 from batchdrop.dialects.draft import Draft, checked, loads, object_of, put, refuse, text_of, warn, word_of
 from batchdrop.dialects.gemini import fields
-from batchdrop.dialects.gemini.fields import join
 
 FOREIGN_CALL: Final = "skip_thought_signature_validator"
 """Stands for the thought signature of a call another model made: Gemini 3 refuses a call without one

@@ -13,8 +13,8 @@ from typing import Any, Final, cast
 import msgspec
 
 from batchdrop.core.grpc import GRPC_NAMES
-from batchdrop.core.result.outcome import BLOCKED
 from batchdrop.dialects.dialect import Json
+from batchdrop.dialects.gemini.answer import BLOCKED
 
 _encode: Final = msgspec.json.encode
 _HTTP: Final = {

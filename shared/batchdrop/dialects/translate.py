@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.dialects.anthropic import messages
 from batchdrop.dialects.detect import form_of
@@ -34,7 +35,6 @@ from batchdrop.dialects.draft import (
     word_of,
 )
 from batchdrop.dialects.gemini.check import check_request
-from batchdrop.dialects.gemini.fields import join
 from batchdrop.dialects.openai import chat, responses
 
 CHAT_URL: Final = "/v1/chat/completions"

@@ -8,13 +8,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from batchdrop.core.limits import MIB
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard, ShardKind
 from batchdrop.core.upload.cut import RangePlan, decode_plan
-from batchdrop.core.upload.lines import BOM, whole_lines
+from batchdrop.core.upload.lines import BOM, each_line, gathered, whole_lines
 from batchdrop.core.wire import line_id
 from batchdrop.dialects.gemini.beginnings import Beginning, beginning
 from batchdrop.dialects.gemini.request import bodies_of, body_of, identify, identify_all
@@ -95,16 +94,8 @@ def rendered(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = N
     """Yield the shard's file for the provider in pieces of about 1 MiB."""
     envelope = context.provider_of(shard).envelope(shard.model, BatchKind(shard.batch_kind))
     wire = shard.wire.encode()
-    held: list[bytes] = []
-    size = 0
-    for number, body in bodies(context, job, shard, files):
-        line = envelope.line(line_id(wire, number), body)
-        held.append(line)
-        size += len(line)
-        if size >= MIB:
-            yield b"".join(held)
-            held, size = [], 0
-    yield b"".join(held)
+    every = bodies(context, job, shard, files)
+    return gathered(envelope.line(line_id(wire, number), body) for number, body in every)
 
 
 def rendered_size(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> int:
@@ -124,7 +115,7 @@ def _wanted(context: Any_, shard: Shard) -> frozenset[int] | None:
 def _at_once(
     context: Any_, job: Job, plan: RangePlan, make: Callable[[bytes, int], list[Made]]
 ) -> Iterator[list[Made]]:
-    """Make something of each line of an unbroken range, as many lines at a time as are read at once."""
+    """Yield what is made of each line of an unbroken range: one list for the lines of each chunk read."""
     number = plan.first_line
     for lines in whole_lines(records(context, job, plan.start, plan.end)):
         made = make(lines.removeprefix(BOM) if number == 1 else lines, number)
@@ -137,11 +128,10 @@ def raw_lines(context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] |
     if wanted is not None and not any(plan.first_line <= n <= plan.last_line for n in wanted):
         return
     rejected = _rejected(context, plan)
-    number = plan.first_line
-    for raw in _split(records(context, job, plan.start, plan.end)):
+    lines = each_line(records(context, job, plan.start, plan.end), number=plan.first_line)
+    for number, raw in enumerate(lines, plan.first_line):
         if number not in rejected and (wanted is None or number in wanted) and raw and not raw.isspace():
-            yield number, raw[3:] if number == 1 and raw.startswith(BOM) else raw
-        number += 1
+            yield number, raw
 
 
 def _rejected(context: Any_, plan: RangePlan) -> frozenset[int]:
@@ -153,12 +143,3 @@ def _rejected(context: Any_, plan: RangePlan) -> frozenset[int]:
 def records(context: Any_, job: Job, start: int, end: int | None = None) -> Iterator[bytes]:
     """Stream bytes of the job's lines: of what was converted, else of the snapshot, pinned to its generation."""
     return pieces.read(context, job.records or pieces.snapshot(job), start, end)
-
-
-def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest

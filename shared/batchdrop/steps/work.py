@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from batchdrop.core.settings import CommonSettings
+from batchdrop.core.upload.lines import each_line
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
 
@@ -24,9 +25,4 @@ def get(context: Context[CommonSettings], name: str) -> bytes:
 
 def lines(context: Context[CommonSettings], name: str) -> Iterator[bytes]:
     """Stream a work object's lines without their newlines."""
-    rest = b""
-    for chunk in context.objects.read(context.settings.work_bucket, name):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
+    return each_line(context.objects.read(context.settings.work_bucket, name))

@@ -34,7 +34,7 @@ from batchdrop.core.problem import Problem
 from batchdrop.core.recipe import yaml
 from batchdrop.core.recipe.template import TemplateError, compile_template
 from batchdrop.core.result.schema import SchemaError, schema_check
-from batchdrop.dialects.gemini.schema import check_json_schema
+from batchdrop.core.result.schema_shape import check_json_schema
 
 RECIPE_NAME: Final = "recipe.yaml"
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86400}

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from batchdrop.core.limits import KIB, limit
+from batchdrop.core.pointer import pointer_of
 from batchdrop.core.result.schema_bounds import Bounded, SchemaCostError, Steps, bounded
 
 MAX_POINTER: Final = 200
@@ -150,5 +151,4 @@ def _as_json_schema(schema: Any) -> Any:
 
 
 def _pointer(path: list[Any]) -> str:
-    written = "".join(f"/{str(name).replace('~', '~0').replace('/', '~1')}" for name in path)
-    return written[:MAX_POINTER] or "/"
+    return pointer_of(path)[:MAX_POINTER] or "/"

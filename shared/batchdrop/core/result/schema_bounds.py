@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from batchdrop.core.limits import limit
+from batchdrop.core.pointer import pointer_of, unescaped
 from batchdrop.core.problem import Code, Problem
 
 MAX_VALUES: Final = limit("schema_values")
@@ -211,7 +212,7 @@ def inner_schemas(schema: Schema) -> Iterator[tuple[str, Any]]:
             yield f"/{word}/{index}", inner
     for word in ("properties", "patternProperties"):
         for name, inner in _object(schema.get(word)).items():
-            yield f"/{word}/{name.replace('~', '~0').replace('/', '~1')}", inner
+            yield pointer_of((word, name)), inner
 
 
 def _compared(schema: Schema) -> int:
@@ -294,7 +295,7 @@ def _pointed(root: Any, pointer: str) -> list[Any]:
 
     value = root
     for step in unquote(pointer).split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
+        name = unescaped(step)
         if isinstance(value, dict) and name in value:
             value = cast("Schema", value)[name]
         elif isinstance(value, list) and name.isdigit() and int(name) < len(cast("list[Any]", value)):

@@ -148,7 +148,7 @@ class Cutter:
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(RangePlan | ShardPlan).decode
+_decode_plans = msgspec.json.Decoder(RangePlan | ShardPlan).decode_lines
 
 
 def encode_plan(plans: Iterable[RangePlan | ShardPlan]) -> bytes:
@@ -158,7 +158,7 @@ def encode_plan(plans: Iterable[RangePlan | ShardPlan]) -> bytes:
 
 def decode_plan(data: bytes) -> list[RangePlan | ShardPlan]:
     """Read a plan part."""
-    return [_decode(line) for line in data.split(b"\n") if line]
+    return _decode_plans(data)
 
 
 def chained(checksum: str, part: bytes) -> str:

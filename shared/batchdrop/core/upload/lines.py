@@ -11,8 +11,11 @@ Invariant: the blocks follow each other without gap or overlap, from the first b
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
+
+from batchdrop.core.limits import MIB
 
 BOM: Final = b"\xef\xbb\xbf"
 
@@ -75,6 +78,18 @@ def split_lines(
             yield line, len(line or b"") + 1
 
 
+def each_line(chunks: Iterable[bytes], *, number: int = 1) -> Iterator[bytes]:
+    """Yield each line of a stream of our own, where no line is too long; see `split_blocks`."""
+    for block in split_blocks(chunks, max_line_bytes=sys.maxsize, number=number):
+        yield from cast("list[bytes]", block.lines)
+
+
+def lines_of_head(head: bytes) -> list[bytes]:
+    """Return the lines of a file's first bytes; the last may be cut off, so it counts only when it stands alone."""
+    lines = head.split(b"\n")
+    return lines[:-1] or lines
+
+
 def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the same bytes, cut after newlines only: many lines at a time, for a decoder that tells them apart."""
     held: list[bytes] = []
@@ -87,6 +102,20 @@ def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     last = b"".join(held)
     if last:
         yield last
+
+
+def gathered(lines: Iterable[bytes], most_lines: int = sys.maxsize) -> Iterator[bytes]:
+    """Join lines, `most_lines` or about 1 MiB of them; a line is asked for only when the lines before it are given."""
+    held: list[bytes] = []
+    size = 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if size >= MIB or len(held) >= most_lines:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def _hold(pieces: list[bytes], size: int, piece: bytes, most: int) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import KIB, MIB
+from batchdrop.core.upload.lines import BOM, lines_of_head
 from batchdrop.core.value import Failure
 
 SNIFFED_BYTES: Final = 4096
@@ -33,7 +34,7 @@ def not_jsonl(head: bytes) -> Failure | None:
     for magic, what in _BINARY:
         if head.startswith(magic):
             return _not_jsonl(f"The upload is {what}, not JSON lines.")
-    head = head.removeprefix(b"\xef\xbb\xbf")
+    head = head.removeprefix(BOM)
     if _is_lines(head):
         return None
     if b"\x00" in head:
@@ -49,8 +50,7 @@ def _is_lines(head: bytes) -> bool:
     Then what is wrong with the others is said of each of them. A JSON array written over many lines has a comma
     behind its objects.
     """
-    lines = [line.strip() for line in (head.split(b"\n")[:-1] or [head])]
-    lines = [line for line in lines if line]
+    lines = [line.strip() for line in lines_of_head(head) if line.strip()]
     objects = sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
     return objects > 0 and 2 * objects >= len(lines)
 

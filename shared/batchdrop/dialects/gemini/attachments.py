@@ -18,6 +18,8 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
+from batchdrop.core.pointer import join
+
 SCHEME: Final = "gs://"
 _MAY_NAME: Final = re.compile(rb"gs:|gS:|Gs:|GS:|\\u")
 """A line without any of these names no object: a letter or the colon could still be written as an escape."""
@@ -70,7 +72,7 @@ def addresses(line: bytes) -> list[tuple[str, str]]:
         pointer, value = waiting.pop()
         if isinstance(value, dict):
             for name, member in cast("dict[str, Any]", value).items():
-                here = f"{pointer}/{name}"
+                here = join(pointer, name)
                 if isinstance(member, str) and name.lower().endswith("uri") and _is_address(member):
                     found.append((here, member))
                 else:

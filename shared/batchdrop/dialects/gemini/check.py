@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from batchdrop.core import strict_json
+from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.dialects.gemini import fast, fields
 from batchdrop.dialects.gemini.fast import Checked
@@ -58,7 +59,7 @@ def _envelope(entry: dict[str, Any]) -> list[Problem]:
             message = 'The line is a bare request; it belongs into "request".'
         problems.append(Problem(Code.MISSING_FIELD, "/request", message, 'Write {"key": …, "request": {…}}.'))
     problems += [
-        Problem(Code.UNKNOWN_FIELD, fields.join("", name), "The line has a field besides key and request.")
+        Problem(Code.UNKNOWN_FIELD, join("", name), "The line has a field besides key and request.")
         for name in list(entry)[: fields.MAX_PROBLEMS]
         if name not in ENVELOPE and "request" in entry
     ]

@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
+from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
+from batchdrop.core.result.schema_shape import check_json_schema
 from batchdrop.dialects.gemini.fast import CHARS_PER_TOKEN, MEDIA_TOKENS, is_base64
-from batchdrop.dialects.gemini.schema import check_json_schema, check_schema
+from batchdrop.dialects.gemini.schema import check_schema
 from batchdrop.ports import BatchKind
 
 MAX_PROBLEMS: Final = 100
@@ -57,11 +59,6 @@ def field_is_valid(name: str, value: Any) -> bool:
     problems: Problems = []
     (CONFIG if name in CONFIG else REQUEST)[name](value, "", problems)
     return not problems
-
-
-def join(pointer: str, name: str | int) -> str:
-    """Return a JSON pointer one step deeper."""
-    return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
 def fields_of(body: dict[str, Any], table: Mapping[str, Check], pointer: str, problems: Problems) -> dict[str, Any]:

@@ -21,10 +21,10 @@ import msgspec
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import limit
+from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.core.recipe.recipe import Attachment, Recipe
 from batchdrop.core.recipe.template import Template, compile_template
-from batchdrop.dialects.gemini.fields import join
 
 MAX_LINE_BYTES: Final = limit("input_line")
 MAX_URI_CHARS: Final = 2048

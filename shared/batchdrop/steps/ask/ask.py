@@ -21,15 +21,17 @@ import msgspec
 from batchdrop.core.errors import BatchdropError, CapacityError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.money.prices import Processing, price
-from batchdrop.core.money.usage import Usage, add_row
+from batchdrop.core.money.usage import Usage
+from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.kept import kept, read_kept
-from batchdrop.core.result.outcome import classify
 from batchdrop.core.result.result import Fault, Result
 from batchdrop.core.settings import FINISH_GROUP, WriteSettings
 from batchdrop.core.state import names, queries
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.value import Failure
+from batchdrop.dialects.gemini.answer import answer
+from batchdrop.dialects.gemini.usage import add_usage
 from batchdrop.ports import Ask, BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -121,7 +123,7 @@ def _count(usage: Usage, lines: Iterable[bytes]) -> set[int]:
         number, result = read_kept(line)
         if number:
             numbers.add(number)
-            add_row(usage, classify(result, wants_json=False).usage)
+            add_usage(usage, answer(result, InputLine(number, b"null", wants_json=False)).usage)
     return numbers
 
 

@@ -19,6 +19,7 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Conversion, Job, Piece, Records
+from batchdrop.core.upload.lines import gathered
 from batchdrop.core.upload.tables import Place
 from batchdrop.core.value import Failure
 from batchdrop.dialects import convert
@@ -79,8 +80,8 @@ def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] |
     lines = _lines(context, job, replace(file, chunks=_rest(context, job, file, place)), place, found)
     if isinstance(lines, Failure):
         return lines
-    gathered = convert.gathered(lines, context.settings.range_lines)
-    piece, ended = pieces.write(context, names.records(job.job_id, cursor.step, job.fence), gathered)
+    name = names.records(job.job_id, cursor.step, job.fence)
+    piece, ended = pieces.write(context, name, gathered(lines, context.settings.range_lines))
     written = (*cursor.pieces, piece)
     if not ended:
         state = names.conversion_state(job.job_id, cursor.step, job.fence)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from batchdrop.core.limits import MIB
-from batchdrop.core.money.usage import Usage, add_row, compact
+from batchdrop.core.money.usage import Usage, compact
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer, Outcome, redo_kind
 from batchdrop.core.result.row import error_row, result_row
@@ -17,6 +17,7 @@ from batchdrop.core.settings import CommonSettings, WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import DEADLINE, Segment, SegmentFile, Shard, ShardKind
+from batchdrop.dialects.gemini.usage import add_usage
 from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -82,7 +83,7 @@ class _Tally:
         self.outcomes[answer.outcome] += 1
         self.files += answer.file_count
         self.file_bytes += answer.file_bytes
-        add_row(self.usage if answer.outcome.is_result else self.failed, answer.usage)
+        add_usage(self.usage if answer.outcome.is_result else self.failed, answer.usage)
 
     def segment(self, range_index: int, results: SegmentFile, errors: SegmentFile, open_list: str) -> Segment:
         """Return the segment of these rows."""

@@ -22,10 +22,12 @@ from batchdrop.core.logs import log
 from batchdrop.core.result.join import Joined, Windowed
 from batchdrop.core.result.order import OutOfWindowError
 from batchdrop.core.result.outcome import Answer, missing
+from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Segment, Shard, ShardState
 from batchdrop.core.value import Failure
+from batchdrop.dialects.gemini.answer import answer
 from batchdrop.ports import BatchState, Cause
 from batchdrop.steps.ask.ask import answer_all
 from batchdrop.steps.context import Context
@@ -46,6 +48,7 @@ _S = ShardState
 STATES = frozenset({_S.ENDED, _S.WRITING, _S.SETTLING})
 
 Writing = Context[WriteSettings]
+Answers = Windowed[Result] | Joined[Result]
 
 
 def write_shard(context: Writing, shard_id: str) -> Job | None:
@@ -103,16 +106,16 @@ def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Sha
         stored = answered
     shard, nothing = stored.value, _nothing(stored.value)
     try:
-        answers = partial(Windowed, results(context, shard), nothing, context.settings.window_bytes)
+        answers = partial(Windowed, results(context, shard), answer, nothing, context.settings.window_bytes)
         return _write_ranges(context, stored, job, answers, "a")
     except OutOfWindowError:
         log("results are out of order", shard_id=shard.shard_id)
-        answers = partial(Joined, sorted_results(context, shard), nothing)
+        answers = partial(Joined, sorted_results(context, shard), answer, nothing)
         return _write_ranges(context, stored, job, answers, "b")
 
 
 def _write_ranges(
-    context: Writing, stored: Stored[Shard], job: Job, answers: Callable[[int], Windowed | Joined], tag: str
+    context: Writing, stored: Stored[Shard], job: Job, answers: Callable[[int], Answers], tag: str
 ) -> Stored[Shard] | None:
     shard = stored.value
     segments = list(segments_of(context, shard))
