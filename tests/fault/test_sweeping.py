@@ -228,7 +228,7 @@ def test_kinds_of_records_are_all_declared() -> None:
         "shards",
         "capacity",
         "budgets",
-        "ledger",
+        "costs",
         "identities",
         "meta",
     }
