@@ -19,7 +19,6 @@ follow from a look at a batch name that batch, and change nothing unless the sha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
@@ -27,9 +26,11 @@ from typing import Final, Literal
 from pydantic import Field
 
 from batchdrop.core.errors import LeaseLostError, PermanentError
+from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
 from batchdrop.core.state.lease import Leasable, check_move
+from batchdrop.core.state.segment import Segment, Segments
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import Batch, BatchState, IndexValue
+from batchdrop.ports import Batch, IndexValue
 
 
 class ShardState(StrEnum):
@@ -96,103 +97,7 @@ class Route(StrEnum):
         return self is not Route.BATCH
 
 
-class NoBatch(StrEnum):
-    """Why there is no batch, or none any more."""
-
-    NOT_YET = ""
-    NONE = "NONE"
-    """Ended before one was created."""
-    TOO_LARGE = "TOO_LARGE"
-    """Taken apart before it was sent."""
-    GONE = "GONE"
-    """The provider does not know it any more."""
-
-
 DEADLINE: Final = Failure(code="DEADLINE", message="the job's deadline passed before this line was answered")
-
-
-class Intent(Value):
-    """The record of one create call, written before it is sent."""
-
-    attempt: int
-    at: datetime
-    deadline: datetime
-
-
-class BatchRef(Value):
-    """The adopted batch as last seen, or why there is none."""
-
-    name: str = ""
-    state: BatchState | NoBatch = NoBatch.NOT_YET
-    raw_state: str = ""
-    output_file: str | None = None
-    created_at: datetime | None = None
-    ended_at: datetime | None = None
-    error_code: int | None = None
-    error_message: str = ""
-    duplicates: tuple[str, ...] = ()
-
-    def seen(self, batch: Batch) -> BatchRef:
-        """Keep the provider's word."""
-        return self._with(state=batch.state, raw_state=batch.raw_state)
-
-    def ended(self, batch: Batch) -> BatchRef:
-        """Keep all the provider says of a batch that will not change any more."""
-        return self._with(
-            state=batch.state,
-            raw_state=batch.raw_state,
-            output_file=batch.output_file,
-            ended_at=batch.ended_at,
-            error_code=batch.error_code,
-            error_message=batch.error_message,
-        )
-
-    def gone(self) -> BatchRef:
-        """The provider does not know the batch any more; its last word stays."""
-        return self._with(state=NoBatch.GONE)
-
-    def after(self, earlier: BatchRef) -> BatchRef:
-        """Keep the duplicates of a batch that this one takes the place of."""
-        return self._with(duplicates=(*earlier.duplicates, *self.duplicates))
-
-    def with_duplicate(self, name: str) -> BatchRef:
-        """Name a batch of the same shard that is not its own."""
-        return self._with(duplicates=(*self.duplicates, name))
-
-
-class SegmentFile(Value):
-    """One work object with rows of one range; no object when there are no rows."""
-
-    object: str = ""
-    rows: int = 0
-    bytes: int = 0
-    crc32c: str = ""
-    generation: int = 0
-
-
-class Segment(Value):
-    """What a shard wrote of one range; lines in `open_list` go to children that may answer better."""
-
-    range: int
-    results: SegmentFile = SegmentFile()
-    errors: SegmentFile = SegmentFile()
-    by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
-    files: int = 0
-    file_bytes: int = 0
-    usage: dict[str, int] = Field(default_factory=dict[str, int])
-    failed: dict[str, int] = Field(default_factory=dict[str, int])
-    """Tokens by class of all rows, and of those that are no results."""
-    open_list: str = ""
-    open: dict[str, int] = Field(default_factory=dict[str, int])
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """What a shard's document keeps of its segments: the last ones, and the work objects with those before."""
-
-    last: tuple[Segment, ...] = ()
-    lists: tuple[str, ...] = ()
-    listed: int = 0
 
 
 class Child(Value):

@@ -18,7 +18,8 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import Claim, identity
-from batchdrop.core.state.job import Job, JobState, SameRows
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job_steps import SameRows
 from batchdrop.core.value import Failure
 from batchdrop.steps.context import Context
 

@@ -31,7 +31,8 @@ from batchdrop.core.errors import (
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.shard import BatchRef, Intent, Shard, ShardState
+from batchdrop.core.state.batch import BatchRef, Intent
+from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.value import Failure
 from batchdrop.ports import Batch, BatchKind
 from batchdrop.steps.context import Context

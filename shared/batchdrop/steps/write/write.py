@@ -23,7 +23,8 @@ from batchdrop.core.result.outcome import GRPC_NAMES, Answer, ResultLine, missin
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Segment, Shard, ShardState
+from batchdrop.core.state.segment import Segment
+from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.ports import Batch, BatchState
 from batchdrop.steps import work
 from batchdrop.steps.ask.ask import answer_all
