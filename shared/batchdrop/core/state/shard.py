@@ -263,13 +263,9 @@ class Shard(Leasable):
         return self._with(batch=self.batch.seen(batch), cancel_sent_at=self.cancel_sent_at or now, updated_at=now)
 
     def ended(self, now: datetime, looked_at: str, batch: Batch | None, due_at: datetime) -> Shard | None:
-        """The batch will not change any more; None when it is not this batch that runs.
+        """The batch of that name will not change any more; None when it is not this batch that runs.
 
-        Args:
-            now: The time.
-            looked_at: The name of the batch that was looked at.
-            batch: What the provider said; None: it does not know the batch any more.
-            due_at: When the writer is woken again.
+        `batch` is None when the provider does not know it any more; `due_at` is when the writer is woken again.
         """
         if not self._runs(looked_at):
             return None
@@ -296,9 +292,7 @@ class Shard(Leasable):
 
     def with_duplicate(self, name: str) -> Shard | None:
         """Remember a batch of this shard that is not its own; None when it is, or is known."""
-        if self.knows(name):
-            return None
-        return self._with(batch=self.batch.with_duplicate(name))
+        return None if self.knows(name) else self._with(batch=self.batch.with_duplicate(name))
 
     def knows(self, name: str) -> bool:
         """Tell whether a batch stands in the shard: its own, a duplicate, or one that ended without running."""
@@ -343,14 +337,13 @@ class Shard(Leasable):
 
     def abandoned(self, now: datetime) -> Shard:
         """The job ended without it: it names no rows, for their objects may be gone, and no children."""
-        moved = self._moved(ShardState.SETTLING, now, children=(), results_lost="JOB_ENDED")
-        return moved.with_segments(Segments())
+        return self.rows_written(now, Segments(), (), self.unknown_rows).with_results_lost(now, "JOB_ENDED")
 
     def settled(self, now: datetime) -> Shard:
         """Its children exist and its costs are kept: it is over."""
         half = any(child.kind is ShardKind.HALF for child in self.children)
-        state = ShardState.SPLIT if half else ShardState.WRITTEN
-        return self._moved(state, now, written_at=now, attached=()).handed_back(now, None)
+        end = ShardState.SPLIT if half else ShardState.WRITTEN
+        return self._moved(end, now, written_at=now, attached=()).handed_back(now, None)
 
     # ------------------------------------------------------------------------------------------- stopping
     def told_to_stop(self, now: datetime, stop: Failure) -> Shard | None:
@@ -370,7 +363,6 @@ class Shard(Leasable):
         """Return why its lines must not be sent (again): asked for, or past the job's deadline."""
         return self.stop or (DEADLINE if now >= self.deadline_at else None)
 
-    # ------------------------------------------------------------------------------------------------ rules
     def _must_wait(self) -> None:
         if self.state is not ShardState.QUEUED:
             raise LeaseLostError("the shard was dispatched by another worker")
