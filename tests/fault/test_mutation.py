@@ -104,18 +104,31 @@ MUTANTS = (
     ),
     Mutant(
         "list all pages",
-        f"{SHARED}/steps/submit/submit.py",
-        "        if token is None:\n            return found\n",
-        "        return found\n",
+        f"{SHARED}/providers/by_name.py",
+        "        if token is None:\n            break\n",
+        "        break\n",
         GUARDS,
     ),
     Mutant(
         "a failed look-up is not “not found”",
-        f"{SHARED}/steps/submit/submit.py",
-        "        page = context.provider.list_batches(token)\n",
-        "        try:\n            page = context.provider.list_batches(token)\n"
-        "        except BatchdropError:\n            return found\n",
+        f"{SHARED}/providers/by_name.py",
+        "            return Found(Sight.COULD_NOT_LOOK, code=error.code)\n",
+        "            return Found(Sight.NONE, code=error.code)\n",
         GUARDS,
+    ),
+    Mutant(
+        "could not look is not none",
+        f"{SHARED}/steps/submit/submit.py",
+        "    if found.sight is Sight.COULD_NOT_LOOK:\n",
+        "    if False:\n",
+        GUARDS,
+    ),
+    Mutant(
+        "a row of another shard or stack is nobody's",
+        f"{SHARED}/core/wire.py",
+        "if found and found[1] == wire else 0",
+        "if found else 0",
+        ("tests/contract/test_a_new_provider.py",),
     ),
     Mutant(
         "first recorded adoption is final",

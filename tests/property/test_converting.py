@@ -25,7 +25,8 @@ from batchdrop.core.errors import LeaseLostError, PermanentError
 from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Job, JobState, Piece, Source
+from batchdrop.core.state.cursors import Piece
+from batchdrop.core.state.job import Job, JobState, Source
 from batchdrop.core.value import Failure
 from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop.providers.gemini.api import gemini as offered

@@ -27,7 +27,7 @@ from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.value import Value
 from batchdrop.core.wire import wire_of
-from batchdrop.ports import Batch, Collection, ObjectInfo
+from batchdrop.ports import Batch, ObjectInfo
 from batchdrop.steps.context import Context
 
 ID: Final = "stack"
@@ -164,7 +164,7 @@ def beat(context: Context[CommonSettings]) -> None:
     found = None if info is None else _read(context)
     if found is not None and found.mark not in stack.marks and now < found.marked_at + SILENCE:
         until = found.marked_at + SILENCE
-        context.store.change_document(Collection.META, ID, stack, lambda seen: seen.stopped(until))
+        context.store.meta(Stack).change(ID, stack, lambda seen: seen.stopped(until))
         raise PermanentError(_twice(context), code="STACK_TWICE")
     _mark(context, stack, found, info)
 
@@ -183,7 +183,7 @@ def claim(context: Context[CommonSettings], *, restored: bool = False) -> None:
     """
     stack, now = _stack(context), context.now()
     if restored:
-        context.store.change_document(Collection.META, ID, stack, lambda seen: seen.restored(now))
+        context.store.meta(Stack).change(ID, stack, lambda seen: seen.restored(now))
     info = context.objects.stat(context.settings.output_bucket, names.identity())
     _mark(context, stack, None if info is None else _read(context), info)
 
@@ -195,20 +195,19 @@ def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None
     def marked(seen: Stack) -> Stack:
         return seen.marked((*((found.mark,) if found else ()), mark), now)
 
-    context.store.change_document(Collection.META, ID, stack, marked)
+    context.store.meta(Stack).change(ID, stack, marked)
     identity = Identity(stack_id=stack.stack_id, created_at=stack.created_at or now, mark=mark, marked_at=now)
     _write(context, identity, info)
 
 
 def _set_pause(context: Context[CommonSettings], found: Pause | None) -> None:
     stack = _stack(context)
-    context.store.change_document(Collection.META, ID, stack, lambda seen: seen.with_pause(found))
+    context.store.meta(Stack).change(ID, stack, lambda seen: seen.with_pause(found))
 
 
 def _stack(context: Context[CommonSettings]) -> Stack:
-    document = context.store.documents.get(Collection.META, ID)
-    stack = Stack() if document is None else Stack.model_validate(document.data)
-    return stack if stack.founded else _founded(context)
+    stack = context.store.meta(Stack).get(ID)
+    return stack if stack is not None and stack.founded else _founded(context)
 
 
 def _founded(context: Context[CommonSettings]) -> Stack:
@@ -219,9 +218,7 @@ def _founded(context: Context[CommonSettings]) -> Stack:
     now = context.now()
     mark = secrets.token_hex(8)
     fresh = Stack(stack_id=secrets.token_hex(4), created_at=now, marks=(mark,))
-    proposed = context.store.change_document(
-        Collection.META, ID, Stack(), lambda seen: seen if seen.stack_id else fresh
-    )
+    proposed = context.store.meta(Stack).change(ID, Stack(), lambda seen: seen if seen.stack_id else fresh)
     mine = Identity(
         stack_id=proposed.stack_id, created_at=proposed.created_at or now, mark=proposed.marks[0], marked_at=now
     )
@@ -238,7 +235,7 @@ def _founded(context: Context[CommonSettings]) -> Stack:
             recovered_at=now,
             stopped_until=identity.marked_at + SILENCE,
         )
-    return context.store.change_document(Collection.META, ID, Stack(), lambda seen: seen if seen.founded else found)
+    return context.store.meta(Stack).change(ID, Stack(), lambda seen: seen if seen.founded else found)
 
 
 def _write(context: Context[CommonSettings], identity: Identity, replaced: ObjectInfo | None) -> bool:

@@ -22,8 +22,11 @@ from batchdrop.core.money.costs import job_cost, job_tokens
 from batchdrop.core.result.manifest import Part, done_message, manifest
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names, queries
-from batchdrop.core.state.job import Counts, Finalizing, Job, JobState, Result
-from batchdrop.core.state.shard import Segment, Shard, ShardState
+from batchdrop.core.state.cursors import Counts, Finalizing
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job_steps import Result
+from batchdrop.core.state.segment import Segment
+from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.upload.cut import RangePlan
 from batchdrop.core.value import Failure
 from batchdrop.ports import ObjectInfo, Topic

@@ -6,7 +6,8 @@ from array import array
 
 from batchdrop.core.limits import limit
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.core.state.job import Counts, Job, PlanCursor
+from batchdrop.core.state.cursors import Counts, PlanCursor
+from batchdrop.core.state.job import Job
 from batchdrop.core.value import Failure
 from batchdrop.dialects.gemini.models import cannot
 from batchdrop.ports import BatchKind

@@ -23,8 +23,10 @@ from batchdrop.core.problem import FIXES, Code
 from batchdrop.core.result.row import rejection_row
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
+from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.identity import Content
-from batchdrop.core.state.job import Job, Passed, PlanCursor, SameRows
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_steps import Passed, SameRows
 from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan, chained, encode_plan
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.core.value import Failure

@@ -20,7 +20,9 @@ from batchdrop.core.money.prices import Processing
 from batchdrop.core.money.usage import tokens
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import queries
-from batchdrop.core.state.job import Caching, Job, JobState, PlanCursor
+from batchdrop.core.state.caching import Caching
+from batchdrop.core.state.cursors import PlanCursor
+from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.value import Failure
 from batchdrop.dialects.gemini.request import body_of, output_limit
 from batchdrop.ports import BatchKind

@@ -22,7 +22,8 @@ from batchdrop.core.recipe.yaml import MAX_BYTES
 from batchdrop.core.result.manifest import sendable
 from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Job, Output, Resolved
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_steps import Output, Resolved
 from batchdrop.core.state.messages import Uploaded, recipe_message
 from batchdrop.core.value import Failure
 from batchdrop.ports import Topic

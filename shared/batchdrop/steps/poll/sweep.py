@@ -19,24 +19,25 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
-from batchdrop.core.errors import ConflictError
+from pydantic import Field
+
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names, queries
-from batchdrop.core.state.capacity import Ledger, freed
+from batchdrop.core.state.capacity import freed
 from batchdrop.core.state.shard import Shard, ShardState
-from batchdrop.ports import Batch, Batches, Cache, Caches, Collection, Document, Files, ProviderFile
+from batchdrop.core.value import Value
+from batchdrop.ports import Batch, Batches, Cache, Caches, Files, ProviderFile
 from batchdrop.steps.context import Context
-from batchdrop.steps.poll.lost_uploads import find_lost_uploads
+from batchdrop.steps.poll.lost_uploads import Pass, find_lost_uploads
 from batchdrop.steps.stack import may_cancel, stack_id
 from batchdrop.steps.submit.dispatch import change_ledger
 
 Sweeping = Context[PollSettings]
 
 _CURSORS: Final = "sweep"
-_UPLOADS: Final = "lost_uploads"
 FILE_AGE: Final = timedelta(hours=1)
 """A younger file may belong to a staging under way."""
 WORK_AGE: Final = timedelta(hours=1)
@@ -44,22 +45,30 @@ WORK_AGE: Final = timedelta(hours=1)
 _IN_USE: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
 _RESERVED: Final = _IN_USE | {ShardState.SUBMITTED}
 
+
+class Cursors(Value):
+    """Where each sweep goes on, and when."""
+
+    next_at: datetime | None = None
+    uploads: Pass = Pass()
+    pages: dict[str, str | None] = Field(default_factory=dict[str, str | None])
+
+
 Page = Callable[[Sweeping, str | None, Counter[str]], str | None]
 
 
 def sweep(context: Sweeping, found: Counter[str]) -> bool:
     """Sweep if it is time; return whether it was, and add up what was found (`logs.TICK_SWEPT`)."""
-    document = context.store.documents.get(Collection.META, _CURSORS)
-    cursors: dict[str, Any] = dict(document.data) if document else {}
-    next_at = cursors.get("next_at")
-    if next_at and context.now() < datetime.fromisoformat(str(next_at)):
+    kept = context.store.meta(Cursors).get(_CURSORS) or Cursors()
+    if kept.next_at is not None and context.now() < kept.next_at:
         return False
-    cursors[_UPLOADS] = find_lost_uploads(context, cursors.get(_UPLOADS) or {}, found)
-    for name, page in _pages(context).items():
-        cursors[name] = _some_pages(context, page, cursors.get(name), found)
+    uploads = find_lost_uploads(context, kept.uploads, found)
+    each = _pages(context).items()
+    pages = {name: _some_pages(context, page, kept.pages.get(name), found) for name, page in each}
     free_leaked(context, found)
-    cursors["next_at"] = context.later(context.settings.sweep_seconds).isoformat()
-    _save(context, document, cursors)
+    cursors = Cursors(next_at=context.later(context.settings.sweep_seconds), uploads=uploads, pages=pages)
+    # When another tick was faster, its cursors are as good as these.
+    context.store.meta(Cursors).change(_CURSORS, Cursors(), lambda _: cursors)
     return True
 
 
@@ -71,18 +80,6 @@ def _some_pages(context: Sweeping, page: Page, token: str | None, found: Counter
         if token is None:
             return None
     return token
-
-
-def _save(context: Sweeping, document: Document | None, cursors: dict[str, Any]) -> None:
-    """Keep the cursors; when another tick was faster, its cursors are as good."""
-    records = context.store.documents
-    try:
-        if document is None:
-            records.create(Collection.META, _CURSORS, index={}, data=cursors)
-        else:
-            records.replace(document, index={}, data=cursors)
-    except ConflictError:
-        return
 
 
 # --------------------------------------------------------------------------------------------- batches
@@ -194,13 +191,12 @@ def _job_is_over(context: Sweeping, job_id: str) -> bool:
 # ---------------------------------------------------------------------------------------- reservations
 def free_leaked(context: Sweeping, found: Counter[str]) -> None:
     """Let go the reservations of shards that hold nothing at the provider any more."""
-    for document in context.store.documents.query(queries.ledgers()):
-        ledger = Ledger.model_validate(document.data)
+    for name, ledger in context.store.ledgers.found(queries.ledgers()):
         for shard_id, entry in ledger.entries.items():
             if entry.until is None and not _holds_capacity(context, shard_id):
                 found["swept_reservations"] += 1
-                log("leaked reservation released", severity="WARNING", shard_id=shard_id, ledger=document.id)
-                change_ledger(context, document.id, lambda ledger, name=shard_id: freed(ledger, name))
+                log("leaked reservation released", severity="WARNING", shard_id=shard_id, ledger=name)
+                change_ledger(context, name, lambda ledger, shard_id=shard_id: freed(ledger, shard_id))
 
 
 def _holds_capacity(context: Sweeping, shard_id: str) -> bool:

@@ -93,6 +93,6 @@ def _wake_due(context: Polling, done: dict[str, int]) -> None:
 
 
 def _dispatch_all(context: Polling, done: dict[str, int]) -> None:
-    for document in context.store.documents.query(queries.ledgers()):
-        if is_pool(document.id):
-            done["dispatched"] += dispatch(context, document.id)
+    for name, _ in context.store.ledgers.found(queries.ledgers()):
+        if is_pool(name):
+            done["dispatched"] += dispatch(context, name)

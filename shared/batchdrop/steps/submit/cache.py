@@ -19,7 +19,9 @@ from batchdrop.core.logs import log
 from batchdrop.core.money.cache_cost import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import CacheUse, Caching, Job, PlanCursor
+from batchdrop.core.state.caching import CacheUse, Caching
+from batchdrop.core.state.cursors import PlanCursor
+from batchdrop.core.state.job import Job
 from batchdrop.core.value import Failure
 from batchdrop.dialects.gemini.beginnings import Watch, cache_body, units_of_line
 from batchdrop.ports import BatchKind, Cache, Caches

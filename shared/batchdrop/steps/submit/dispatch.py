@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from batchdrop.core.errors import ConflictError, LeaseLostError
+from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, DispatchSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import Ledger, Reservation, account_of, admitted, freed, refused
 from batchdrop.core.state.shard import Shard
-from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.stack import paused
@@ -60,19 +59,15 @@ def back_off(context: Context[DispatchSettings], shard: Shard, seconds: float | 
 
 def ensure_ledger(context: Context[DispatchSettings], pool: str) -> None:
     """Make a pool's ledger before its first shard exists: every tick dispatches the pools that have one."""
-    records = context.store.documents
-    if records.get(Collection.CAPACITY, pool) is None:
-        try:
-            records.create(Collection.CAPACITY, pool, index={}, data=Ledger().model_dump(mode="json", by_alias=True))
-        except ConflictError:
-            return
+    if context.store.ledgers.get(pool) is None:
+        context.store.ledgers.ensure(pool, Ledger())
 
 
 def change_ledger(
     context: Context[DispatchSettings], name: str, transition: Callable[[Ledger], Ledger | None]
 ) -> Ledger | None:
     """Apply a pure transition to one ledger by compare-and-set; None when the transition refuses."""
-    return context.store.change_document(Collection.CAPACITY, name, Ledger(), transition)
+    return context.store.ledgers.change(name, Ledger(), transition)
 
 
 def _next(context: Context[DispatchSettings], pool: str) -> Stored[Shard] | None:
@@ -86,8 +81,7 @@ def _next(context: Context[DispatchSettings], pool: str) -> Stored[Shard] | None
 
 def read_ledger(context: Context[CommonSettings], name: str) -> Ledger:
     """Read one ledger; an absent one is empty."""
-    document = context.store.documents.get(Collection.CAPACITY, name)
-    return Ledger() if document is None else Ledger.model_validate(document.data)
+    return context.store.ledgers.get(name) or Ledger()
 
 
 def _heads(context: Context[DispatchSettings], pool: str) -> list[Stored[Shard]]:

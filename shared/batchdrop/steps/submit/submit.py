@@ -23,8 +23,9 @@ from batchdrop.core.errors import BatchdropError, CapacityError, LeaseLostError,
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.shard import BatchRef, Shard, ShardState
-from batchdrop.core.state.shard import Intent as StoredIntent
+from batchdrop.core.state.batch import BatchRef
+from batchdrop.core.state.batch import Intent as StoredIntent
+from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.value import Failure
 from batchdrop.ports import Batch, BatchKind, Busy, Intent, Refused, Sight, Unknown
 from batchdrop.steps.context import Context
@@ -193,7 +194,7 @@ def _intent(context: Submitting, shard: Shard, attempt: int) -> Intent:
         requests=shard.requests,
         attempt=attempt,
         timeout_seconds=context.settings.create_timeout_seconds,
-        past=frozenset(shard.past),
+        past=frozenset((*shard.past, *shard.batch.duplicates)),
     )
 
 

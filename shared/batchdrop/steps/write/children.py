@@ -17,8 +17,10 @@ from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
+from batchdrop.core.state.batch import NoBatch
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Child, NoBatch, Route, Segment, Shard, ShardKind, ShardState
+from batchdrop.core.state.segment import Segment
+from batchdrop.core.state.shard import Child, Route, Shard, ShardKind, ShardState
 from batchdrop.ports import BatchState
 from batchdrop.steps import work
 from batchdrop.steps.context import Context

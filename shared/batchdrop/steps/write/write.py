@@ -25,7 +25,8 @@ from batchdrop.core.result.outcome import Answer, missing
 from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Segment, Shard, ShardState
+from batchdrop.core.state.segment import Segment
+from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.value import Failure
 from batchdrop.dialects.gemini.answer import answer
 from batchdrop.ports import BatchState, Cause
