@@ -23,7 +23,7 @@ from batchdrop.core.state import names, queries
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.messages import Uploaded
 from batchdrop.core.state.shard import Shard
-from batchdrop.handling import Response, answered, on_submit, on_tick, on_write
+from batchdrop.handling import Response, answered, on_poll, on_submit, on_tick, on_write
 from batchdrop.ports import (
     Batch,
     BatchKind,
@@ -45,7 +45,7 @@ from batchdrop_local.folder.notifying import notify
 from batchdrop_local.stack.pusher import envelope
 from tests.emulated import Emulated
 
-PUSHED = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
+PUSHED = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.LOOKS)
 Row = dict[str, Any]
 
 
@@ -150,6 +150,8 @@ class Stack:
         body = json.dumps(envelope(message)).encode()
         if message.topic is Topic.BATCHES_FINISHED:
             return answered(lambda: on_write(self.context(WriteSettings), body))
+        if message.topic is Topic.LOOKS:
+            return answered(lambda: on_poll(self.context(PollSettings), body))
         return answered(lambda: on_submit(self.context(SubmitSettings), body))
 
     def deliver(self) -> int:

@@ -10,11 +10,12 @@ from typing import Protocol
 
 
 class Topic(StrEnum):
-    """Our topics; the broker pushes the first three to a function, users subscribe to the last."""
+    """Our topics; the broker pushes all but the last to a function, users subscribe to that."""
 
     UPLOADS = "uploads"
     SHARDS = "shards"
     BATCHES_FINISHED = "batches-finished"
+    LOOKS = "looks"
     JOBS_COMPLETED = "jobs-completed"
 
 

@@ -22,7 +22,7 @@ from typing import Final
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state.shard import Shard, ShardState
-from batchdrop.ports import Batch, Batches, BatchState
+from batchdrop.ports import Batch, Batches, BatchState, Cause
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.submit.dispatch import back_off, dispatch, free
@@ -113,6 +113,8 @@ def end_shard(context: Polling, stored: Stored[Shard], batch: Batch | None) -> N
     if shard.batch.name != looked_at:
         return
     log("batch ended", shard_id=shard.shard_id, batch=looked_at, state=shard.batch.state.value)
+    if shard.batch.cause is Cause.OURS:
+        log("the provider could not read our lines", severity="ERROR", shard_id=shard.shard_id, batch=looked_at)
     wake(context, shard)
     free(context, shard, keep=shard.batch.state in (BatchState.CANCELLED, BatchState.CANCELLING))
     dispatch(context, shard.pool)

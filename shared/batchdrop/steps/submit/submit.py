@@ -115,8 +115,8 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     """Upload the rendered shard unless a file that will outlive the wait is there already."""
     shard, now = stored.value, context.now()
     provider = context.provider_of(shard)
-    reachable = shard.account == provider.batches.account()
-    if shard.file and reachable and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
+    outlives = shard.file_expires_at is None or now + FILE_MARGIN < shard.file_expires_at
+    if shard.file and outlives and shard.account == provider.batches.account():
         return keep(context, stored, lambda shard: shard.still_staged(now))
     name = names.display_name(stack_id(context), shard.shard_id)
     try:

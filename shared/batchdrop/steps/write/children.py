@@ -21,7 +21,7 @@ from batchdrop.core.state.batch import NoBatch
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment
 from batchdrop.core.state.shard import Child, Route, Shard, ShardKind, ShardState
-from batchdrop.ports import BatchState
+from batchdrop.ports import BatchState, Cause
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.shard_lines import line_numbers
@@ -35,7 +35,7 @@ def taken_apart(shard: Shard, smallest: int) -> bool:
     """A batch that failed whole is taken apart, never sent again unchanged; a single line is not."""
     if shard.batch.state is NoBatch.TOO_LARGE:
         return True
-    failed = shard.batch.state is BatchState.FAILED and not shard.batch.parts
+    failed = shard.batch.state is BatchState.FAILED and not shard.batch.parts and shard.batch.cause is not Cause.OURS
     return failed and shard.stop is None and shard.requests > smallest
 
 
