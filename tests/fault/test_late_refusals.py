@@ -12,7 +12,7 @@ from typing import Any
 
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
-from batchdrop.ports import Batch, BatchState, ObjectInfo
+from batchdrop.ports import Batch, BatchState, Cause, Created, Failed, Intent, ObjectInfo
 from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.harness import Stack, assert_accounted, lines, wrapped
 
@@ -28,9 +28,10 @@ class Refusing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def create(self, **options: Any) -> Batch:
-        made: Batch = self.inner.create(**options)
-        self.refused = self.refused or made.name
+    def create(self, intent: Intent) -> Created:
+        made: Created = self.inner.create(intent)
+        if isinstance(made, Batch):
+            self.refused = self.refused or made.name
         return made
 
     def get(self, name: str) -> Batch | None:
@@ -40,7 +41,8 @@ class Refusing:
         others, self.others = self.others, None
         if others is not None:
             others()
-        return replace(batch, state=BatchState.FAILED, raw_state="failed", output_file=None, refused=True)
+        full = Failed(Cause.WAIT, "TOKEN_LIMIT_EXCEEDED")
+        return replace(batch, state=BatchState.FAILED, raw_state="failed", parts=(), failed=full)
 
 
 def the_shard(stack: Stack, info: ObjectInfo) -> Shard:

@@ -14,8 +14,10 @@ from batchdrop.core.money.budgets import Budget
 from batchdrop.core.result.outcome import Outcome
 from batchdrop.core.state import names
 from batchdrop.core.state.capacity import Ledger, Reservation
-from batchdrop.core.state.job import Finalizing, Job, Piece, PlanCursor, job_index
-from batchdrop.core.state.shard import Child, Segment, SegmentFile, ShardKind, shard_index
+from batchdrop.core.state.cursors import Finalizing, Piece, PlanCursor
+from batchdrop.core.state.job import Job, job_index
+from batchdrop.core.state.segment import Segment, SegmentFile
+from batchdrop.core.state.shard import Child, ShardKind, shard_index
 from batchdrop.ports import Collection
 from batchdrop.store import ATTEMPTS, LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, Store
 from tests.unit.test_lease import job, shard

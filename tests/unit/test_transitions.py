@@ -10,8 +10,12 @@ from datetime import timedelta
 import pytest
 
 from batchdrop.core.errors import LeaseLostError, PermanentError
-from batchdrop.core.state.job import Counts, Job, JobState, PlanCursor, Result, SameRows
-from batchdrop.core.state.shard import BatchRef, Child, Intent, NoBatch, Route, Segments, Shard, ShardKind, ShardState
+from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
+from batchdrop.core.state.cursors import Counts, PlanCursor
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job_steps import Result, SameRows
+from batchdrop.core.state.segment import Segments
+from batchdrop.core.state.shard import Child, Route, Shard, ShardKind, ShardState
 from batchdrop.core.value import Failure, Value
 from batchdrop.ports import Batch, BatchState
 from tests.unit.test_lease import NOW, job, shard

@@ -36,7 +36,7 @@ from batchdrop.dialects.gemini.beginnings import Watch
 from batchdrop.dialects.gemini.media import asks_images
 from batchdrop.dialects.gemini.models import DEFAULT, cannot, draws_nothing, foreign, table
 from batchdrop.dialects.gemini.render import compile_recipe
-from batchdrop.dialects.gemini.request import Rejected, examine, no_images, output_limit, render, request_of
+from batchdrop.dialects.gemini.request import Rejected, body_of, examine, no_images, output_limit
 from batchdrop.ports import BatchKind
 
 SHOWN = 100
@@ -267,7 +267,7 @@ def _expected(file: Checked, output_tokens: int | None, watch: Watch) -> Expecte
         watch.see(result)
         requests, total = requests + 1, total + found.tokens
         embeds += found.kind is BatchKind.EMBED
-        most = output_limit(request_of(render(result, 1, longer=False)))
+        most = output_limit(body_of(result, longer=False))
         limit_, unlimited = max(limit_, most or 0), unlimited + (most is None)
     return expected(
         requests,

@@ -16,8 +16,10 @@ from batchdrop.core.money.cache_cost import kept, made
 from batchdrop.core.money.costs import CACHE_KEPT, CACHE_MADE, Entry, Work, entry
 from batchdrop.core.money.prices import Overrides, Processing, source
 from batchdrop.core.settings import CommonSettings
-from batchdrop.core.state.job import CacheUse, Job
-from batchdrop.core.state.shard import NoBatch, Shard
+from batchdrop.core.state.batch import NoBatch
+from batchdrop.core.state.caching import CacheUse
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.shard import Shard
 from batchdrop.ports import BatchState
 from batchdrop.steps.context import Context
 from batchdrop.steps.write.segment_lists import segments_of

@@ -25,7 +25,9 @@ from batchdrop.core.errors import ConfigurationError, ObjectExistsError, Permane
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
+from batchdrop.core.state.job import Job
 from batchdrop.core.value import Value
+from batchdrop.core.wire import wire_of
 from batchdrop.ports import Batch, ObjectInfo
 from batchdrop.steps.context import Context
 
@@ -101,6 +103,18 @@ def stack_id(context: Context[CommonSettings]) -> str:
     if stack.stopped_until is not None and context.now() < stack.stopped_until:
         raise TransientError(_twice(context), code="STACK_TWICE")
     return stack.stack_id
+
+
+def wire(context: Context[CommonSettings], job: Job, shard_id: str) -> str:
+    """Return what the ids of a shard's lines begin with at its provider."""
+    return wire_of(
+        stack_id(context),
+        shard_id,
+        checksum=job.source.crc32c,
+        recipe=job.recipe_digest,
+        provider=job.provider,
+        model=job.model,
+    )
 
 
 def stack_created_at(context: Context[CommonSettings]) -> datetime:

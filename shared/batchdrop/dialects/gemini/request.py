@@ -1,6 +1,6 @@
 """Input lines, whatever their dialect: examined once, rendered for the provider, identified for the rows.
 
-Rendering is a pure function of the line, its number and the kind of round; the provider's key is the number.
+Rendering is a pure function of the line and the kind of round; the provider's line around it is its envelope's.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
 LONGER_FACTOR = 2
-_AROUND = len(b'{"key":"","request":}\n')
 DEFAULT_OUTPUT_TOKENS = 8192
 
 
@@ -120,19 +119,17 @@ def _identified(envelope: _Envelope, number: int) -> InputLine:
     return InputLine(number, bytes(envelope.key), wants_json, schema, bytes(envelope.record))
 
 
-def render(
+def body_of(
     raw: bytes,
-    number: int,
     *,
     longer: bool,
     beginning: Beginning | None = None,
     files: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
-    """Return the provider's line for an accepted input line, newline included.
+    """Return the request of an accepted input line as it goes out.
 
     Args:
         raw: The input line.
-        number: Its number, which becomes the provider's key.
         longer: Give the answer twice the room.
         beginning: What a cache holds is left out.
         files: The provider's files by the objects they were made of.
@@ -142,28 +139,17 @@ def render(
         request = beginning.spared(request)
     if files:
         request = with_files(request, files)
-    if longer:
-        request = with_longer_output(request)
-    return b'{"key":"%d","request":%b}\n' % (number, request)
+    return with_longer_output(request) if longer else request
 
 
-def render_all(lines: bytes, number: int) -> list[tuple[int, bytes]]:
-    """Return number and provider's line of accepted input lines as they are, the first of which has that number."""
-    envelopes = enumerate(_raw_envelopes.decode_lines(lines), number)
-    return [(number, b'{"key":"%d","request":%b}\n' % (number, found.request)) for number, found in envelopes]
+def bodies_of(lines: bytes, number: int) -> list[tuple[int, bytes]]:
+    """Return number and request of accepted input lines as they are, the first of which has that number."""
+    return [(number, bytes(found.request)) for number, found in enumerate(_raw_envelopes.decode_lines(lines), number)]
 
 
-def rendered_bytes(raw: bytes, number: int, found: Accepted) -> int:
-    """Return how long `render` makes an accepted input line, without making it."""
-    request_bytes = found.request_bytes
-    if request_bytes is None:
-        request_bytes = memoryview(_decode_raw(raw).request).nbytes
-    return _AROUND + len(str(number)) + request_bytes
-
-
-def request_of(rendered: bytes) -> bytes:
-    """Return the request body of a rendered line."""
-    return bytes(_decode_raw(rendered).request)
+def body_bytes(raw: bytes, found: Accepted) -> int:
+    """Return how long `body_of` makes an accepted input line, without making it."""
+    return memoryview(_decode_raw(raw).request).nbytes if found.request_bytes is None else found.request_bytes
 
 
 class _Limit(msgspec.Struct, frozen=True):

@@ -22,7 +22,8 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import Claim, identity
-from batchdrop.core.state.job import Job, JobState, SameRows
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job_steps import SameRows
 from batchdrop.core.value import Failure
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake_planning
@@ -32,7 +33,6 @@ Planning = Context[SubmitSettings]
 SAME_AS: Final = "SAME_AS"
 WAITING: Final = 100
 """Jobs that an identity lists as waiting; those beyond look for themselves only."""
-PROVIDER: Final = "gemini"
 
 
 def identify(job: Job, content: str, attached: str) -> str:
@@ -43,7 +43,7 @@ def identify(job: Job, content: str, attached: str) -> str:
         metadata=job.metadata,
         team=job.team,
         recipe=job.recipe_digest,
-        model=f"{PROVIDER}:{job.model}",
+        model=f"{job.provider}:{job.model}",
         form=f"{job.dialect} {job.dialect_url}",
     )
 

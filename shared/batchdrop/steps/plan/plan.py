@@ -23,15 +23,19 @@ from batchdrop.core.problem import FIXES, Code
 from batchdrop.core.result.row import rejection_row
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
+from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.identity import Content
-from batchdrop.core.state.job import Job, Passed, PlanCursor, SameRows
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_steps import Passed, SameRows
 from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan, chained, encode_plan
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.core.value import Failure
+from batchdrop.core.wire import id_bytes
 from batchdrop.dialects.gemini.attachments import may_name
 from batchdrop.dialects.gemini.media import asks_images, draws, expected_bytes
 from batchdrop.dialects.gemini.models import draws_nothing
-from batchdrop.dialects.gemini.request import Accepted, Rejected, examine, no_images, rendered_bytes
+from batchdrop.dialects.gemini.request import Accepted, Rejected, body_bytes, examine, no_images
+from batchdrop.ports import BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
@@ -65,7 +69,9 @@ class Pass:
         self.fence = fence
         self.line = cursor.line
         self.offset = cursor.offset
+        self.provider = context.provider_of(job)
         self.batch_kind = cursor.batch_kind
+        self.envelope = self.provider.envelope(job.model, BatchKind(cursor.batch_kind or BatchKind.GENERATE))
         self.blank = self.rejected = self.missing_keys = 0
         self.draws = draws(job.model)
         self.draws_nothing = draws_nothing(job.model)
@@ -78,13 +84,13 @@ class Pass:
         self.keys_counted = cursor.counts.duplicate_keys is not None
         self.plans: list[RangePlan | ShardPlan] = []
         self.rejections: list[bytes] = []
-        settings = context.settings
-        tokens = settings.shard_tokens or max(settings.tokens_limit(job.model) // 4, 1)
+        settings, facts = context.settings, self.provider.facts
+        tokens = settings.shard_tokens or max(settings.tokens_limit(facts, job.model) // 4, 1)
         limits = CutLimits(
             settings.range_lines,
             settings.range_bytes,
-            settings.shard_requests,
-            settings.shard_bytes,
+            min(settings.shard_requests, facts.max_batch_requests),
+            min(settings.shard_bytes, facts.max_batch_bytes),
             tokens,
             settings.shard_output_bytes,
             settings.shard_attached_bytes,
@@ -136,8 +142,10 @@ class Pass:
         if isinstance(objects, Rejected):
             self._reject(objects)
             return
-        self.batch_kind = found.kind
-        size = rendered_bytes(raw, self.line, found)
+        if found.kind != self.batch_kind:
+            self.batch_kind = found.kind
+            self.envelope = self.provider.envelope(self.job.model, BatchKind(found.kind))
+        size = self.envelope.size(id_bytes(self.line), body_bytes(raw, found))
         output_bytes = expected_bytes(raw) if self.draws else 0
         attached = self._new_bytes(objects) if objects else 0
         if self.cutter.shard_full(size, found.tokens, output_bytes, attached):
