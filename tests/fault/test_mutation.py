@@ -134,15 +134,15 @@ MUTANTS = (
     Mutant(
         "a batch that ran nothing is never adopted",
         f"{SHARED}/steps/submit/submit.py",
-        "if not shard.knows(batch.name))",
+        "if batch.name not in shard.never_adopted)",
         "if shard)",
         LATE,
     ),
     Mutant(
         "a batch that ran nothing is no orphan",
         f"{SHARED}/core/state/shard.py",
-        "(self.batch.name, *self.batch.duplicates, *self.past)",
-        "(self.batch.name, *self.batch.duplicates)",
+        "return name in (self.batch.name, *self.never_adopted)",
+        "return name in (self.batch.name, *self.batch.duplicates)",
         LATE,
     ),
     Mutant(

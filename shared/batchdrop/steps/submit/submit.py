@@ -241,7 +241,7 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
     shard, settings = stored.value, context.settings
     name = names.display_name(stack_id(context), shard.shard_id)
     looked_at = context.now()  # before the listing: a pause after it does not make what it did not show lost
-    named = (batch for batch in _batches_named(context, name) if not shard.knows(batch.name))
+    named = (batch for batch in _batches_named(context, name) if batch.name not in shard.never_adopted)
     found = sorted(named, key=lambda batch: (batch.created_at, batch.name))
     if found:
         oldest, *others = found
