@@ -1,4 +1,4 @@
-r"""Shards: slices of a job sent as one batch each, and the pure transitions of their records.
+r"""Shards: slices of a job sent as one batch each, and the pure transitions of their documents.
 
        _______________________________________(refused late)
       v                                       |
@@ -102,7 +102,7 @@ DEADLINE: Final = Failure(code="DEADLINE", message="the job's deadline passed be
 
 
 class Child(Value):
-    """A child to create: everything its record needs that is not its parent's."""
+    """A child to create: everything its document needs that is not its parent's."""
 
     shard_id: str
     kind: ShardKind
@@ -117,7 +117,7 @@ class Child(Value):
 
 
 class Shard(Leasable):
-    """The record of one shard."""
+    """The document of one shard."""
 
     schema_: Literal["batchdrop.shard/1"] | str = Field(default="batchdrop.shard/1", alias="schema")
     shard_id: str
@@ -312,8 +312,13 @@ class Shard(Leasable):
         return None if self.knows(name) else self._with(batch=self.batch.with_duplicate(name))
 
     def knows(self, name: str) -> bool:
-        """Tell whether a batch stands in the shard: its own, a duplicate, or one that ended without running."""
-        return name in (self.batch.name, *self.batch.duplicates, *self.past)
+        """Tell whether a batch stands in the shard: its own, or one that is never adopted."""
+        return name in (self.batch.name, *self.never_adopted)
+
+    @property
+    def never_adopted(self) -> tuple[str, ...]:
+        """Batches of the shard that `find` leaves out: those that ended without running, and reported duplicates."""
+        return (*self.past, *self.batch.duplicates)
 
     def _runs(self, batch: str) -> bool:
         """Tell whether this very batch is the one the shard waits for.
