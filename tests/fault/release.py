@@ -88,7 +88,7 @@ class Watch:
     def begin(self) -> None:
         """A function begins."""
 
-    def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def pass_through(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Do a call, and die after it if this is the place."""
         result = call(*args, **options)
         if self.armed:

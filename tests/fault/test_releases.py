@@ -30,7 +30,11 @@ def folders_in(archive: Path) -> set[str]:
         return {name.partition("/")[0] for name in packed.getnames()}
 
 
-FROZEN: Final = [(version, name) for version, path in sorted(ARCHIVES.items()) for name in sorted(folders_in(path))]
+FROZEN: Final = [
+    pytest.param(version, name, id=f"{version} {name}")
+    for version, path in sorted(ARCHIVES.items())
+    for name in sorted(folders_in(path))
+]
 
 
 def unpacked(archive: Path, folder: Path) -> list[Path]:
@@ -67,7 +71,7 @@ def run(sources: Path, *arguments: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("version", "name"), FROZEN, ids="-".join)
+@pytest.mark.parametrize(("version", "name"), FROZEN)
 def test_what_an_earlier_release_left_in_flight_is_finished(version: str, name: str, tmp_path: Path) -> None:
     unpacked(ARCHIVES[version], tmp_path)
     finish(tmp_path / name)

@@ -31,6 +31,38 @@ RECIPE = 'prompt: "Is this kind? {{ review }}"\n'
 OPENAI = '{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[%s]}}\n'
 GEMINI = '{"key":"a","request":{"contents":[{"parts":[{"text":"hello"}]}]}}\n'
 
+PROJECT = """
+import os
+
+from batchdrop_local.emulators.gemini import Faults, RowFaults
+
+
+def test_every_review_has_a_label(batchdrop_stack):
+    batchdrop_stack.put("team/recipe.yaml", 'prompt: "Is this kind? {{ text }}"')
+    done = batchdrop_stack.run("team/reviews.csv", "id,text\\n1,good\\n2,bad\\n")
+    assert (done.state, done.verdict, done.reason) == ("DONE", "complete", "")
+    assert [row["line"] for row in done.results] == [1, 2]
+    assert done.manifest["counts"]["lines"] == 2
+    assert os.environ["BATCHDROP_LOCAL_DIR"] == batchdrop_stack.environment["BATCHDROP_LOCAL_DIR"]
+
+
+def test_a_blocked_answer_is_an_error_row(batchdrop_stack, gemini_emulator):
+    gemini_emulator.faults = Faults(rows=RowFaults(blocked_rate=1))
+    request = '{"key":"a","request":{"contents":[{"parts":[{"text":"hello"}]}]}}'
+    done = batchdrop_stack.run("a.jsonl", request + "\\nno request\\n")
+    assert [row["outcome"] for row in done.errors] == ["blocked"]
+    assert (done.verdict, len(done.rejections), done.results) == ("partial", 1, [])
+
+
+def test_an_upload_that_waits_says_why(batchdrop_stack):
+    done = batchdrop_stack.run("team/reviews.csv", "id,text\\n1,good\\n")
+    assert (done.state, done.reason.partition(":")[0]) == ("HELD", "RECIPE_MISSING")
+
+
+def test_the_environment_is_as_it_was_before():
+    assert "BATCHDROP_LOCAL_DIR" not in os.environ
+"""
+
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -59,8 +91,8 @@ def home(wheel: Path, described: Message, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def local_home(wheel: Path, described: Message, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, with what the extra `local` brings."""
-    return installed(tmp_path_factory.mktemp("local"), wheel, asked_for(described, "local"))
+    """The same, with what the extra `local` brings, and pytest."""
+    return installed(tmp_path_factory.mktemp("local"), wheel, asked_for(described, "local", "pytest"))
 
 
 def installed(folder: Path, wheel: Path, distributions: list[metadata.Distribution]) -> Path:
@@ -76,11 +108,11 @@ def installed(folder: Path, wheel: Path, distributions: list[metadata.Distributi
     return folder
 
 
-def asked_for(described: Message, extra: str = "") -> list[metadata.Distribution]:
-    """Return the distributions that the wheel asks for, and those that they ask for."""
+def asked_for(described: Message, extra: str = "", *beside: str) -> list[metadata.Distribution]:
+    """Return the distributions that the wheel asks for, those beside it, and those that they ask for."""
     known: dict[str, metadata.Distribution] = {}
     seen: set[tuple[str, str]] = set()
-    left = [("batchdrop", name) for name in {"", extra}]
+    left = [("batchdrop", name) for name in {"", extra}] + [(name, "") for name in beside]
     while left:
         name, wanted = left.pop()
         if (name, wanted) in seen:
@@ -255,6 +287,26 @@ def test_an_emulator_runs_alone(local_home: Path, tmp_path: Path, service: str, 
             assert json.load(answer)
         assert stopped(process) == 0
     assert (tmp_path / ".local" / "share" / "batchdrop" / service).is_dir()
+
+
+def test_the_fixtures_serve_a_project_that_only_installed_the_package(local_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_reviews.py").write_text(PROJECT)
+    command = [local_home / "bin" / "python", "-m", "pytest", "-q", "test_reviews.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=empty(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+
+
+def test_a_test_that_asks_for_no_fixture_imports_nothing_of_ours_but_them(local_home: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_nothing.py").write_text(
+        "import sys\n\n"
+        "def test_nothing():\n"
+        "    ours = {name for name in sys.modules if name.startswith('batchdrop')}\n"
+        "    assert ours == {'batchdrop_local', 'batchdrop_local.testing'}\n"
+    )
+    command = [local_home / "bin" / "python", "-m", "pytest", "-q"]
+    done = subprocess.run(command, cwd=tmp_path, env=empty(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_nobody_signed_in_is_a_sentence(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ class Options:
     """The folder looks like a copy, and somebody says that it is the only one there is."""
     live: bool = False
     """Use the real Gemini API with GEMINI_API_KEY instead of the emulator."""
+    gemini_url: str = ""
+    """An emulator that runs already; empty: one is started."""
     gemini_port: int = 0
     functions_port: int = 0
     tick_seconds: float = 1.0
@@ -174,6 +176,8 @@ def gemini(children: Children, options: Options) -> str | None:
     """Start the Gemini emulator as a process of its own, and return its URL; None when the real API is wanted."""
     if options.live:
         return None
+    if options.gemini_url:
+        return options.gemini_url
     root = options.root
     port_file = root / "state" / "gemini.port"
     port_file.parent.mkdir(parents=True, exist_ok=True)
