@@ -162,45 +162,45 @@ class Store:
         return [_stored(document, Shard) for document in self.documents.query(query)]
 
     def add(self, value: R) -> Stored[R]:
-        """Create the record, or raise ConflictError when it is there."""
+        """Create the document, or raise ConflictError when it is there."""
         kind, id = _address(value)
         document = self.documents.create(kind, id, index=self._index(value), data=_data(value))
         return Stored(document, value)
 
     def ensure(self, value: R) -> Stored[R]:
-        """Create the record unless it is there; return what is stored."""
+        """Create the document unless it is there; return what is stored."""
         try:
             return self.add(value)
         except ConflictError:
             kind, id = _address(value)
             document = self.documents.get(kind, id)
             if document is None:
-                raise TransientError("a record vanished while it was created") from None
+                raise TransientError("a document vanished while it was created") from None
             return _stored(document, type(value))
 
     def save(self, stored: Stored[R], value: R) -> Stored[R]:
-        """Replace the record by compare-and-set, or raise ConflictError."""
+        """Replace the document by compare-and-set, or raise ConflictError."""
         document = self.documents.replace(stored.document, index=self._index(value), data=_data(value))
         return Stored(document, value)
 
     def reload(self, stored: Stored[R]) -> Stored[R]:
-        """Read the record again."""
+        """Read the document again."""
         document = self.documents.get(stored.document.kind, stored.document.id)
         if document is None:
-            raise LeaseLostError("the record is gone", code="RECORD_GONE")
+            raise LeaseLostError("the document is gone", code="DOCUMENT_GONE")
         return _stored(document, type(stored.value))
 
     def change(self, stored: Stored[R], transition: Callable[[R], R | None], *, fence: int | None = None) -> Stored[R]:
         """Apply a pure transition by compare-and-set, again after each conflict.
 
         Args:
-            stored: The record as last seen.
+            stored: The document as last seen.
             transition: Returns the new value, or None when there is nothing to change.
-            fence: The fence we hold; a record with another one raises LeaseLostError.
+            fence: The fence we hold; a document with another one raises LeaseLostError.
 
         Raises:
             LeaseLostError: Another worker owns the record.
-            TransientError: The record kept changing.
+            TransientError: The document kept changing.
         """
         return self.won(lambda again: self._changed(self.reload(stored) if again else stored, transition, fence))
 
@@ -215,18 +215,18 @@ class Store:
         return self.won(changed)
 
     def claim(self, stored: Stored[R], now: datetime, lease_seconds: float, states: Container[StrEnum]) -> Stored[R]:
-        """Own the record under a new fence, or raise LeaseLostError: leased, or not in one of the states."""
+        """Own the document under a new fence, or raise LeaseLostError: leased, or not in one of the states."""
 
         def claimed(value: R) -> R:
             if value.state not in states:
-                raise LeaseLostError("the record has moved on", code="MOVED_ON")
+                raise LeaseLostError("the document has moved on", code="MOVED_ON")
             return value.claimed(now, lease_seconds)
 
         return self.change(stored, claimed)
 
     def _changed(self, stored: Stored[R], transition: Callable[[R], R | None], fence: int | None) -> Stored[R]:
         if fence is not None and stored.value.fence != fence:
-            raise LeaseLostError("another worker claimed the record")
+            raise LeaseLostError("another worker claimed the document")
         value = transition(stored.value)
         return stored if value is None else self.save(stored, value)
 
@@ -242,7 +242,7 @@ class Store:
             except ConflictError:
                 longest = min(2 * longest, MOST_PAUSE_SECONDS)
                 self.pause(LEAST_PAUSE_SECONDS, longest)
-        raise TransientError("a record kept changing under us", code="CONTENTION")
+        raise TransientError("a document kept changing under us", code="CONTENTION")
 
     def _index(self, value: Job | Shard) -> Mapping[str, IndexValue]:
         ended = value.updated_at + timedelta(days=self.keep_days)

@@ -3,8 +3,12 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 from __future__ import annotations
 
+import ast
+import dataclasses
+import importlib
 import inspect
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,7 +17,7 @@ from batchdrop.core.errors import LeaseLostError, PermanentError
 from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
 from batchdrop.core.state.cursors import Counts, PlanCursor
 from batchdrop.core.state.job import Job, JobState
-from batchdrop.core.state.job_steps import Result, SameRows
+from batchdrop.core.state.job_steps import Resolved, Result, SameRows
 from batchdrop.core.state.segment import Segments
 from batchdrop.core.state.shard import Child, Route, Shard, ShardKind, ShardState
 from batchdrop.core.value import Failure, Value
@@ -70,6 +74,7 @@ SHARD_TRANSITIONS: dict[str, Callable[[Shard], Shard | None]] = {
     "told_to_stop": lambda it: it.told_to_stop(NOW, STOP),
     "stopped_here": lambda it: it.stopped_here(NOW, STOP),
 }
+CHANGING = {"_with", "_moved", "_known"}
 QUESTIONS = {"leased", "knows", "must_stop"}
 
 
@@ -124,6 +129,31 @@ def test_a_transition_that_is_written_with_a_misspelt_field_stores_nothing() -> 
 
     with pytest.raises(TypeError, match="Pair has no field lefft"):
         Pair().turned()
+
+
+importlib.import_module("batchdrop.handling")
+"""All steps, and with them every class of stored values."""
+
+
+def values(model: type[Value] = Value) -> Iterator[type[Value]]:
+    """Yield every class of stored values."""
+    for kind in model.__subclasses__():
+        yield kind
+        yield from values(kind)
+
+
+@pytest.mark.parametrize("model", [kind for kind in values() if kind.__module__.startswith("batchdrop")])
+def test_every_field_that_a_transition_names_exists(model: type[Value]) -> None:
+    """What pyright cannot see: the names inside the transitions themselves."""
+    source = ast.parse(textwrap.dedent(inspect.getsource(model)))
+    calls = (node for node in ast.walk(source) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    changing = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in CHANGING)
+    named = {keyword.arg for call in changing for keyword in call.keywords if keyword.arg is not None}
+    assert named <= set(model.model_fields)
+
+
+def test_what_a_recipe_resolves_is_named_as_the_jobs_fields_are() -> None:
+    assert {field.name for field in dataclasses.fields(Resolved)} <= set(Job.model_fields)
 
 
 def test_every_transition_of_a_shard_is_tried_here() -> None:

@@ -65,7 +65,7 @@ def record(context: Any_, job: Job, shard: Shard) -> None:
     found = entry_of(context, job, shard)
     if found is None:
         return
-    _posted(context, found)
+    _post(context, found)
 
 
 def record_cache(context: Any_, job: Job) -> list[Entry]:
@@ -73,10 +73,10 @@ def record_cache(context: Any_, job: Job) -> list[Entry]:
     if job.caching is None or not job.caching.uses:
         return []
     found = cache_entry(job, context.now(), context.settings.prices)
-    return [_posted(context, found)]
+    return [_post(context, found)]
 
 
-def _posted(context: Any_, entry: Entry) -> Entry:
+def _post(context: Any_, entry: Entry) -> Entry:
     """Keep an entry unless it is there; return it as it is kept."""
     expire_at = context.now() + timedelta(days=context.settings.ledger_days)
     return context.store.costs.ensure(entry.shard_id, entry, {"day": entry.day, "expire_at": expire_at})

@@ -1,4 +1,4 @@
-"""What `submit` does with a wake of a job: the next step its record asks for."""
+"""What `submit` does with a wake of a job: the next step its document asks for."""
 
 from __future__ import annotations
 

@@ -101,9 +101,9 @@ def job_of(context: Context[CommonSettings], shard: Shard) -> Stored[Job]:
     """Read a shard's job.
 
     Raises:
-        PermanentError: RECORD_GONE.
+        PermanentError: DOCUMENT_GONE.
     """
     stored = context.store.job(shard.job_id)
     if stored is None:
-        raise PermanentError("the shard's job is gone", code="RECORD_GONE")
+        raise PermanentError("the shard's job is gone", code="DOCUMENT_GONE")
     return stored

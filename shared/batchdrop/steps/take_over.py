@@ -1,8 +1,8 @@
-"""Take-over: a stack that starts alone on its records takes its identity, and lets every lease go.
+"""Take-over: a stack that starts alone on its documents takes its identity, and lets every lease go.
 
 A lease is for the case that its owner may still act, as a mark is for another stack that may live. Who knows that
 nobody else is there need not wait for the end of either: the fence is moved, so that even a mistake about being alone
-meets the rules of `core.state.lease`, and the record is due at once. A shard in CREATING stays there: only a look at
+meets the rules of `core.state.lease`, and the document is due at once. A shard in CREATING stays there: only a look at
 the provider tells whether its batch was made.
 """
 
@@ -29,11 +29,11 @@ R = TypeVar("R", Job, Shard)
 
 
 def take_over(context: Context[CommonSettings], *, restored: bool = False) -> int:
-    """Let go every lease in the records; return how many there were. Only for a stack that is certainly alone.
+    """Let go every lease in the documents; return how many there were. Only for a stack that is certainly alone.
 
     Args:
         context: Of the stack that starts.
-        restored: The records may be older than what was done with them, as those of a backup are.
+        restored: The documents may be older than what was done with them, as those of a backup are.
 
     Raises:
         PermanentError: IDENTITY_DAMAGED, and the leases are as they were.

@@ -22,7 +22,7 @@ class NoBatch(StrEnum):
 
 
 class Intent(Value):
-    """The record of one create call, written before it is sent."""
+    """One create call, stored before it is sent."""
 
     attempt: int
     at: datetime

@@ -1,4 +1,4 @@
-r"""Jobs: what one upload asks for, and the pure transitions of its record.
+r"""Jobs: what one upload asks for, and the pure transitions of its document.
 
     RECEIVED > PLANNING > [HELD] > RUNNING > FINALIZING > DONE
         \_________\_________\________\__________\____> REJECTED DUPLICATE GONE CANCELLED FAILED
@@ -84,7 +84,7 @@ class Source(Value):
 
 
 class Job(Leasable):
-    """The record of one upload."""
+    """The document of one upload."""
 
     schema_: Literal["batchdrop.job/1"] | str = Field(default="batchdrop.job/1", alias="schema")
     job_id: str
@@ -284,7 +284,7 @@ class Job(Leasable):
         return None if self.state.terminal else self._with(due_at=due_at, updated_at=now)
 
     def with_cache(self, use: CacheUse) -> Job | None:
-        """Name a cache in the record; None when it has one, or runs no more."""
+        """Name a cache in the document; None when it has one, or runs no more."""
         caching = self.caching
         if caching is None or not caching.wanted or caching.current is not None or self.state is not JobState.RUNNING:
             return None

@@ -1,4 +1,4 @@
-"""What all stored records share: schema, times, lease and fence; and the pure rules over them.
+"""What all stored documents share: schema, times, lease and fence; and the pure rules over them.
 
 A lease is time-limited ownership for a foreign effect; its number, the fence, grows with every claim. A
 worker that was paused and comes back finds another fence and must stop:
@@ -19,7 +19,7 @@ from batchdrop.core.value import Value
 
 
 class Leasable(Value):
-    """A record with a next step (`due_at`), an absolute end (`deadline_at`) and an owner (lease, fence)."""
+    """A document with a next step (`due_at`), an absolute end (`deadline_at`) and an owner (lease, fence)."""
 
     created_at: datetime
     updated_at: datetime
@@ -34,21 +34,21 @@ class Leasable(Value):
         return self.lease_until is not None and now < self.lease_until
 
     def claimed(self, now: datetime, lease_seconds: float) -> Self:
-        """Return the record owned by a new fence; the tick takes over when the lease ends."""
+        """Return the document owned by a new fence; the tick takes over when the lease ends."""
         if self.leased(now):
             raise LeaseLostError("another worker holds the lease", code="LEASE_HELD")
         until = now + timedelta(seconds=lease_seconds)
         return self._with(fence=self.fence + 1, lease_until=until, due_at=until, claims=self.claims + 1, updated_at=now)
 
     def handed_back(self, now: datetime, due_at: datetime | None) -> Self:
-        """Return the record owned by no one, due again at that time, its progress counted.
+        """Return the document owned by no one, due again at that time, its progress counted.
 
         The one place that says what giving a lease back means; every transition that ends a step goes through here.
         """
         return self._with(lease_until=None, due_at=due_at, claims=0, updated_at=now)
 
     def taken_over(self, now: datetime) -> Self | None:
-        """Return the record of a stack that is certainly dead, due now; None when nobody owns it.
+        """Return the document of a stack that is certainly dead, due now; None when nobody owns it.
 
         The fence grows, so that a worker that lives after all cannot write.
         """
@@ -60,4 +60,4 @@ class Leasable(Value):
 def check_move(table: Mapping[Any, frozenset[Any]], old: StrEnum, new: StrEnum) -> None:
     """Raise PermanentError ILLEGAL_MOVE unless the table allows this change of state."""
     if new is not old and new not in table[old]:
-        raise PermanentError(f"a record cannot go from {old} to {new}", code="ILLEGAL_MOVE")
+        raise PermanentError(f"a document cannot go from {old} to {new}", code="ILLEGAL_MOVE")

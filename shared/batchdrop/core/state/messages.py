@@ -1,6 +1,6 @@
 """Messages in and out: the push envelope, storage notifications, wakes and the message of a finished job.
 
-A message is a wake, the record is the truth: a wake carries ids, never content.
+A message is a wake, the document is the truth: a wake carries ids, never content.
 Push shape: cloud.google.com/pubsub/docs/push#receive_push. Notification attributes:
 cloud.google.com/storage/docs/pubsub-notifications#attributes (payload JSON_API_V1).
 """

@@ -45,7 +45,7 @@ COMPOSITE: dict[Collection, tuple[tuple[str, ...], ...]] = {
 
 
 def due(kind: Collection, now: datetime, limit: int) -> Query:
-    """Records whose next step is due, the longest waiting first."""
+    """Documents whose next step is due, the longest waiting first."""
     return Query(kind, at_most=("due_at", now), order=("due_at",), limit=limit)
 
 

@@ -1,4 +1,4 @@
-r"""Shards: slices of a job sent as one batch each, and the pure transitions of their records.
+r"""Shards: slices of a job sent as one batch each, and the pure transitions of their documents.
 
        _______________________________________(refused late)
       v                                       |
@@ -102,7 +102,7 @@ DEADLINE: Final = Failure(code="DEADLINE", message="the job's deadline passed be
 
 
 class Child(Value):
-    """A child to create: everything its record needs that is not its parent's."""
+    """A child to create: everything its document needs that is not its parent's."""
 
     shard_id: str
     kind: ShardKind
@@ -117,7 +117,7 @@ class Child(Value):
 
 
 class Shard(Leasable):
-    """The record of one shard."""
+    """The document of one shard."""
 
     schema_: Literal["batchdrop.shard/1"] | str = Field(default="batchdrop.shard/1", alias="schema")
     shard_id: str

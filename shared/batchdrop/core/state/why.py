@@ -1,4 +1,4 @@
-"""Where a job is and why it waits, in words: pure sentences about its records."""
+"""Where a job is and why it waits, in words: pure sentences about its documents."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
                 return _go_on_later(context, stored, 0)
             found = list(pool.map(partial(_ask, context, asker, stored.value), group))
             kept = [line for line in found if isinstance(line, bytes)]
-            stored = _kept(context, stored, kept)
+            stored = _keep_answers(context, stored, kept)
             _count(usage, kept)
             refused = [error for error in found if isinstance(error, CapacityError)]
             if refused:
@@ -149,7 +149,7 @@ def _stop(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
     return keep(context, stored, lambda shard: shard.stopped_here(context.now(), _OVER))
 
 
-def _kept(context: Writing, stored: Stored[Shard], lines: list[bytes]) -> Stored[Shard]:
+def _keep_answers(context: Writing, stored: Stored[Shard], lines: list[bytes]) -> Stored[Shard]:
     """Write a group's answers and name them in the record: progress."""
     if not lines:
         return stored
@@ -163,5 +163,5 @@ def _go_on_later(
     context: Writing, stored: Stored[Shard], seconds: float, last: Callable[[Shard], Shard] = lambda shard: shard
 ) -> None:
     """Continue in a new message: now when the time was over, later when the quota was or the stack is paused."""
-    log("synchronous answers continue", shard_id=stored.value.shard_id, seconds=seconds)
     go_on_later(context, stored, last, seconds=seconds)
+    log("synchronous answers continue", shard_id=stored.value.shard_id, seconds=seconds)

@@ -186,12 +186,12 @@ def _write_parts(
     for plan in ranges[job.finalizing.next_range :]:
         parts += range_parts(context, job, recipe, fields, plan, by_range.get(plan.index, []))
         if context.time_left.over() and plan is not ranges[-1]:
-            go_on_later(context, stored, _made(context, job, parts, plan.index + 1))
+            go_on_later(context, stored, _note_parts(context, job, parts, plan.index + 1))
             return None
-    return keep(context, stored, _made(context, job, parts, len(ranges)))
+    return keep(context, stored, _note_parts(context, job, parts, len(ranges)))
 
 
-def _made(context: Writing, job: Job, parts: list[Part], next_range: int) -> Callable[[Job], Job]:
+def _note_parts(context: Writing, job: Job, parts: list[Part], next_range: int) -> Callable[[Job], Job]:
     """Write which parts exist to a work object; return the transition that names it in the record."""
     lists = job.finalizing.lists
     if parts:

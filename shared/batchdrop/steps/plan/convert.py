@@ -89,8 +89,8 @@ def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] |
         state = names.conversion_state(job.job_id, cursor.step, job.fence)
         work.put(context, state, [msgspec.json.encode((place, found))])
         after = cursor.after(written, state)
-        log("converting continues", job_id=job.job_id, step=after.step)
         go_on_later(context, stored, lambda job: job.converting(context.now(), after))
+        log("converting continues", job_id=job.job_id, step=after.step)
         return None
     if _packed(file, cursor):
         after = Conversion(step=cursor.step + 1, unpacked=written)

@@ -268,8 +268,8 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     cursor = step.cursor()
     failure = refuse_length(context, cursor)
     if failure is None and not finished:
-        log("planning continues", job_id=job.job_id, line=cursor.line)
         go_on_later(context, stored, lambda job: job.with_plan(context.now(), cursor))
+        log("planning continues", job_id=job.job_id, line=cursor.line)
         return
     able = failure or refuse_plan(context, job, cursor) or refuse_model(context, stored, cursor)
     if isinstance(able, Failure):

@@ -4,12 +4,12 @@
     batches        one of ours whose shard recorded another one, or ended without one: paid for in vain, so it is
                    cancelled (unless it is older than documents that were lost) and reported
     files          one of ours that no shard uses: deleted
-    caches         of running jobs: renewed; of ended and unknown jobs, and those no record names: deleted
+    caches         of running jobs: renewed; of ended and unknown jobs, and those no document names: deleted
     work           an object of an ended job, written late by a worker that was paused: deleted
     reservations   of shards that have ended: let go
 
 A batch whose shard is unknown is only reported: other stacks and people share the project. Objects older than the
-sweep looks back are left alone, and job records live longer than that, so nothing runs twice.
+sweep looks back are left alone, and job documents live longer than that, so nothing runs twice.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def delete_unused_work(context: Sweeping, token: str | None, found: Counter[str]
 
 
 def _job_is_over(context: Sweeping, job_id: str) -> bool:
-    """True for a job that was cleaned, and for one whose record has expired: it existed before its objects."""
+    """True for a job that was cleaned, and for one whose document has expired: it existed before its objects."""
     stored = context.store.job(job_id)
     return stored is None or (stored.value.state.terminal and stored.value.cleaned)
 

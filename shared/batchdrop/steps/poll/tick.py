@@ -1,4 +1,4 @@
-"""One tick: look at the batches that are due, wake the records that are due, dispatch; then sweep.
+"""One tick: look at the batches that are due, wake the documents that are due, dispatch; then sweep.
 
 Which batches a tick looks at follows from their age alone (every tick at first, then one tick in so many, spread by a
 hash), so nothing is written to remember it. One shard's trouble never stops the tick.

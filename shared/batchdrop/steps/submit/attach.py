@@ -147,8 +147,8 @@ def attach(context: Dispatching, stored: Stored[Shard], job: Job) -> tuple[Store
         rest = iter(wanted.items())
         while group := list(islice(rest, GROUP)):
             if context.time_left.over():
-                log("attaching continues", shard_id=shard.shard_id, lists=len(stored.value.attached))
                 go_on_later(context, stored)
+                log("attaching continues", shard_id=shard.shard_id, lists=len(stored.value.attached))
                 return None
             found = [
                 file

@@ -66,7 +66,7 @@ def write_shard(context: Writing, shard_id: str) -> Job | None:
     except LeaseLostError:
         raise
     except BatchdropError as error:
-        _failed(context, stored, error)
+        _try_again_or_give_up(context, stored, error)
         return None
 
 
@@ -180,12 +180,12 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
 def _go_on_later(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
     """Keep what is written and continue in a new message."""
     rows = kept(context, stored.value, segments)
-    log("writing continues", shard_id=stored.value.shard_id, ranges=len(segments))
     go_on_later(context, stored, lambda shard: shard.with_segments(rows))
+    log("writing continues", shard_id=stored.value.shard_id, ranges=len(segments))
 
 
-def _failed(context: Writing, stored: Stored[Shard], error: BatchdropError) -> None:
-    """Try again later; results that time will not bring back are given up."""
+def _try_again_or_give_up(context: Writing, stored: Stored[Shard], error: BatchdropError) -> None:
+    """Hand the shard back; give up results that time will not bring back."""
     now = context.now()
     give_up_at = stored.value.deadline_at + timedelta(hours=context.settings.results_hours)
     reachable = stored.value.account == context.provider_of(stored.value).batches.account()
