@@ -278,7 +278,7 @@ class Stack:
         context = self.context(CommonSettings)
         stored = context.store.job(self.find_by(info).job_id)
         assert stored is not None
-        context.store.change(stored, lambda job: job.with_(wanted=what))
+        context.store.change(stored, lambda job: job.asked(context.now(), what))
         context.wake(Topic.SHARDS, stored.value.job_id)
 
     def completions(self) -> list[tuple[Row, Mapping[str, str]]]:

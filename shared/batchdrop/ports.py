@@ -300,6 +300,8 @@ class Batch:
     created_at: datetime
     ended_at: datetime | None = None
     output_file: str | None = None
+    refused: bool = False
+    """It ended without running for want of capacity, after it was accepted: nothing is paid, it is made again later."""
     error_code: int | None = None
     error_message: str = ""
     succeeded: int = 0

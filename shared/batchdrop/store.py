@@ -107,6 +107,16 @@ class Store:
         """
         return self._won(lambda again: self._changed(self.reload(stored) if again else stored, transition, fence))
 
+    def change_if(self, stored: Stored[R], transition: Callable[[R], R | None]) -> Stored[R] | None:
+        """Apply a pure transition as `change` does; None when it changed nothing, whoever made the last change."""
+
+        def changed(again: bool) -> Stored[R] | None:
+            before = self.reload(stored) if again else stored
+            after = self._changed(before, transition, None)
+            return None if after is before else after
+
+        return self._won(changed)
+
     def change_document(self, kind: Collection, id: str, empty: V, transition: Callable[[V], V | D]) -> V | D:
         """Apply a pure transition to a document that is a value of its own, again after each conflict.
 

@@ -75,7 +75,10 @@ def _replay(it: Stand) -> None:
                 writer.write(chunk)
             info = writer.close()
         file = _file(provider, it, info)
-        store.save(stored, stored.value.with_(batch=stored.value.batch.with_(output_file=file)))
+        store.save(
+            stored,
+            stored.value.model_copy(update={"batch": stored.value.batch.model_copy(update={"output_file": file})}),
+        )
         it.stack.objects.delete("replay", info.name)
 
 

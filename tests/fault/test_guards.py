@@ -86,10 +86,9 @@ def test_a_paused_worker_cannot_overwrite_its_successor(stack: Stack) -> None:
     stack.advance(700)
     taken = store.claim(store.reload(paused), stack.clock.now(), 600, states)
     with pytest.raises(LeaseLostError):
-        store.change(paused, lambda job: job.with_(team="paused"), fence=paused.value.fence)
-    assert (
-        store.change(taken, lambda job: job.with_(team="successor"), fence=taken.value.fence).value.team == "successor"
-    )
+        store.change(paused, lambda job: job.warned(stack.clock.now(), "paused"), fence=paused.value.fence)
+    changed = store.change(taken, lambda job: job.warned(stack.clock.now(), "successor"), fence=taken.value.fence)
+    assert changed.value.warnings == ("successor",)
 
 
 def test_a_batch_that_appears_late_is_adopted_not_created_again(stack: Stack, gemini: GeminiEmulator) -> None:

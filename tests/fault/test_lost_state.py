@@ -12,7 +12,7 @@ import pytest
 
 from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.settings import CommonSettings, PollSettings
-from batchdrop.core.state.shard import ShardState
+from batchdrop.core.state.shard import BatchRef, NoBatch, ShardState
 from batchdrop.ports import BatchKind, ObjectInfo
 from batchdrop.steps.stack import stack_id
 from batchdrop.steps.take_over import take_over
@@ -220,8 +220,10 @@ def test_the_batch_of_a_shard_that_ended_without_one_is_cancelled_and_reported(
     stored = context.store.shard(stack.shards(job_id)[0].shard_id)
     assert stored is not None
     batch = stored.value.batch.name
-    gone = stored.value.batch.with_(name="", state="NONE")
-    context.store.change(stored, lambda shard: shard.with_(state=ShardState.ENDED, batch=gone, due_at=None))
+    gone = BatchRef(state=NoBatch.NONE)
+    context.store.change(
+        stored, lambda shard: shard.model_copy(update={"state": ShardState.ENDED, "batch": gone, "due_at": None})
+    )
     stack.advance(3000)
     stack.tick()
     assert "orphan batch found" in log.getvalue()

@@ -87,7 +87,7 @@ MUTANTS = (
     Mutant(
         "outbox re-publish",
         f"{SHARED}/steps/poll/tick.py",
-        '        context.wake(topic, shard.value.job_id, shard.value.shard_id)\n        done["woken"] += 1\n',
+        '        wake(context, shard.value)\n        done["woken"] += 1\n',
         '        done["woken"] += 1\n',
         (*GUARDS, *SIMULATION),
         seeds=60,
@@ -95,7 +95,7 @@ MUTANTS = (
     Mutant(
         "outbox re-publish, by the state machine",
         f"{SHARED}/steps/poll/tick.py",
-        '        context.wake(topic, shard.value.job_id, shard.value.shard_id)\n        done["woken"] += 1\n',
+        '        wake(context, shard.value)\n        done["woken"] += 1\n',
         '        done["woken"] += 1\n',
         MACHINE,
         examples=400,

@@ -123,10 +123,10 @@ def converted(name: str, data: bytes, steps: Iterator[Step], **overrides: Any) -
 
 def ended(it: Context[SubmitSettings], stored: Stored[Job], steps: Iterator[Step]) -> Converted:
     for step in steps:
-        mine = it.store.change(stored, lambda job: job.with_(fence=job.fence + 1))
+        mine = it.store.change(stored, lambda job: job.model_copy(update={"fence": job.fence + 1}))
         timed = replace(it, time_left=TimeLeft(Counting(step.lines), 0, 1))
         if step.loses:
-            stored = it.store.change(mine, lambda job: job.with_(fence=job.fence + 1))
+            stored = it.store.change(mine, lambda job: job.model_copy(update={"fence": job.fence + 1}))
             lose(timed, mine)
             continue
         done = as_records(timed, mine)

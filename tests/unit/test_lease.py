@@ -8,6 +8,7 @@ import pytest
 
 from batchdrop.core.errors import LeaseLostError, PermanentError
 from batchdrop.core.state.job import JOB_MOVES, Job, JobState, Source, job_index
+from batchdrop.core.state.lease import check_move
 from batchdrop.core.state.queries import INDEXED
 from batchdrop.core.state.shard import SHARD_MOVES, Shard, ShardState, shard_index
 from batchdrop.ports import Collection
@@ -58,12 +59,12 @@ def test_shard_states_follow_the_picture() -> None:
 )
 def test_a_move_outside_the_table_is_refused(old: ShardState, new: ShardState) -> None:
     with pytest.raises(PermanentError) as caught:
-        shard(state=old).moved(new, NOW)
+        check_move(SHARD_MOVES, old, new)
     assert caught.value.code == "ILLEGAL_MOVE"
 
 
-def test_a_submitted_shard_never_goes_back_to_create_again() -> None:
-    assert SHARD_MOVES[ShardState.SUBMITTED] == {ShardState.ENDED}
+def test_a_submitted_shard_goes_back_to_the_queue_alone_and_never_to_create_again() -> None:
+    assert SHARD_MOVES[ShardState.SUBMITTED] == {ShardState.ENDED, ShardState.QUEUED}
 
 
 def test_a_claim_owns_the_record_until_the_lease_ends() -> None:

@@ -41,6 +41,10 @@ def store(pauses: Pauses) -> Store:
     return Store(SqliteDocuments(":memory:"), pauses)
 
 
+def blue(value: Job) -> Job:
+    return value.model_copy(update={"team": "blue"})
+
+
 def overtaken(store: Store, times: int) -> Callable[[Job], Job]:
     """Return a transition that somebody else overtakes so often."""
     left = iter(range(times))
@@ -49,14 +53,14 @@ def overtaken(store: Store, times: int) -> Callable[[Job], Job]:
         if next(left, None) is not None:
             stored = store.job("j")
             assert stored is not None
-            store.save(stored, stored.value.with_(priority=stored.value.priority + 1))
-        return value.with_(team="blue")
+            store.save(stored, stored.value.model_copy(update={"priority": stored.value.priority + 1}))
+        return blue(value)
 
     return transition
 
 
 def test_a_change_that_wins_waits_for_nothing(store: Store, pauses: Pauses) -> None:
-    assert store.change(store.add(job()), lambda value: value.with_(team="blue")).value.team == "blue"
+    assert store.change(store.add(job()), blue).value.team == "blue"
     assert pauses == []
 
 
@@ -81,9 +85,9 @@ def test_a_change_that_never_wins_is_given_up(store: Store, pauses: Pauses) -> N
 
 def test_another_fence_ends_a_change_at_once(store: Store, pauses: Pauses) -> None:
     stored = store.add(job())
-    store.save(stored, stored.value.with_(fence=7))
+    store.save(stored, stored.value.model_copy(update={"fence": 7}))
     with pytest.raises(LeaseLostError):
-        store.change(stored, lambda value: value.with_(team="blue"), fence=0)
+        store.change(stored, blue, fence=0)
     assert len(pauses) == 1
 
 
@@ -93,7 +97,7 @@ def test_a_ledger_that_two_change_keeps_both(store: Store, pauses: Pauses) -> No
 
         def transition(ledger: Ledger) -> Ledger:
             next(later, lambda: None)()
-            return ledger.with_(entries={**ledger.entries, name: ENTRY})
+            return ledger.with_entry(name, ENTRY)
 
         return transition
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,8 +12,15 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
 
-    def with_(self, **changes: Any) -> Self:
-        """Return a copy with those fields changed."""
+    def _with(self, **changes: object) -> Self:
+        """Return a copy with those fields changed: for the named, typed transitions of this value alone.
+
+        Raises:
+            TypeError: There is no such field. (A field that a newer version wrote is kept, and never written by us.)
+        """
+        unknown = changes.keys() - type(self).model_fields.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
         return self.model_copy(update=changes)
 
 

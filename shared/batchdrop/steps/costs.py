@@ -18,19 +18,18 @@ from batchdrop.core.money.costs import CACHE_KEPT, CACHE_MADE, Entry, Work, entr
 from batchdrop.core.money.prices import Overrides, Processing, source
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state.job import CacheUse, Job
-from batchdrop.core.state.shard import Shard, ShardKind
+from batchdrop.core.state.shard import NoBatch, Shard
 from batchdrop.ports import BatchState, Collection
 from batchdrop.steps.context import Context
 from batchdrop.steps.write.segment_lists import segments_of
 
 Any_ = Context[CommonSettings]
-_UNSEEN = (BatchState.CANCELLED, BatchState.CANCELLING, BatchState.EXPIRED, "GONE")
+_UNSEEN = (BatchState.CANCELLED, BatchState.CANCELLING, BatchState.EXPIRED, NoBatch.GONE)
 
 
 def entry_of(context: Any_, job: Job, shard: Shard) -> Entry | None:
     """Return what a shard's rows used and cost; None for a shard that never reached the provider."""
-    standard = shard.kind is ShardKind.STANDARD
-    if not standard and not shard.batch.name:
+    if not shard.route.asks and not shard.batch.name:
         return None
     usage, failed = Counter[str](), Counter[str]()
     segments = segments_of(context, shard)
@@ -44,7 +43,7 @@ def entry_of(context: Any_, job: Job, shard: Shard) -> Entry | None:
         team=job.team,
         labels=job.labels,
         model=shard.model,
-        processing=Processing.STANDARD if standard else Processing.BATCH,
+        processing=Processing.STANDARD if shard.route.asks else Processing.BATCH,
         redo=shard.kind.repeats,
         usage=usage,
         failed=failed,

@@ -16,14 +16,14 @@ from typing import Final
 
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import queries
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job import CANCEL, Job, JobState
 from batchdrop.core.state.shard import Shard, ShardState
-from batchdrop.ports import Collection, Topic
+from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
+from batchdrop.steps.next import wake
 from batchdrop.steps.stack import pause
 from batchdrop.store import Stored
 
-CANCEL: Final = "cancel"
 PAUSE: Final = timedelta(hours=24)
 LOOK_SECONDS: Final = 10.0
 SEEN: Final = 1000
@@ -97,13 +97,11 @@ def look(context: Context[CommonSettings]) -> Left:
 def _cancel(context: Context[CommonSettings], stored: Stored[Job]) -> None:
     """Ask a job to cancel; one that writes its output or has ended is left to itself."""
     now = context.now()
-    asked = False
 
     def wanted(job: Job) -> Job | None:
-        nonlocal asked
-        asked = not job.state.terminal and job.state is not JobState.FINALIZING and job.wanted != CANCEL
-        return job.with_(wanted=CANCEL, due_at=now, updated_at=now) if asked else None
+        left = job.state.terminal or job.state is JobState.FINALIZING or job.wanted == CANCEL
+        return None if left else job.asked(now, CANCEL)
 
-    context.store.change(stored, wanted)
-    if asked:
-        context.wake(Topic.SHARDS, stored.value.job_id)
+    asked = context.store.change_if(stored, wanted)
+    if asked is not None:
+        wake(context, asked.value)

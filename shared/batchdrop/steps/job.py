@@ -9,20 +9,19 @@ from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import queries
-from batchdrop.core.state.job import GRACE, Job, JobState
-from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.job import CANCEL, GRACE, Job, JobState
 from batchdrop.core.value import Failure
-from batchdrop.ports import Topic
 from batchdrop.steps.context import Context
+from batchdrop.steps.next import wake, wake_if_complete
 from batchdrop.steps.plan.enqueue import spawn
 from batchdrop.steps.plan.hold import resumed
 from batchdrop.steps.plan.plan import plan
-from batchdrop.steps.plan.receive import end, fail, hand_back_job, snapshot
+from batchdrop.steps.plan.receive import end, fail, snapshot
+from batchdrop.steps.progress import hand_back
 from batchdrop.store import Stored
 
 _S = JobState
 STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})
-CANCEL = "cancel"
 _CANCELLED: Final = Failure(code="CANCELLED", message="The job was cancelled before this line was answered.")
 STOP_AGAIN = timedelta(minutes=1)
 """A shard may name children while its siblings are told to stop; so they are told again."""
@@ -37,7 +36,7 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
     job = stored.value
     if job.state.terminal:
         if not job.published:
-            context.wake(Topic.BATCHES_FINISHED, job_id)
+            wake(context, job)
         return
     if job.state is _S.RUNNING and job.spawned:
         if job.wanted == CANCEL:
@@ -62,7 +61,7 @@ def _after(context: Context[SubmitSettings], stored: Stored[Job], error: Batchdr
         return
     job = context.store.reload(stored).value
     if context.now() < job.deadline_at + GRACE:
-        hand_back_job(context, stored, error)
+        hand_back(context, stored, error.code)
         return
     sentence = f"It could not begin before its deadline: {error.sentence or error.code}."
     _give_up(context, stored, PermanentError(sentence, code="OVERDUE"))
@@ -82,7 +81,6 @@ def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
         return
     if stored.value.wanted == CANCEL and stored.value.state is not _S.RUNNING:
         end(context, stored, _S.CANCELLED, None)
-        context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
         return
     if stored.value.state is _S.RECEIVED:
         stored = snapshot(context, stored)
@@ -92,25 +90,16 @@ def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
         plan(context, stored)
     elif stored.value.state is _S.RUNNING:
         spawn(context, stored)
-    elif stored.value.state.terminal:
-        context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
 
 
 def _stop_shards(context: Context[SubmitSettings], stored: Stored[Job], stop: Failure) -> None:
     """Tell every open shard of a job to stop; what is at the provider, `poll` cancels."""
     now = context.now()
-
-    def stopped(shard: Shard) -> Shard | None:
-        if shard.state.terminal or shard.stop is not None:
-            return None
-        due_at = shard.due_at if shard.leased(now) else now
-        return shard.with_(stop=stop, due_at=due_at, updated_at=now)
-
     for entry in context.store.shards(queries.shards_of(stored.value.job_id)):
-        context.store.change(entry, stopped)
+        context.store.change(entry, lambda shard: shard.told_to_stop(now, stop))
 
 
 def _stop_again(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
     now = context.now()
-    context.store.change(stored, lambda job: job.with_(due_at=now + STOP_AGAIN) if not job.state.terminal else None)
-    context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
+    context.store.change(stored, lambda job: job.due_again(now, now + STOP_AGAIN))
+    wake_if_complete(context, stored.value.job_id)

@@ -84,7 +84,7 @@ def rendered_lines(
 
 def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
     """Return what the job's cache holds; synchronous calls are few and do without."""
-    cache = None if job.caching is None or shard.kind is ShardKind.STANDARD else job.caching.current
+    cache = None if job.caching is None or shard.route.asks else job.caching.current
     if job.caching is None or cache is None:
         return None
     return beginning(work.get(context, job.caching.pattern), job.caching.depth, cache.name)

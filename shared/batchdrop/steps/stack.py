@@ -69,6 +69,26 @@ class Stack(Value):
     """Another stack of this identity is at work."""
     paused: Pause | None = None
 
+    def confirmed(self) -> Stack:
+        """The object exists and names this id."""
+        return self._with(founded=True)
+
+    def marked(self, marks: tuple[str, ...], now: datetime) -> Stack:
+        """Know more marks as its own; it is at work."""
+        return self._with(marks=(*self.marks, *marks)[-MARKS:], marked_at=now, stopped_until=None)
+
+    def stopped(self, until: datetime) -> Stack:
+        """Do nothing at the provider until then."""
+        return self._with(stopped_until=until)
+
+    def restored(self, at: datetime) -> Stack:
+        """The documents count as lost."""
+        return self._with(recovered_at=at)
+
+    def with_pause(self, pause: Pause | None) -> Stack:
+        """Send nothing new for a while, or end that."""
+        return self._with(paused=pause)
+
 
 def stack_id(context: Context[CommonSettings]) -> str:
     """Return this stack's id for display names, the same for ever, also when all documents were lost.
@@ -130,7 +150,7 @@ def beat(context: Context[CommonSettings]) -> None:
     found = None if info is None else _read(context)
     if found is not None and found.mark not in stack.marks and now < found.marked_at + SILENCE:
         until = found.marked_at + SILENCE
-        context.store.change_document(Collection.META, ID, stack, lambda seen: seen.with_(stopped_until=until))
+        context.store.change_document(Collection.META, ID, stack, lambda seen: seen.stopped(until))
         raise PermanentError(_twice(context), code="STACK_TWICE")
     _mark(context, stack, found, info)
 
@@ -149,7 +169,7 @@ def claim(context: Context[CommonSettings], *, restored: bool = False) -> None:
     """
     stack, now = _stack(context), context.now()
     if restored:
-        context.store.change_document(Collection.META, ID, stack, lambda seen: seen.with_(recovered_at=now))
+        context.store.change_document(Collection.META, ID, stack, lambda seen: seen.restored(now))
     info = context.objects.stat(context.settings.output_bucket, names.identity())
     _mark(context, stack, None if info is None else _read(context), info)
 
@@ -159,8 +179,7 @@ def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None
     mark, now = secrets.token_hex(8), context.now()
 
     def marked(seen: Stack) -> Stack:
-        kept = (*seen.marks, *((found.mark,) if found else ()), mark)
-        return seen.with_(marks=kept[-MARKS:], marked_at=now, stopped_until=None)
+        return seen.marked((*((found.mark,) if found else ()), mark), now)
 
     context.store.change_document(Collection.META, ID, stack, marked)
     identity = Identity(stack_id=stack.stack_id, created_at=stack.created_at or now, mark=mark, marked_at=now)
@@ -169,7 +188,7 @@ def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None
 
 def _set_pause(context: Context[CommonSettings], found: Pause | None) -> None:
     stack = _stack(context)
-    context.store.change_document(Collection.META, ID, stack, lambda seen: seen.with_(paused=found))
+    context.store.change_document(Collection.META, ID, stack, lambda seen: seen.with_pause(found))
 
 
 def _stack(context: Context[CommonSettings]) -> Stack:
@@ -195,7 +214,7 @@ def _founded(context: Context[CommonSettings]) -> Stack:
     identity = mine if _write(context, mine, None) else _read(context)
     lost = identity.stack_id != proposed.stack_id
 
-    found = proposed.with_(founded=True)
+    found = proposed.confirmed()
     if lost:
         log("the stack's documents were lost", severity="ERROR", stack_id=identity.stack_id)
         found = Stack(

@@ -8,20 +8,18 @@ rerun    an ended one: its upload becomes a generation of its own, with `again` 
 from __future__ import annotations
 
 import json
-from typing import Final
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job import CANCEL, Job, JobState
 from batchdrop.core.state.why import RELEASABLE
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.steps.context import Context
+from batchdrop.steps.next import wake
 from batchdrop.store import Stored
 
 Steering = Context[CommonSettings]
-CANCEL: Final = "cancel"
-RELEASE: Final = "release"
 
 
 def ask(context: Steering, stored: Stored[Job], wanted: str) -> None:
@@ -36,10 +34,9 @@ def ask(context: Steering, stored: Stored[Job], wanted: str) -> None:
         reason = _senseless(job, wanted)
         if reason:
             raise PermanentError(reason, code="NOT_POSSIBLE")
-        return job.with_(wanted=wanted, due_at=now, updated_at=now)
+        return job.asked(now, wanted)
 
-    context.store.change(stored, asked)
-    context.wake(Topic.SHARDS, stored.value.job_id)
+    wake(context, context.store.change(stored, asked).value)
 
 
 def rerun(context: Steering, job: Job) -> str:

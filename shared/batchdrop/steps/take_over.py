@@ -49,10 +49,4 @@ def take_over(context: Context[CommonSettings], *, restored: bool = False) -> in
 
 def _let_go(context: Context[CommonSettings], stored: Stored[R]) -> bool:
     now = context.now()
-
-    def free(value: R) -> R | None:
-        if not value.leased(now):
-            return None
-        return value.with_(lease_until=None, fence=value.fence + 1, due_at=now, updated_at=now)
-
-    return context.store.change(stored, free) is not stored
+    return context.store.change_if(stored, lambda value: value.taken_over(now)) is not None

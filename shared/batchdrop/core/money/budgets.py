@@ -39,6 +39,18 @@ class Budget(Value):
         held = (hold.amount for job, hold in self.holds.items() if job != besides and scope in hold.scopes)
         return sum(held, self.spent.get(scope, Decimal(0)))
 
+    def with_hold(self, job: str, hold: Hold) -> Budget:
+        """Hold what a job may cost."""
+        return self._with(holds={**self.holds, job: hold})
+
+    def with_cost(self, job: str, scopes: Iterable[str], amount: Decimal) -> Budget:
+        """Add what a job did cost in each of its scopes, and hold nothing for it any more."""
+        holds = {name: hold for name, hold in self.holds.items() if name != job}
+        spent = dict(self.spent)
+        for scope in scopes:
+            spent[scope] = spent.get(scope, Decimal(0)) + amount
+        return self._with(holds=holds, spent=spent)
+
 
 def scopes_of(team: str, labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return every scope a job counts in."""
@@ -57,7 +69,7 @@ def held(
         committed = budget.committed(scope, job)
         if committed + amount > limit:
             return f"The job may cost {amount:.6f}; {committed:.6f} of the {limit} for {scope} this month is committed."
-    return budget.with_(holds={**budget.holds, job: Hold(amount=amount, scopes=scopes)})
+    return budget.with_hold(job, Hold(amount=amount, scopes=scopes))
 
 
 def settled(budget: Budget, job: str, amount: Decimal) -> Budget:
@@ -65,8 +77,4 @@ def settled(budget: Budget, job: str, amount: Decimal) -> Budget:
     hold = budget.holds.get(job)
     if hold is None:
         return budget
-    holds = {name: entry for name, entry in budget.holds.items() if name != job}
-    spent = dict(budget.spent)
-    for scope in hold.scopes:
-        spent[scope] = spent.get(scope, Decimal(0)) + amount
-    return budget.with_(holds=holds, spent=spent)
+    return budget.with_cost(job, hold.scopes, amount)

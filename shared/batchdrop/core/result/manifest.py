@@ -146,10 +146,13 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _batches(shard: Shard) -> list[dict[str, Any]]:
+    """Return a shard's batches as a manifest lists them: refused ones first, then its own, then duplicates."""
+    refused = [{"name": name, "state": "REFUSED", "duplicate_of": None} for name in shard.past]
     if not shard.batch.name:
-        return []
+        return refused
     own = {"name": shard.batch.name, "state": shard.batch.raw_state, "duplicate_of": None}
     return [
+        *refused,
         own,
         *({"name": name, "state": "CANCELLED", "duplicate_of": shard.batch.name} for name in shard.batch.duplicates),
     ]

@@ -81,7 +81,7 @@ def missing(code: str, message: str) -> Answer:
 
 def redo_kind(answer: Answer, kind: ShardKind, round: int, max_rounds: int) -> ShardKind | None:
     """Decide whether another round can change an outcome, and what makes it useful; None: leave it."""
-    if round >= max_rounds or kind is ShardKind.STANDARD:
+    if round >= max_rounds or kind is ShardKind.LATE:
         return None
     if answer.outcome is Outcome.TRUNCATED:
         return None if kind is ShardKind.LONGER else ShardKind.LONGER

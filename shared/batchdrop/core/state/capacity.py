@@ -10,6 +10,7 @@ A 429 holds the scope off and halves what we believe the limit to be; the belief
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,6 +29,10 @@ class Reservation(Value):
     tokens: int = 0
     bytes: int = 0
     until: datetime | None = None
+
+    def kept(self, until: datetime) -> Reservation:
+        """Let it count on until then."""
+        return self._with(until=until)
 
 
 class Ledger(Value):
@@ -67,11 +72,24 @@ class Ledger(Value):
         steps = int((now - self.learnt_at) / RECOVERY_STEP)
         return min(configured, self.learnt_limit << min(steps, 60))
 
+    def with_entry(self, shard: str, entry: Reservation) -> Ledger:
+        """Reserve for a shard, or change what it reserved."""
+        return self._with(entries={**self.entries, shard: entry})
+
+    def without(self, shards: Iterable[str]) -> Ledger:
+        """Let go what shards reserved."""
+        gone = set(shards)
+        return self._with(entries={name: entry for name, entry in self.entries.items() if name not in gone})
+
+    def learnt(self, limit: int, at: datetime, hold_until: datetime) -> Ledger:
+        """Believe in a limit, and admit nothing until then."""
+        return self._with(learnt_limit=limit, learnt_at=at, hold_until=hold_until)
+
 
 def pruned(ledger: Ledger, now: datetime) -> Ledger:
     """Return the ledger without reservations whose time is over."""
     gone = [name for name, entry in ledger.entries.items() if entry.until and entry.until <= now]
-    return _without(ledger, gone) if gone else ledger
+    return ledger.without(gone) if gone else ledger
 
 
 def admitted(
@@ -90,7 +108,7 @@ def admitted(
         and (not ledger.entries or ledger.tokens() + entry.tokens <= ledger.limit(tokens, now))
         and ledger.bytes() + entry.bytes <= bytes
     )
-    return ledger.with_(entries={**ledger.entries, shard: entry}) if fits else None
+    return ledger.with_entry(shard, entry) if fits else None
 
 
 def freed(ledger: Ledger, shard: str, until: datetime | None = None) -> Ledger:
@@ -99,20 +117,11 @@ def freed(ledger: Ledger, shard: str, until: datetime | None = None) -> Ledger:
     if entry is None or (until is not None and entry.until is not None):
         return ledger
     if until is None:
-        return _without(ledger, [shard])
-    return ledger.with_(entries={**ledger.entries, shard: entry.with_(until=until)})
+        return ledger.without([shard])
+    return ledger.with_entry(shard, entry.kept(until))
 
 
 def refused(ledger: Ledger, now: datetime, configured: int, hold_seconds: float) -> Ledger:
     """Return the ledger after a 429: held off, its learnt limit halved."""
     believed = min(ledger.limit(configured, now), max(ledger.tokens(), 1))
-    return ledger.with_(
-        hold_until=now + timedelta(seconds=hold_seconds),
-        learnt_limit=max(believed // 2, 1),
-        learnt_at=now,
-    )
-
-
-def _without(ledger: Ledger, names: list[str]) -> Ledger:
-    gone = set(names)
-    return ledger.with_(entries={k: v for k, v in ledger.entries.items() if k not in gone})
+    return ledger.learnt(max(believed // 2, 1), now, now + timedelta(seconds=hold_seconds))

@@ -8,6 +8,8 @@ A DONE job's verdict (complete, partial) comes from its rows.
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +17,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
 from batchdrop.ports import IndexValue
@@ -58,6 +61,9 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
 }
 
 
+CANCEL: Final = "cancel"
+RELEASE: Final = "release"
+"""What a person may want of a job (`Job.wanted`)."""
 GRACE: Final = timedelta(hours=2)
 """How long after a job's deadline a step may go on failing with what time could heal, until the job is given up."""
 
@@ -93,6 +99,10 @@ class Conversion(Value):
     state: str = ""
     """Work object: the place in the source, and what was found before it."""
 
+    def after(self, pieces: tuple[Piece, ...], state: str) -> Conversion:
+        """One more step is done."""
+        return self._with(step=self.step + 1, pieces=pieces, state=state)
+
 
 class Counts(Value):
     """Lines of the upload and what became of them. results + errors + rejections = lines - blank."""
@@ -106,6 +116,26 @@ class Counts(Value):
     duplicate_keys: int | None = 0
     """Lines whose key an earlier line has; None: too many keys, not checked."""
     missing_keys: int = 0
+
+    def planned(
+        self, *, lines: int, blank: int, rejections: int, missing_keys: int, duplicate_keys: int | None
+    ) -> Counts:
+        """Count what planning saw: `lines` in all, the others since the last step."""
+        return self._with(
+            lines=lines,
+            blank=self.blank + blank,
+            rejections=self.rejections + rejections,
+            missing_keys=self.missing_keys + missing_keys,
+            duplicate_keys=duplicate_keys,
+        )
+
+    def with_duplicate_keys(self, duplicate_keys: int | None) -> Counts:
+        """Count the lines whose key an earlier line has."""
+        return self._with(duplicate_keys=duplicate_keys)
+
+    def answered(self, results: int, errors: int, by_outcome: dict[str, int]) -> Counts:
+        """Count the rows of the output."""
+        return self._with(results=results, errors=errors, by_outcome=by_outcome)
 
 
 class PlanCursor(Value):
@@ -136,6 +166,10 @@ class PlanCursor(Value):
     checksum: str = ""
     """sha256 over the plan parts, chained; RUNNING with it is the commit point of planning."""
 
+    def ended(self, identity: str, counts: Counts) -> PlanCursor:
+        """All lines were read."""
+        return self._with(identity=identity, counts=counts)
+
 
 class Finalizing(Value):
     """Where finalizing continues: ranges below `next_range` have their output parts."""
@@ -151,6 +185,10 @@ class CacheUse(Value):
     tokens: int
     created_at: datetime
     lost_at: datetime | None = None
+
+    def lost(self, at: datetime) -> CacheUse:
+        """The provider did not know it any more."""
+        return self._with(lost_at=at)
 
 
 class Caching(Value):
@@ -175,6 +213,22 @@ class Caching(Value):
         """The cache that requests name now."""
         return self.uses[-1] if self.wanted and self.uses and self.uses[-1].lost_at is None else None
 
+    def with_pattern(self, work_object: str) -> Caching:
+        """Name the line whose beginning the cache holds."""
+        return self._with(pattern=work_object)
+
+    def with_use(self, use: CacheUse) -> Caching:
+        """Name a cache that was made."""
+        return self._with(tokens=use.tokens, uses=(*self.uses, use))
+
+    def with_loss(self, use: CacheUse, at: datetime) -> Caching:
+        """Note when the last cache was found to be gone."""
+        return self._with(uses=(*self.uses[:-1], use.lost(at)))
+
+    def given_up(self, reason: str) -> Caching:
+        """No cache is made any more."""
+        return self._with(wanted=False, reason=reason)
+
 
 class Output(Value):
     """What the output holds besides our rows as JSONL; `dialect` replaces their form."""
@@ -182,6 +236,66 @@ class Output(Value):
     dialect: str = "rows"
     formats: tuple[str, ...] = ("jsonl",)
     join: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a job's recipe and its upload's metadata make of it; the fields are the job's."""
+
+    recipe_object: str
+    recipe_name: str
+    recipe_digest: str
+    model: str
+    labels: dict[str, str]
+    team: str
+    priority: int
+    deadline_at: datetime
+    finish: str
+    policy: str
+    max_rounds: int | None
+    max_cost: Decimal | None
+    cache: str
+    output: Output
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The lines that a conversion made of an upload."""
+
+    pieces: tuple[Piece, ...]
+    converted: bool
+    dialect: str
+    dialect_url: str
+    columns: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What the gates of cost found out about a job that passed them."""
+
+    caching: Caching | None
+    estimate: dict[str, Any]
+    budget_month: str
+
+
+@dataclass(frozen=True, slots=True)
+class SameRows:
+    """The job whose rows answer another one, and their manifest."""
+
+    job_id: str
+    manifest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an ended job's output holds, and where its manifest is."""
+
+    counts: Counts
+    verdict: str | None
+    cost: dict[str, Any] | None
+    tokens: dict[str, int]
+    manifest: str
 
 
 class Job(Leasable):
@@ -252,10 +366,204 @@ class Job(Leasable):
 
     model_config = Leasable.model_config | {"populate_by_name": True}
 
-    def moved(self, state: JobState, now: datetime, **changes: Any) -> Job:
+    # ------------------------------------------------------------------------------------------- receiving
+    def finished_before(self, now: datetime, manifest: str) -> Job:
+        """Its output was complete before the documents were lost: it is over, and was announced then."""
+        return self._with(
+            state=JobState.DONE, manifest=manifest, published=True, cleaned=True, ended_at=now, due_at=None
+        )
+
+    def snapshotted(self, now: datetime, generation: int) -> Job:
+        """The upload's bytes are ours: planning begins."""
+        return self._moved(JobState.PLANNING, now, snapshot_generation=generation)
+
+    # -------------------------------------------------------------------------------------------- planning
+    def resolved(self, now: datetime, resolved: Resolved) -> Job:
+        """Freeze what applies to it."""
+        fields = {field.name: getattr(resolved, field.name) for field in dataclasses.fields(resolved)}
+        return self._with(updated_at=now, **fields)
+
+    def converting(self, now: datetime, conversion: Conversion) -> Job:
+        """Keep how far its conversion is: progress."""
+        return self._with(conversion=conversion, updated_at=now)
+
+    def converted_into(self, now: datetime, records: Records) -> Job:
+        """Its lines are work objects now, all of them."""
+        return self._with(
+            conversion=Conversion(),
+            records=records.pieces,
+            converted=records.converted,
+            dialect=records.dialect,
+            dialect_url=records.dialect_url,
+            columns=records.columns,
+            warnings=(*self.warnings, *records.warnings),
+            updated_at=now,
+        )
+
+    def unpacked_into(self, now: datetime, pieces: tuple[Piece, ...], dialect: str) -> Job:
+        """Its lines are those that were packed in the upload, as they are."""
+        return self._with(conversion=Conversion(), records=pieces, dialect=dialect, updated_at=now)
+
+    def with_plan(self, now: datetime, plan: PlanCursor) -> Job:
+        """Keep how far its planning is: progress."""
+        return self._with(plan=plan, updated_at=now)
+
+    def warned(self, now: datetime, warning: str) -> Job:
+        """Say something about it in its manifest."""
+        return self._with(warnings=(*self.warnings, warning), updated_at=now)
+
+    def planned(self, now: datetime, plan: PlanCursor, passed: Passed) -> Job:
+        """Go to RUNNING with the plan: the commit point of planning."""
+        return self._moved(
+            JobState.RUNNING,
+            now,
+            plan=plan,
+            counts=plan.counts,
+            planned_at=now,
+            caching=passed.caching,
+            estimate=passed.estimate,
+            budget_month=passed.budget_month,
+        )
+
+    def does_not_run(self, now: datetime, plan: PlanCursor, reason: Failure | SameRows) -> Job:
+        """Go to its output without a batch: rejected with a reason, or answered by the rows of another job."""
+        same = reason if isinstance(reason, SameRows) else None
+        moved = self._moved(
+            JobState.FINALIZING,
+            now,
+            plan=plan,
+            counts=plan.counts,
+            final_state=JobState.DUPLICATE if same else JobState.REJECTED,
+            finalizing_at=now,
+            failure=reason if isinstance(reason, Failure) else self.failure,
+            duplicate_of=same.job_id if same else self.duplicate_of,
+            duplicate_manifest=same.manifest if same else self.duplicate_manifest,
+        )
+        return moved.handed_back(now, now)
+
+    # --------------------------------------------------------------------------------------------- holding
+    def held(
+        self, now: datetime, failure: Failure, *, since: datetime, until: datetime | None, due_at: datetime
+    ) -> Job:
+        """Wait for a person, a recipe or another job.
+
+        Args:
+            now: The time.
+            failure: What it waits for.
+            since: Since when it has waited for this very thing.
+            until: When the wait is given up; None while it waits for another job.
+            due_at: When it looks again.
+        """
+        moved = self._moved(JobState.HELD, now, failure=failure, held_at=since, held_since=now, held_until=until)
+        return moved.handed_back(now, due_at)
+
+    def said_held(self, now: datetime, code: str) -> Job | None:
+        """It was announced that it is held for this; None when it is held no more."""
+        return self._with(held_for=code, updated_at=now) if self.state is JobState.HELD else None
+
+    def resumed(self, now: datetime) -> Job:
+        """Go back to PLANNING, where it meets its gates again; released, it passes those of cost.
+
+        Its deadline moves by the time it was held. A job that was not planned yet looks for its recipe again.
+        """
+        asked = self.wanted == RELEASE
+        waited = now - (self.held_since or now)
+        return self._moved(
+            JobState.PLANNING,
+            now,
+            failure=None,
+            wanted="" if asked else self.wanted,
+            cost_released=asked or self.cost_released,
+            recipe_digest="" if self.plan.step == 0 else self.recipe_digest,
+            deadline_at=self.deadline_at + waited,
+            held_since=None,
+            held_seconds=self.held_seconds + waited.total_seconds(),
+        )
+
+    def asked(self, now: datetime, wanted: str) -> Job:
+        """A person wants something of it (`CANCEL`, `RELEASE`): due now."""
+        return self._with(wanted=wanted, due_at=now, updated_at=now)
+
+    # --------------------------------------------------------------------------------------------- running
+    def queued(self, now: datetime, due_at: datetime) -> Job:
+        """Its shards exist and wait in the queue."""
+        return self._with(spawned=True).handed_back(now, due_at)
+
+    def due_again(self, now: datetime, due_at: datetime) -> Job | None:
+        """Look at it again then; None when it has ended."""
+        return None if self.state.terminal else self._with(due_at=due_at, updated_at=now)
+
+    def with_cache(self, use: CacheUse) -> Job | None:
+        """Name a cache in the record; None when it has one, or runs no more."""
+        caching = self.caching
+        if caching is None or not caching.wanted or caching.current is not None or self.state is not JobState.RUNNING:
+            return None
+        return self._with(caching=caching.with_use(use))
+
+    def cache_lost(self, now: datetime, name: str) -> Job | None:
+        """The provider does not know its cache any more; None when this is not its cache."""
+        caching = self.caching
+        if caching is None or caching.current is None or caching.current.name != name:
+            return None
+        return self._with(caching=caching.with_loss(caching.current, now))
+
+    def cache_given_up(self, reason: str) -> Job | None:
+        """It runs on without a cache; None when it was to have none."""
+        return None if self.caching is None else self._with(caching=self.caching.given_up(reason))
+
+    # ------------------------------------------------------------------------------------------- finalizing
+    def complete(self, now: datetime) -> Job:
+        """Every shard is over: its output is made.
+
+        Raises:
+            LeaseLostError: Another worker came here first.
+        """
+        if self.state is not JobState.RUNNING:
+            raise LeaseLostError("another worker finalizes the job", code="MOVED_ON")
+        final = JobState.CANCELLED if self.wanted == CANCEL else JobState.DONE
+        return self._moved(JobState.FINALIZING, now, final_state=final, finalizing_at=now, due_at=now)
+
+    def with_finalizing(self, now: datetime, finalizing: Finalizing) -> Job:
+        """Keep how much of the output exists: progress."""
+        return self._with(finalizing=finalizing, updated_at=now)
+
+    def finished(self, now: datetime, result: Result) -> Job:
+        """Its output is complete but for the manifest, which is made from this very value."""
+        moved = self._moved(
+            self.final_state or JobState.DONE,
+            now,
+            counts=result.counts,
+            verdict=result.verdict,
+            cost=result.cost,
+            tokens=result.tokens,
+            manifest=result.manifest,
+            ended_at=now,
+        )
+        return moved.handed_back(now, now)
+
+    # ----------------------------------------------------------------------------------------------- ending
+    def ended(self, now: datetime, state: JobState, failure: Failure | None) -> Job:
+        """It has no output, or none that is complete; its end is announced when it is due, which is now."""
+        return self._moved(state, now, failure=failure, ended_at=now).handed_back(now, now)
+
+    def announced(self, now: datetime) -> Job:
+        """Its end was published.
+
+        Raises:
+            LeaseLostError: Another worker published it.
+        """
+        if self.published:
+            raise LeaseLostError("another worker published the completion", code="MOVED_ON")
+        return self._with(published=True, updated_at=now)
+
+    def tidied(self) -> Job | None:
+        """What it needed no more is deleted: nothing is left to do; None when that is known."""
+        return None if self.cleaned else self._with(cleaned=True, due_at=None)
+
+    def _moved(self, state: JobState, now: datetime, **changes: object) -> Job:
         """Return the job in another state, if the table of moves allows it."""
         check_move(JOB_MOVES, self.state, state)
-        return self.with_(state=state, updated_at=now, **changes)
+        return self._with(state=state, updated_at=now, **changes)
 
 
 def job_index(job: Job, expire_at: datetime | None) -> dict[str, IndexValue]:

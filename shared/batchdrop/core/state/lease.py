@@ -38,11 +38,23 @@ class Leasable(Value):
         if self.leased(now):
             raise LeaseLostError("another worker holds the lease", code="LEASE_HELD")
         until = now + timedelta(seconds=lease_seconds)
-        return self.with_(fence=self.fence + 1, lease_until=until, due_at=until, claims=self.claims + 1, updated_at=now)
+        return self._with(fence=self.fence + 1, lease_until=until, due_at=until, claims=self.claims + 1, updated_at=now)
 
     def handed_back(self, now: datetime, due_at: datetime | None) -> Self:
-        """Return the record owned by no one, due again at that time, its progress counted."""
-        return self.with_(lease_until=None, due_at=due_at, claims=0, updated_at=now)
+        """Return the record owned by no one, due again at that time, its progress counted.
+
+        The one place that says what giving a lease back means; every transition that ends a step goes through here.
+        """
+        return self._with(lease_until=None, due_at=due_at, claims=0, updated_at=now)
+
+    def taken_over(self, now: datetime) -> Self | None:
+        """Return the record of a stack that is certainly dead, due now; None when nobody owns it.
+
+        The fence grows, so that a worker that lives after all cannot write.
+        """
+        if not self.leased(now):
+            return None
+        return self._with(lease_until=None, fence=self.fence + 1, due_at=now, updated_at=now)
 
 
 def check_move(table: Mapping[Any, frozenset[Any]], old: StrEnum, new: StrEnum) -> None:

@@ -182,6 +182,11 @@ def run(shard: str, fence: int, index: int) -> str:
     return f"{shard.partition('-')[0]}/runs/{shard}.{fence}.{index:05d}"
 
 
+def answers(shard: str, fence: int, index: int) -> str:
+    """Work object: one group of answers of synchronous calls."""
+    return f"{shard.partition('-')[0]}/answers/{shard}.{fence}.{index:05d}"
+
+
 def parts_list(job: str, step: int, fence: int) -> str:
     """Work object: the output parts that one finalizing step made."""
     return f"{job}/parts/{step:05d}.{fence}.json"

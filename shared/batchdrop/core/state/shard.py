@@ -1,25 +1,35 @@
 r"""Shards: slices of a job sent as one batch each, and the pure transitions of their records.
 
+       _______________________________________(refused late)
+      v                                       |
     QUEUED > STAGING > STAGED > CREATING > SUBMITTED > ENDED > WRITING > SETTLING > WRITTEN
        \________________________________\______________\______________________> SPLIT CANCELLED
 
 A shard's lines are the accepted lines of its ranges (kind `plan`) or a list kept as a work object (a child).
-Children of kind `split` stand in for their parent, which writes no rows. Kinds `again`, `longer` and `standard`
-repeat single lines of a parent that wrote a row for every line; of the rows of a line, the best is kept. A `standard`
-shard has no batch: its lines are answered by synchronous calls, after the job's deadline.
+Children of kind `half` stand in for their parent, which writes no rows. Kinds `again`, `longer` and `late` repeat
+single lines of a parent that wrote a row for every line; of the rows of a line, the best is kept. A shard says why it
+exists (`kind`) and how it runs (`route`): one of route `standard` has no batch, its lines are answered by calls.
+
+A transition is a method: its arguments are typed, and it sets all the fields that belong to its meaning. Those that
+follow from a look at a batch name that batch, and change nothing unless the shard waits for this very batch:
+
+    look 1  sees b0 refused ---------> QUEUED, past (b0) --> created again as b1, SUBMITTED
+    look 2  sees b0 refused --paused----------------------------------------------> names b0: nothing happens
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
+from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import IndexValue
+from batchdrop.ports import Batch, BatchState, IndexValue
 
 
 class ShardState(StrEnum):
@@ -49,7 +59,7 @@ SHARD_MOVES: dict[ShardState, frozenset[ShardState]] = {
     _S.STAGING: frozenset({_S.STAGED, _S.QUEUED, _S.ENDED, _S.CANCELLED}),
     _S.STAGED: frozenset({_S.CREATING, _S.QUEUED, _S.ENDED, _S.CANCELLED}),
     _S.CREATING: frozenset({_S.STAGED, _S.SUBMITTED, _S.QUEUED, _S.ENDED}),
-    _S.SUBMITTED: frozenset({_S.ENDED}),
+    _S.SUBMITTED: frozenset({_S.ENDED, _S.QUEUED}),
     _S.ENDED: frozenset({_S.WRITING}),
     _S.WRITING: frozenset({_S.SETTLING}),
     _S.SETTLING: frozenset({_S.WRITTEN, _S.SPLIT}),
@@ -63,19 +73,42 @@ class ShardKind(StrEnum):
     """Why a shard exists."""
 
     PLAN = "plan"
-    SPLIT = "split"
+    HALF = "half"
     AGAIN = "again"
     LONGER = "longer"
-    STANDARD = "standard"
+    LATE = "late"
 
     @property
     def repeats(self) -> bool:
         """True for a redo: the parent has a row for each of its lines already."""
-        return self in (ShardKind.AGAIN, ShardKind.LONGER, ShardKind.STANDARD)
+        return self in (ShardKind.AGAIN, ShardKind.LONGER, ShardKind.LATE)
 
 
-TOO_LARGE = "TOO_LARGE"
-"""The batch state of a shard that was taken apart before it was sent."""
+class Route(StrEnum):
+    """How a shard's lines are answered."""
+
+    BATCH = "batch"
+    STANDARD = "standard"
+
+    @property
+    def asks(self) -> bool:
+        """True when its lines are answered by synchronous calls: there is no batch."""
+        return self is not Route.BATCH
+
+
+class NoBatch(StrEnum):
+    """Why there is no batch, or none any more."""
+
+    NOT_YET = ""
+    NONE = "NONE"
+    """Ended before one was created."""
+    TOO_LARGE = "TOO_LARGE"
+    """Taken apart before it was sent."""
+    GONE = "GONE"
+    """The provider does not know it any more."""
+
+
+DEADLINE: Final = Failure(code="DEADLINE", message="the job's deadline passed before this line was answered")
 
 
 class Intent(Value):
@@ -87,10 +120,10 @@ class Intent(Value):
 
 
 class BatchRef(Value):
-    """The adopted batch as last seen, or why there is none (`NONE`, `TOO_LARGE`, `STANDARD`)."""
+    """The adopted batch as last seen, or why there is none."""
 
     name: str = ""
-    state: str = ""
+    state: BatchState | NoBatch = NoBatch.NOT_YET
     raw_state: str = ""
     output_file: str | None = None
     created_at: datetime | None = None
@@ -98,6 +131,33 @@ class BatchRef(Value):
     error_code: int | None = None
     error_message: str = ""
     duplicates: tuple[str, ...] = ()
+
+    def seen(self, batch: Batch) -> BatchRef:
+        """Keep the provider's word."""
+        return self._with(state=batch.state, raw_state=batch.raw_state)
+
+    def ended(self, batch: Batch) -> BatchRef:
+        """Keep all the provider says of a batch that will not change any more."""
+        return self._with(
+            state=batch.state,
+            raw_state=batch.raw_state,
+            output_file=batch.output_file,
+            ended_at=batch.ended_at,
+            error_code=batch.error_code,
+            error_message=batch.error_message,
+        )
+
+    def gone(self) -> BatchRef:
+        """The provider does not know the batch any more; its last word stays."""
+        return self._with(state=NoBatch.GONE)
+
+    def after(self, earlier: BatchRef) -> BatchRef:
+        """Keep the duplicates of a batch that this one takes the place of."""
+        return self._with(duplicates=(*earlier.duplicates, *self.duplicates))
+
+    def with_duplicate(self, name: str) -> BatchRef:
+        """Name a batch of the same shard that is not its own."""
+        return self._with(duplicates=(*self.duplicates, name))
 
 
 class SegmentFile(Value):
@@ -126,11 +186,21 @@ class Segment(Value):
     open: dict[str, int] = Field(default_factory=dict[str, int])
 
 
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """What a shard's document keeps of its segments: the last ones, and the work objects with those before."""
+
+    last: tuple[Segment, ...] = ()
+    lists: tuple[str, ...] = ()
+    listed: int = 0
+
+
 class Child(Value):
     """A child to create: everything its record needs that is not its parent's."""
 
     shard_id: str
     kind: ShardKind
+    route: Route = Route.BATCH
     round: int
     requests: int
     tokens: int
@@ -148,6 +218,9 @@ class Shard(Leasable):
     job_id: str
     state: ShardState
     kind: ShardKind = ShardKind.PLAN
+    """Why it exists."""
+    route: Route = Route.BATCH
+    """How it runs."""
     batch_kind: str = "generate"
     parent: str | None = None
     round: int = 0
@@ -176,6 +249,8 @@ class Shard(Leasable):
     intent: Intent | None = None
     attempts: int = 0
     batch: BatchRef = BatchRef()
+    past: tuple[str, ...] = ()
+    """Batches that ended without running: never adopted again, and no orphans."""
     batch_deadline_at: datetime | None = None
     cancel_sent_at: datetime | None = None
     segments: tuple[Segment, ...] = ()
@@ -184,23 +259,219 @@ class Shard(Leasable):
     """Work objects with the `listed_segments` before them."""
     listed_segments: int = 0
     answers: tuple[str, ...] = ()
-    """Work objects with the answers of synchronous calls (kind `standard`)."""
+    """Work objects with the answers of synchronous calls."""
     results_lost: str = ""
     """Why the batch's results can never be read; empty while they may be."""
     unknown_rows: int = 0
     children: tuple[Child, ...] = ()
     stop: Failure | None = None
     """Set when the open lines must not be sent again: cancelled, past the deadline, refused, poisoned."""
-    staging_at: datetime | None = None
     submitted_at: datetime | None = None
     written_at: datetime | None = None
 
     model_config = Leasable.model_config | {"populate_by_name": True}
 
-    def moved(self, state: ShardState, now: datetime, **changes: Any) -> Shard:
+    # ------------------------------------------------------------------------------------ queue and staging
+    def dispatched(self, now: datetime, due_at: datetime) -> Shard:
+        """Go from the queue to STAGING: its capacity is reserved.
+
+        Raises:
+            LeaseLostError: Another worker dispatched it.
+        """
+        self._must_wait()
+        return self._moved(ShardState.STAGING, now, due_at=due_at)
+
+    def found_too_large(self, now: datetime) -> Shard:
+        """Go from the queue to its end without a batch, to be taken apart: it is above the learnt limit.
+
+        Raises:
+            LeaseLostError: Another worker dispatched it.
+        """
+        self._must_wait()
+        return self._moved(ShardState.ENDED, now, batch=BatchRef(state=NoBatch.TOO_LARGE), due_at=now)
+
+    def with_attached(self, now: datetime, work_object: str) -> Shard:
+        """Name one more list of uploaded objects: progress."""
+        return self._with(attached=(*self.attached, work_object), claims=0, updated_at=now)
+
+    def staged(self, now: datetime, file: str, expires_at: datetime | None, account: str) -> Shard:
+        """Its file is at the provider."""
+        return self._moved(ShardState.STAGED, now, file=file, file_expires_at=expires_at, account=account)
+
+    def still_staged(self, now: datetime) -> Shard:
+        """The file of an earlier attempt is there and lives long enough."""
+        return self._moved(ShardState.STAGED, now)
+
+    def requeued(self, now: datetime) -> Shard:
+        """Nothing was created: wait in the queue with the file."""
+        return self._moved(ShardState.QUEUED, now, intent=None).handed_back(now, self.deadline_at)
+
+    def requeued_without_file(self, now: datetime) -> Shard:
+        """Wait in the queue and be staged again: the file is of an account that is no longer ours."""
+        return self._moved(ShardState.QUEUED, now, file=None).handed_back(now, self.deadline_at)
+
+    # --------------------------------------------------------------------------------------------- creating
+    def intended(self, now: datetime, intent: Intent) -> Shard:
+        """From here on a batch may exist: nobody leaves CREATING but who knows whether it does."""
+        return self._moved(ShardState.CREATING, now, intent=intent, attempts=intent.attempt)
+
+    def not_sent(self, now: datetime) -> Shard:
+        """The intent was not followed by a call: the attempt does not count."""
+        return self._moved(ShardState.STAGED, now, intent=None, attempts=self.attempts - 1)
+
+    def not_created(self, now: datetime) -> Shard:
+        """The call made nothing: the provider said so, or a listing after the quarantine proved it."""
+        return self._moved(ShardState.STAGED, now, intent=None)
+
+    def submitted(self, now: datetime, batch: BatchRef, batch_deadline_at: datetime) -> Shard:
+        """Record the batch as the shard's own; the first recorded adoption is final."""
+        moved = self._moved(
+            ShardState.SUBMITTED,
+            now,
+            batch=batch.after(self.batch),
+            batch_deadline_at=batch_deadline_at,
+            submitted_at=now,
+        )
+        return moved.handed_back(now, min(batch_deadline_at, self.deadline_at))
+
+    def ended_without_batch(self, now: datetime, stop: Failure) -> Shard:
+        """Its lines become error rows with the reason; it has no batch, and gets none."""
+        ended = self._moved(ShardState.ENDED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE))
+        return ended.handed_back(now, now)
+
+    def cancelled(self, now: datetime, stop: Failure) -> Shard:
+        """It has no batch and needs no rows: its parent has one for each of its lines."""
+        ended = self._moved(ShardState.CANCELLED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE))
+        return ended.handed_back(now, None)
+
+    # ------------------------------------------------------------- looked at: only while this batch is recorded
+    def seen(self, now: datetime, batch: Batch) -> Shard | None:
+        """Keep what the provider says of the shard's batch; None when it is not (any more) this batch that runs."""
+        return self._with(batch=self.batch.seen(batch), updated_at=now) if self._runs(batch.name) else None
+
+    def cancel_sent(self, now: datetime, batch: Batch) -> Shard | None:
+        """The provider was told to cancel the shard's batch; None when it is not this batch that runs."""
+        if not self._runs(batch.name):
+            return None
+        return self._with(batch=self.batch.seen(batch), cancel_sent_at=self.cancel_sent_at or now, updated_at=now)
+
+    def ended(self, now: datetime, looked_at: str, batch: Batch | None, due_at: datetime) -> Shard | None:
+        """The batch will not change any more; None when it is not this batch that runs.
+
+        Args:
+            now: The time.
+            looked_at: The name of the batch that was looked at.
+            batch: What the provider said; None: it does not know the batch any more.
+            due_at: When the writer is woken again.
+        """
+        if not self._runs(looked_at):
+            return None
+        ref = self.batch.gone() if batch is None else self.batch.ended(batch)
+        return self._moved(ShardState.ENDED, now, batch=ref, stop=self.must_stop(now), due_at=due_at)
+
+    def refused_late(self, now: datetime, looked_at: str) -> Shard | None:
+        """Go back to the queue with the file: the batch ended without running; None when it is not this one that runs.
+
+        The only way from SUBMITTED to QUEUED. The batch is remembered, so that it is never adopted again.
+        """
+        if not self._runs(looked_at):
+            return None
+        queued = self._moved(
+            ShardState.QUEUED,
+            now,
+            past=(*self.past, looked_at),
+            batch=BatchRef().after(self.batch),
+            intent=None,
+            batch_deadline_at=None,
+            cancel_sent_at=None,
+        )
+        return queued.handed_back(now, self.deadline_at)
+
+    def with_duplicate(self, name: str) -> Shard | None:
+        """Remember a batch of this shard that is not its own; None when it is, or is known."""
+        if self.knows(name):
+            return None
+        return self._with(batch=self.batch.with_duplicate(name))
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a batch stands in the shard: its own, a duplicate, or one that ended without running."""
+        return name in (self.batch.name, *self.batch.duplicates, *self.past)
+
+    def _runs(self, batch: str) -> bool:
+        """Tell whether this very batch is the one the shard waits for.
+
+        The look was some time ago: the shard may have ended since, or wait for another batch.
+        """
+        return self.state is ShardState.SUBMITTED and self.batch.name == batch
+
+    # --------------------------------------------------------------------------------- answers and rows
+    def answered(self, now: datetime, work_object: str) -> Shard:
+        """Name one more group of synchronous answers: progress."""
+        return self._with(answers=(*self.answers, work_object), claims=0, updated_at=now)
+
+    def without_quota(self) -> Shard:
+        """A synchronous call was refused for want of quota once more."""
+        return self._with(attempts=self.attempts + 1)
+
+    def writing(self, now: datetime) -> Shard:
+        """Its rows are being written."""
+        return self._moved(ShardState.WRITING, now)
+
+    def with_segments(self, kept: Segments) -> Shard:
+        """Keep the rows written so far."""
+        return self._with(segments=kept.last, segment_lists=kept.lists, listed_segments=kept.listed)
+
+    def with_results_lost(self, now: datetime, reason: str) -> Shard:
+        """The batch's results can never be read; a reason that stands already stays when there is no new one."""
+        return self._with(results_lost=reason or self.results_lost, updated_at=now)
+
+    def rows_written(self, now: datetime, kept: Segments, children: tuple[Child, ...], unknown_rows: int) -> Shard:
+        """Every line has a row; its children are named before they exist."""
+        moved = self._moved(ShardState.SETTLING, now, children=children, unknown_rows=unknown_rows)
+        return moved.with_segments(kept)
+
+    def taken_apart(self, now: datetime, children: tuple[Child, ...]) -> Shard:
+        """Its children stand in for it: it writes no rows."""
+        return self._moved(ShardState.SETTLING, now, children=children)
+
+    def abandoned(self, now: datetime) -> Shard:
+        """The job ended without it: it names no rows, for their objects may be gone, and no children."""
+        moved = self._moved(ShardState.SETTLING, now, children=(), results_lost="JOB_ENDED")
+        return moved.with_segments(Segments())
+
+    def settled(self, now: datetime) -> Shard:
+        """Its children exist and its costs are kept: it is over."""
+        half = any(child.kind is ShardKind.HALF for child in self.children)
+        state = ShardState.SPLIT if half else ShardState.WRITTEN
+        return self._moved(state, now, written_at=now, attached=()).handed_back(now, None)
+
+    # ------------------------------------------------------------------------------------------- stopping
+    def told_to_stop(self, now: datetime, stop: Failure) -> Shard | None:
+        """Its open lines must not be sent again; None when it has ended or was told before.
+
+        Due at once, unless somebody owns it: that step ends with a look at `stop`.
+        """
+        if self.state.terminal or self.stop is not None:
+            return None
+        return self._with(stop=stop, due_at=self.due_at if self.leased(now) else now, updated_at=now)
+
+    def stopped_here(self, now: datetime, stop: Failure) -> Shard:
+        """The step that owns it answers no more lines."""
+        return self._with(stop=stop, updated_at=now)
+
+    def must_stop(self, now: datetime) -> Failure | None:
+        """Return why its lines must not be sent (again): asked for, or past the job's deadline."""
+        return self.stop or (DEADLINE if now >= self.deadline_at else None)
+
+    # ------------------------------------------------------------------------------------------------ rules
+    def _must_wait(self) -> None:
+        if self.state is not ShardState.QUEUED:
+            raise LeaseLostError("the shard was dispatched by another worker")
+
+    def _moved(self, state: ShardState, now: datetime, **changes: object) -> Shard:
         """Return the shard in another state, if the table of moves allows it."""
         check_move(SHARD_MOVES, self.state, state)
-        return self.with_(state=state, updated_at=now, **changes)
+        return self._with(state=state, updated_at=now, **changes)
 
 
 def shard_index(shard: Shard, expire_at: datetime | None) -> dict[str, IndexValue]:

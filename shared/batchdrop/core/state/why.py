@@ -9,7 +9,7 @@ from typing import Final
 
 from batchdrop.core.state.capacity import Ledger
 from batchdrop.core.state.job import Job, JobState
-from batchdrop.core.state.shard import Shard, ShardKind, ShardState
+from batchdrop.core.state.shard import Shard, ShardState
 
 _S = ShardState
 RELEASABLE: Final = frozenset({"OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})
@@ -110,7 +110,7 @@ def _creating(shards: list[Shard], ledger: Ledger, now: datetime) -> str:
 
 
 def _submitted(shards: list[Shard], ledger: Ledger, now: datetime) -> str:
-    states = Counter(shard.batch.raw_state or shard.batch.state for shard in shards)
+    states = Counter(shard.batch.raw_state or shard.batch.state.value for shard in shards)
     words = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
     oldest = min(shard.submitted_at or shard.created_at for shard in shards)
     cancelled = sum(shard.cancel_sent_at is not None for shard in shards)
@@ -119,7 +119,7 @@ def _submitted(shards: list[Shard], ledger: Ledger, now: datetime) -> str:
 
 
 def _writing(shards: list[Shard], ledger: Ledger, now: datetime) -> str:
-    at_once = sum(shard.kind is ShardKind.STANDARD for shard in shards)
+    at_once = sum(shard.route.asks for shard in shards)
     suffix = f" {at_once:,} of them by synchronous calls, past the deadline." if at_once else ""
     return f"{_batches(shards)} ended; their rows are being written.{suffix}"
 

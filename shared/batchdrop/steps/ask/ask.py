@@ -1,6 +1,6 @@
 """Finishing at once: lines still open at the job's deadline are answered by synchronous calls, at the standard price.
 
-A shard of kind `standard` has no batch. Its answers are kept as work objects, group by group, each named in the
+A shard of route `standard` has no batch. Its answers are kept as work objects, group by group, each named in the
 record when it is written: a crash asks at most one group again, and a redelivery asks nothing again.
 
 A job with a `max_cost` spends no more than what is left of it, in equal shares for its shards of this kind, looked at
@@ -10,9 +10,8 @@ before each group: what a group costs is known only afterwards. Without a price 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import islice
@@ -27,15 +26,16 @@ from batchdrop.core.result.join import InputLine
 from batchdrop.core.settings import FINISH_GROUP, WriteSettings
 from batchdrop.core.state import names, queries
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Shard, ShardKind
+from batchdrop.core.state.shard import Shard
 from batchdrop.core.value import Failure
 from batchdrop.dialects.gemini.answer import answer, read_result
 from batchdrop.dialects.gemini.request import request_of
 from batchdrop.dialects.gemini.usage import add_usage
-from batchdrop.ports import BatchKind, Topic
+from batchdrop.ports import BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import entries_of
+from batchdrop.steps.progress import go_on_later, keep
 from batchdrop.steps.shard_lines import rendered_lines
 from batchdrop.steps.stack import PAUSED_SECONDS, paused
 from batchdrop.steps.submit.attach import attach, uris
@@ -55,8 +55,8 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
     if stored.value.stop is not None:
         return stored
     if paused(context):
-        return _pause(context, stored, PAUSED_SECONDS, refused=0)
-    attached = attach(context, stored, job, Topic.BATCHES_FINISHED)
+        return _go_on_later(context, stored, PAUSED_SECONDS)
+    attached = attach(context, stored, job)
     if attached is None:
         return None
     stored, files = attached
@@ -73,15 +73,15 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
             if allowance is not None and _cost(context, stored.value, usage) >= allowance:
                 return _stop(context, stored)
             if count and context.time_left.remaining() < context.settings.finish_timeout_seconds * GROUPS_OF:
-                return _pause(context, stored, 0, refused=0)
+                return _go_on_later(context, stored, 0)
             found = list(pool.map(partial(_ask, context, stored.value), group))
             kept = [line for line in found if isinstance(line, bytes)]
-            stored = _keep(context, stored, kept)
+            stored = _kept(context, stored, kept)
             _count(usage, kept)
             refused = [error for error in found if isinstance(error, CapacityError)]
             if refused:
                 waits = (error.retry_after_seconds or context.settings.back_off_seconds for error in refused)
-                return _pause(context, stored, max(waits), refused=1)
+                return _go_on_later(context, stored, max(waits), Shard.without_quota)
     return stored
 
 
@@ -133,7 +133,7 @@ def _allowance(context: Writing, job: Job) -> Decimal | None:
     if job.max_cost is None or job.cost_released:
         return None
     shards = [stored.value for stored in context.store.shards(queries.shards_of(job.job_id))]
-    ended = [shard for shard in shards if shard.kind is not ShardKind.STANDARD]
+    ended = [shard for shard in shards if not shard.route.asks]
     spent = sum((entry.amount or Decimal(0) for entry in entries_of(context, job, ended)), Decimal(0))
     return max(job.max_cost - spent, Decimal(0)) / max(len(shards) - len(ended), 1)
 
@@ -147,31 +147,22 @@ def _cost(context: Writing, shard: Shard, usage: Usage) -> Decimal:
 def _stop(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
     """Leave what has no answer yet without one, for good."""
     log("synchronous answers stopped", severity="WARNING", shard_id=stored.value.shard_id, code=_OVER.code)
-    now, fence = context.now(), stored.value.fence
-    return context.store.change(stored, lambda shard: shard.with_(stop=_OVER, updated_at=now), fence=fence)
+    return keep(context, stored, lambda shard: shard.stopped_here(context.now(), _OVER))
 
 
-def _keep(context: Writing, stored: Stored[Shard], lines: list[bytes]) -> Stored[Shard]:
+def _kept(context: Writing, stored: Stored[Shard], lines: list[bytes]) -> Stored[Shard]:
     """Write a group's answers and name them in the record: progress."""
     if not lines:
         return stored
     shard, now = stored.value, context.now()
-    name = names.run(shard.shard_id, shard.fence, len(shard.answers))
+    name = names.answers(shard.shard_id, shard.fence, len(shard.answers))
     work.put(context, name, lines)
-    answers = (*shard.answers, name)
-    return context.store.change(
-        stored, lambda shard: shard.with_(answers=answers, claims=0, updated_at=now), fence=shard.fence
-    )
+    return keep(context, stored, lambda shard: shard.answered(now, name))
 
 
-def _pause(context: Writing, stored: Stored[Shard], seconds: float, *, refused: int) -> None:
+def _go_on_later(
+    context: Writing, stored: Stored[Shard], seconds: float, last: Callable[[Shard], Shard] = lambda shard: shard
+) -> None:
     """Continue in a new message: now when the time was over, later when the quota was or the stack is paused."""
-    now = context.now()
-
-    def paused(shard: Shard) -> Shard:
-        return shard.handed_back(now, now + timedelta(seconds=seconds)).with_(attempts=shard.attempts + refused)
-
-    shard = context.store.change(stored, paused, fence=stored.value.fence).value
-    log("synchronous answers continue", shard_id=shard.shard_id, seconds=seconds)
-    if not seconds:
-        context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)
+    log("synchronous answers continue", shard_id=stored.value.shard_id, seconds=seconds)
+    go_on_later(context, stored, last, seconds=seconds)

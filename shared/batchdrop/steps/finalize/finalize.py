@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,7 +22,7 @@ from batchdrop.core.money.costs import job_cost, job_tokens
 from batchdrop.core.result.manifest import Part, done_message, manifest
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names, queries
-from batchdrop.core.state.job import Counts, Finalizing, Job, JobState
+from batchdrop.core.state.job import Counts, Finalizing, Job, JobState, Result
 from batchdrop.core.state.shard import Segment, Shard, ShardState
 from batchdrop.core.upload.cut import RangePlan
 from batchdrop.core.value import Failure
@@ -33,6 +33,7 @@ from batchdrop.steps.costs import entries_of, record_cache, settle
 from batchdrop.steps.figures import ended_fields
 from batchdrop.steps.finalize.parts import joined_fields, range_parts
 from batchdrop.steps.plan.recipes import frozen
+from batchdrop.steps.progress import go_on_later, hand_back, keep
 from batchdrop.steps.shard_lines import all_ranges
 from batchdrop.steps.submit.attach import detach
 from batchdrop.steps.write.segment_lists import whole
@@ -40,7 +41,6 @@ from batchdrop.steps.write.segments import RowFile
 from batchdrop.store import Stored
 
 Writing = Context[WriteSettings]
-RETRY_SECONDS = 30.0
 CLOSING: Final = timedelta(hours=24)
 """For the last shards and the output, after results that cannot be read were given up."""
 _S = JobState
@@ -91,18 +91,9 @@ def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
             return _fail(context, stored, "OVERDUE", "Some of its batches had not ended long after its deadline.")
         if job.due_at is None or job.due_at <= now:
             later = context.later(context.settings.lease_seconds)
-            context.store.change(
-                stored, lambda job: job.with_(due_at=later, updated_at=now) if job.state is _S.RUNNING else None
-            )
+            context.store.change(stored, lambda job: job.due_again(now, later) if job.state is _S.RUNNING else None)
         return None
-    state = _S.CANCELLED if job.wanted == "cancel" else _S.DONE
-
-    def finalizing(job: Job) -> Job:
-        if job.state is not _S.RUNNING:
-            raise LeaseLostError("another worker finalizes the job", code="MOVED_ON")
-        return job.moved(_S.FINALIZING, now, final_state=state, finalizing_at=now, due_at=now)
-
-    return context.store.change(stored, finalizing)
+    return context.store.change(stored, lambda job: job.complete(now))
 
 
 def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
@@ -119,19 +110,8 @@ def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     except BatchdropError as error:
         if context.now() >= last_end(context, stored.value):
             return _fail(context, stored, "OVERDUE", f"The output could not be written by now ({error.code}).")
-        _hand_back(context, stored, error)
+        hand_back(context, stored, error.code, severity="WARNING")
         return None
-
-
-def _hand_back(context: Writing, stored: Stored[Job], error: BatchdropError) -> None:
-    """Give the lease back, unless it is another worker's by now; the tick wakes the job again."""
-    now, due_at = context.now(), context.later(RETRY_SECONDS)
-
-    def handed_back(job: Job) -> Job | None:
-        return None if job.lease_until is None else job.handed_back(now, due_at)
-
-    context.store.change(stored, handed_back, fence=stored.value.fence)
-    log("finalizing waits", severity="WARNING", job_id=stored.value.job_id, code=error.code)
 
 
 def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
@@ -160,38 +140,32 @@ def _finish(context: Writing, stored: Stored[Job], shards: list[Shard], parts: l
         verdict = "partial" if counts.errors or counts.rejections else "complete"
     name = names.output_prefix(job.source.object, job.job_id) + "manifest.json"
     entries = [*entries_of(context, job, shards), *record_cache(context, job)]
-    final = job.moved(
-        job.final_state or _S.DONE,
-        now,
+    result = Result(
         counts=counts,
         verdict=verdict,
         cost=job_cost(entries) if entries else None,
         tokens=job_tokens(entries),
         manifest=f"{context.settings.output_bucket}/{name}",
-        ended_at=now,
-        lease_until=None,
-        claims=0,
-        due_at=now,
     )
+    final = job.finished(now, result)
     if context.objects.stat(context.settings.output_bucket, name) is None:
         body = manifest(final, shards, parts)
         _create(context, name, json.dumps(body, indent=2, ensure_ascii=False).encode() + b"\n")
-    return context.store.change(stored, lambda _: final, fence=stored.value.fence)
+    return keep(context, stored, lambda _: final)
 
 
 def _fail(context: Writing, stored: Stored[Job], code: str, message: str) -> Stored[Job]:
     now = context.now()
     failure = Failure(code=code, message=message)
     log("job failed", severity="ERROR", job_id=stored.value.job_id, code=code)
-    changes = {"failure": failure, "ended_at": now, "lease_until": None, "due_at": now, "claims": 0}
-    return context.store.change(stored, lambda job: job.moved(_S.FAILED, now, **changes), fence=stored.value.fence)
+    return keep(context, stored, lambda job: job.ended(now, _S.FAILED, failure))
 
 
 def _counts(job: Job, parts: list[Part]) -> Counts:
     outcomes: Counter[str] = Counter()
     for part in parts:
         outcomes.update(part.by_outcome)
-    return job.plan.counts.with_(
+    return job.plan.counts.answered(
         results=sum(part.rows for part in parts if part.what == "results"),
         errors=sum(part.rows for part in parts if part.what == "errors"),
         by_outcome=dict(sorted(outcomes.items())),
@@ -209,27 +183,20 @@ def _write_parts(
     for plan in ranges[job.finalizing.next_range :]:
         parts += range_parts(context, job, recipe, fields, plan, by_range.get(plan.index, []))
         if context.time_left.over() and plan is not ranges[-1]:
-            _keep(context, stored, parts, plan.index + 1, pause=True)
-            context.wake(Topic.BATCHES_FINISHED, job.job_id)
+            go_on_later(context, stored, _made(context, job, parts, plan.index + 1))
             return None
-    return _keep(context, stored, parts, len(ranges), pause=False)
+    return keep(context, stored, _made(context, job, parts, len(ranges)))
 
 
-def _keep(context: Writing, stored: Stored[Job], parts: list[Part], next_range: int, *, pause: bool) -> Stored[Job]:
-    """Save which parts exist; the list is a work object, the record names it."""
-    job, now = stored.value, context.now()
+def _made(context: Writing, job: Job, parts: list[Part], next_range: int) -> Callable[[Job], Job]:
+    """Write which parts exist to a work object; return the transition that names it in the record."""
     lists = job.finalizing.lists
     if parts:
         name = names.parts_list(job.job_id, len(lists), job.fence)
         work.put(context, name, [json.dumps([part.to_json() for part in parts]).encode()])
         lists = (*lists, name)
-    progress = Finalizing(next_range=next_range, lists=lists)
-
-    def kept(job: Job) -> Job:
-        job = job.with_(finalizing=progress, updated_at=now)
-        return job.handed_back(now, now) if pause else job
-
-    return context.store.change(stored, kept, fence=job.fence)
+    now, progress = context.now(), Finalizing(next_range=next_range, lists=lists)
+    return lambda job: job.with_finalizing(now, progress)
 
 
 def _kept_parts(context: Writing, job: Job) -> list[Part]:
@@ -278,19 +245,13 @@ def _publish(context: Writing, stored: Stored[Job]) -> None:
     if not job.published:
         data, attributes = done_message(job)
         context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
-        stored = context.store.change(stored, lambda job: _published(job, now))
+        stored = context.store.change(stored, lambda job: job.announced(now))
         log(JOB_ENDED, severity="INFO", **ended_fields(stored.value))
     if not stored.value.cleaned:
         record_cache(context, stored.value)
         settle(context, stored.value)
         clean(context, stored.value)
-        context.store.change(stored, lambda job: None if job.cleaned else job.with_(cleaned=True, due_at=None))
-
-
-def _published(job: Job, now: datetime) -> Job:
-    if job.published:
-        raise LeaseLostError("another worker published the completion", code="MOVED_ON")
-    return job.with_(published=True, updated_at=now)
+        context.store.change(stored, Job.tidied)
 
 
 def clean(context: Writing, job: Job) -> None:
@@ -302,8 +263,8 @@ def clean(context: Writing, job: Job) -> None:
         detach(context, shard)
         if shard.file:
             context.provider.delete_file(shard.file)
-        if shard.batch.name:
-            context.provider.delete(shard.batch.name)
+        for batch in filter(None, (shard.batch.name, *shard.past)):
+            context.provider.delete(batch)
     bucket = context.settings.work_bucket
     while True:
         page = context.objects.list(bucket, prefix=f"{job.job_id}/")

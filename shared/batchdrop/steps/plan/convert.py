@@ -18,7 +18,7 @@ import msgspec
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Conversion, Job, Piece
+from batchdrop.core.state.job import Conversion, Job, Piece, Records
 from batchdrop.core.upload.lines import gathered
 from batchdrop.core.upload.tables import Place
 from batchdrop.core.value import Failure
@@ -28,8 +28,8 @@ from batchdrop.dialects.dialect import Dialect
 from batchdrop.dialects.gemini.render import compile_recipe
 from batchdrop.steps import pieces, work
 from batchdrop.steps.context import Context
-from batchdrop.steps.continuing import continue_later
 from batchdrop.steps.plan.recipes import frozen
+from batchdrop.steps.progress import go_on_later, keep
 from batchdrop.steps.seekable import RangedFile
 from batchdrop.store import Stored
 
@@ -69,7 +69,7 @@ def _plain(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job]:
     unpacked = stored.value.conversion.unpacked
     if not unpacked:
         return stored
-    return _saved(context, stored, conversion=Conversion(), records=unpacked, dialect=file.kind)
+    return keep(context, stored, lambda job: job.unpacked_into(context.now(), unpacked, file.kind))
 
 
 def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] | Failure | None:
@@ -86,24 +86,22 @@ def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] |
     if not ended:
         state = names.conversion_state(job.job_id, cursor.step, job.fence)
         work.put(context, state, [msgspec.json.encode((place, found))])
-        after = cursor.with_(step=cursor.step + 1, pieces=written, state=state)
-        continue_later(context, stored, conversion=after)
+        after = cursor.after(written, state)
         log("converting continues", job_id=job.job_id, step=after.step)
+        go_on_later(context, stored, lambda job: job.converting(context.now(), after))
         return None
     if _packed(file, cursor):
         after = Conversion(step=cursor.step + 1, unpacked=written)
-        return as_records(context, _saved(context, stored, conversion=after))
-    return _saved(
-        context,
-        stored,
-        conversion=Conversion(),
-        records=written,
+        return as_records(context, keep(context, stored, lambda job: job.converting(context.now(), after)))
+    records = Records(
+        pieces=written,
         converted=file.dialect is not Dialect.GEMINI,
         dialect=file.kind,
         dialect_url=found.url,
         columns=_kept_columns(context, job, found),
-        warnings=(*job.warnings, *found.sentences()),
+        warnings=tuple(found.sentences()),
     )
+    return keep(context, stored, lambda job: job.converted_into(context.now(), records))
 
 
 def _kept_columns(context: Planning, job: Job, found: Findings) -> str:
@@ -113,11 +111,6 @@ def _kept_columns(context: Planning, job: Job, found: Findings) -> str:
     name = names.columns(job.job_id, job.fence)
     work.put(context, name, [msgspec.json.encode((found.columns, found.types))])
     return name
-
-
-def _saved(context: Planning, stored: Stored[Job], **changes: object) -> Stored[Job]:
-    now = context.now()
-    return context.store.change(stored, lambda job: job.with_(**changes, updated_at=now), fence=stored.value.fence)
 
 
 def _rest(context: Planning, job: Job, file: Opened, place: Place) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.upload.cut import ShardPlan, decode_plan
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
+from batchdrop.steps.progress import keep
 from batchdrop.steps.submit.dispatch import dispatch, ensure_ledger
 from batchdrop.store import Stored
 
@@ -30,11 +31,7 @@ def spawn(context: Planning, stored: Stored[Job]) -> None:
                 context.store.ensure(_shard(context, job, entry))
     now = context.now()
     due_at = min(context.later(context.settings.lease_seconds), job.deadline_at)
-    context.store.change(
-        stored,
-        lambda job: job.handed_back(now, due_at).with_(spawned=True),
-        fence=stored.value.fence,
-    )
+    keep(context, stored, lambda job: job.queued(now, due_at))
     dispatch(context, job.model)
 
 

@@ -12,6 +12,7 @@ from batchdrop.dialects.gemini.models import cannot
 from batchdrop.ports import BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
+from batchdrop.steps.progress import keep
 from batchdrop.store import Stored
 
 Planning = Context[SubmitSettings]
@@ -46,9 +47,7 @@ def refuse_model(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> 
     if info.said:
         return cannot(job.model, BatchKind(cursor.batch_kind), info) or stored
     warning = f"MODEL_UNSAID: the provider does not say what {job.model} can do; the batches will show."
-    return context.store.change(
-        stored, lambda job: job.with_(warnings=(*job.warnings, warning), updated_at=now), fence=job.fence
-    )
+    return keep(context, stored, lambda job: job.warned(now, warning))
 
 
 def _unknown_model(message: str) -> Failure:
@@ -99,6 +98,6 @@ def with_duplicates(context: Planning, cursor: PlanCursor) -> Counts:
         for key in keys:
             buckets[key & 255].append(key)
     if total > limit("counted_keys"):
-        return cursor.counts.with_(duplicate_keys=None)
+        return cursor.counts.with_duplicate_keys(None)
     distinct = sum(len(set(bucket)) for bucket in buckets)
-    return cursor.counts.with_(duplicate_keys=total - distinct)
+    return cursor.counts.with_duplicate_keys(total - distinct)

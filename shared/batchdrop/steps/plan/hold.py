@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from batchdrop.core.logs import log
 from batchdrop.core.result.manifest import done_message
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job import Job
 from batchdrop.core.state.why import RELEASABLE
 from batchdrop.core.value import Failure
 from batchdrop.ports import Topic
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.identities import SAME_AS
+from batchdrop.steps.progress import keep
 from batchdrop.store import Stored
 
 Planning = Context[SubmitSettings]
@@ -36,22 +37,18 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
     said = stored.value.held_for == failure.code
 
     def held(job: Job) -> Job:
-        since = _since(job, failure) or now
+        since, until = _since(job, failure) or now, _until(context, job, failure)
         again = min(max((now - since) / 4, SOONEST), LATEST)
-        due_at = min(now + again, _until(context, job, failure))
-        job = job.moved(JobState.HELD, now, failure=failure, held_at=since, held_since=now)
-        job = job.with_(held_until=None if failure.code == SAME_AS else _until(context, job, failure))
-        return job.handed_back(now, due_at)
+        ends = None if failure.code == SAME_AS else until
+        return job.held(now, failure, since=since, until=ends, due_at=min(now + again, until))
 
-    stored = context.store.change(stored, held, fence=stored.value.fence)
+    stored = keep(context, stored, held)
     if said:
         return
     log("job held", severity="WARNING", job_id=stored.value.job_id, code=failure.code)
     data, attributes = done_message(stored.value)
     context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
-    context.store.change(
-        stored, lambda job: job.with_(held_for=failure.code, updated_at=now) if job.state is JobState.HELD else None
-    )
+    context.store.change(stored, lambda job: job.said_held(now, failure.code))
 
 
 def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
@@ -60,19 +57,7 @@ def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
     Its deadline moves by the time it was held: waiting for a person is no part of it.
     A job that was not planned yet looks for its recipe again; afterwards it stays what it was planned with.
     """
-    now = context.now()
-
-    def planning(job: Job) -> Job:
-        asked = job.wanted == "release"
-        changes: dict[str, Any] = {"wanted": "", "cost_released": True} if asked else {}
-        if job.plan.step == 0:
-            changes["recipe_digest"] = ""
-        waited = now - (job.held_since or now)
-        changes |= {"deadline_at": job.deadline_at + waited, "held_since": None}
-        changes["held_seconds"] = job.held_seconds + waited.total_seconds()
-        return job.moved(JobState.PLANNING, now, failure=None, **changes)
-
-    return context.store.change(stored, planning, fence=stored.value.fence)
+    return keep(context, stored, lambda job: job.resumed(context.now()))
 
 
 def _since(job: Job, failure: Failure) -> datetime | None:

@@ -12,14 +12,14 @@ document lives as long as the window; a job that crashed behind its creation fin
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from batchdrop.core.errors import ConflictError, TransientError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import identity
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job import Job, JobState, SameRows
 from batchdrop.core.value import Failure
 from batchdrop.ports import Collection, Document
 from batchdrop.steps.context import Context
@@ -73,11 +73,11 @@ def same_as(other: Job) -> Failure:
     )
 
 
-def rows_of(context: Planning, other: Job) -> dict[str, Any]:
+def rows_of(context: Planning, other: Job) -> SameRows:
     """Return what a duplicate's record says of the job that answers it."""
     name = names.output_prefix(other.source.object, other.job_id) + "manifest.json"
     manifest = other.manifest or f"{context.settings.output_bucket}/{name}"
-    return {"duplicate_of": other.job_id, "duplicate_manifest": manifest}
+    return SameRows(other.job_id, manifest)
 
 
 def _other(context: Planning, job: Job, document: Document) -> Job | None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Any
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import limit
@@ -25,7 +24,7 @@ from batchdrop.core.result.row import rejection_row
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import Content
-from batchdrop.core.state.job import Job, JobState, PlanCursor
+from batchdrop.core.state.job import Job, Passed, PlanCursor, SameRows
 from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan, chained, encode_plan
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.core.value import Failure
@@ -33,10 +32,9 @@ from batchdrop.dialects.gemini.attachments import may_name
 from batchdrop.dialects.gemini.media import asks_images, draws, expected_bytes
 from batchdrop.dialects.gemini.models import draws_nothing
 from batchdrop.dialects.gemini.request import Accepted, Rejected, examine, no_images, rendered_bytes
-from batchdrop.ports import Topic
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
-from batchdrop.steps.continuing import continue_later
+from batchdrop.steps.next import wake
 from batchdrop.steps.plan.convert import as_records
 from batchdrop.steps.plan.enqueue import spawn
 from batchdrop.steps.plan.gates import refuse_file, refuse_length, refuse_model, refuse_plan, with_duplicates
@@ -44,6 +42,7 @@ from batchdrop.steps.plan.hold import hold, holds
 from batchdrop.steps.plan.identities import identify, original, rows_of, same_as
 from batchdrop.steps.plan.price import estimated, hours_of, last_run, refuse_cost
 from batchdrop.steps.plan.recipes import resolved
+from batchdrop.steps.progress import go_on_later, keep
 from batchdrop.steps.shard_lines import records
 from batchdrop.steps.submit.attach import Looked
 from batchdrop.steps.submit.cache import decided, refuse_cache, watch
@@ -215,11 +214,11 @@ class Pass:
             work.put(self.context, keys_name, [self.keys.tobytes()])
             keys = (*keys, keys_name)
         shards = [plan for plan in self.plans if isinstance(plan, ShardPlan)]
-        counts = old.counts.with_(
+        counts = old.counts.planned(
             lines=self.line - 1,
-            blank=old.counts.blank + self.blank,
-            rejections=old.counts.rejections + self.rejected,
-            missing_keys=old.counts.missing_keys + self.missing_keys,
+            blank=self.blank,
+            rejections=self.rejected,
+            missing_keys=self.missing_keys,
             duplicate_keys=0 if self.keys_counted else None,
         )
         return PlanCursor(
@@ -261,8 +260,8 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     cursor = step.cursor()
     failure = refuse_length(context, cursor)
     if failure is None and not finished:
-        continue_later(context, stored, plan=cursor)
         log("planning continues", job_id=job.job_id, line=cursor.line)
+        go_on_later(context, stored, lambda job: job.with_plan(context.now(), cursor))
         return
     able = failure or refuse_plan(context, job, cursor) or refuse_model(context, stored, cursor)
     if isinstance(able, Failure):
@@ -270,7 +269,7 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
         return
     stored = able
     identity = identify(job, step.content.whole(), step.looked.checksum)
-    _decide(context, stored, cursor.with_(identity=identity, counts=with_duplicates(context, cursor)))
+    _decide(context, stored, cursor.ended(identity, with_duplicates(context, cursor)))
 
 
 def _decide(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
@@ -278,18 +277,18 @@ def _decide(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
     job = stored.value
     other = original(context, job, cursor.identity)
     if other is not None and other.state.terminal:
-        _end(context, stored, cursor, JobState.DUPLICATE, rows_of(context, other))
+        _end(context, stored, cursor, rows_of(context, other))
         return
     passed = _gates(context, job, cursor) if other is None else same_as(other)
     if isinstance(passed, Failure):
         _refuse(context, stored, cursor, passed)
         return
-    stored = _save(context, stored, JobState.RUNNING, plan=cursor, counts=cursor.counts, **passed)
+    stored = keep(context, stored, lambda job: job.planned(context.now(), cursor, passed))
     log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
     spawn(context, stored)
 
 
-def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | dict[str, Any]:
+def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | Passed:
     """Let a planned job pass its gates of cost; return what they found out, for its record."""
     last, now = last_run(context, job), context.now()
     caching = decided(context, job, cursor, hours_of(last) or context.settings.cache_hours)
@@ -298,7 +297,7 @@ def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | dict[st
     if failure is not None:
         return failure
     month = now.strftime("%Y-%m") if cost.likely is not None else ""
-    return {"planned_at": now, "caching": caching, "estimate": cost.as_json(), "budget_month": month}
+    return Passed(caching, cost.as_json(), month)
 
 
 def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure | None:
@@ -330,36 +329,20 @@ _UNREADABLE = {
 def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:
     """Hold the job for what a person can mend, or reject it."""
     if not holds(context, stored.value, failure):
-        _end(context, stored, cursor, JobState.REJECTED, {"failure": failure})
+        _end(context, stored, cursor, failure)
         return
     now, before = context.now(), stored.value.plan
     plan = cursor if cursor.offset > before.offset else before
-    kept = context.store.change(stored, lambda job: job.with_(plan=plan, updated_at=now), fence=stored.value.fence)
-    hold(context, kept, failure)
+    hold(context, keep(context, stored, lambda job: job.with_plan(now, plan)), failure)
 
 
 def _rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:
     return Rejected(key, code, pointer, message, FIXES[code])
 
 
-def _end(context: Planning, stored: Stored[Job], cursor: PlanCursor, state: JobState, reason: dict[str, Any]) -> None:
-    """End a job that does not run; its report (rejections, manifest) is written by `finalizing`."""
-    now = context.now()
-    changes = reason | {
-        "plan": cursor,
-        "counts": cursor.counts,
-        "final_state": state,
-        "finalizing_at": now,
-        "due_at": now,
-        "lease_until": None,
-        "claims": 0,
-    }
-    job = _save(context, stored, JobState.FINALIZING, **changes).value
-    log("job does not run", job_id=job.job_id, state=state.value, code=job.failure.code if job.failure else "")
-    context.wake(Topic.BATCHES_FINISHED, job.job_id)
-
-
-def _save(context: Planning, stored: Stored[Job], state: JobState, **changes: Any) -> Stored[Job]:
-    now = context.now()
-    fence = stored.value.fence
-    return context.store.change(stored, lambda job: job.moved(state, now, **changes), fence=fence)
+def _end(context: Planning, stored: Stored[Job], cursor: PlanCursor, reason: Failure | SameRows) -> None:
+    """End a job that does not run; its report (rejections, manifest) is written by `finalize`."""
+    job = keep(context, stored, lambda job: job.does_not_run(context.now(), cursor, reason)).value
+    code = job.failure.code if job.failure else ""
+    log("job does not run", job_id=job.job_id, state=str(job.final_state), code=code)
+    wake(context, job)

@@ -35,7 +35,7 @@ SAMPLE: Final = 3
 
 def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching, last: Job | None) -> Range:
     """Return what a planned job may cost in batches, its context cache counted."""
-    planned = job.with_(plan=cursor)
+    planned = job.with_plan(context.now(), cursor)
     sample = [request_of(render(raw, number, longer=False)) for number, raw in _sample(context, planned)]
     counted = _counted(context, job, sample, cursor)
     limits = [output_limit(request) for request in sample]

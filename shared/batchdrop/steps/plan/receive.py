@@ -12,9 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from batchdrop.core.errors import (
-    BatchdropError,
     ConflictError,
-    LeaseLostError,
     ObjectExistsError,
     PermanentError,
 )
@@ -27,14 +25,15 @@ from batchdrop.core.state.job import Job, JobState, Source
 from batchdrop.core.state.messages import Uploaded
 from batchdrop.core.upload.kinds import Form, form_of
 from batchdrop.core.value import Failure
-from batchdrop.ports import ObjectInfo, Topic
+from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
+from batchdrop.steps.next import wake, wake_received
 from batchdrop.steps.plan.recipes import report
 from batchdrop.steps.plan.recover import finished_before
 from batchdrop.steps.plan.refuse import is_refused, taken
+from batchdrop.steps.progress import RETRY_SECONDS, keep
 from batchdrop.store import Stored
 
-RETRY_SECONDS = 30.0
 _TEAM_LABEL = "team"
 _PASSED_OVER: Final = frozenset({Form.HIDDEN, Form.COMPONENT, Form.OTHER})
 
@@ -79,7 +78,7 @@ def _take_what_waited(context: Receiving, recipe: str) -> None:
             if form_of(info.name) is Form.JSON and is_refused(context, info):
                 job_id = receive(context, Uploaded(info.bucket, info.name, info.generation))
                 if job_id is not None:
-                    context.wake(Topic.SHARDS, job_id)
+                    wake_received(context, job_id)
         token = page.next_token
         if token is None:
             return
@@ -103,54 +102,20 @@ def snapshot(context: Receiving, stored: Stored[Job]) -> Stored[Job]:
         if error.code != "GONE":
             raise
         return end(context, stored, JobState.GONE, _gone())
-    return context.store.change(
-        stored,
-        lambda job: job.moved(JobState.PLANNING, now, snapshot_generation=generation),
-        fence=stored.value.fence,
-    )
+    return keep(context, stored, lambda job: job.snapshotted(now, generation))
 
 
-def end(
-    context: Receiving, stored: Stored[Job], state: JobState, failure: Failure | None, **changes: object
-) -> Stored[Job]:
-    """End a job that has no output; its completion is published by `finalizing`, now or when it is due."""
-    now = context.now()
-    return context.store.change(
-        stored,
-        lambda job: job.moved(
-            state,
-            now,
-            failure=failure,
-            ended_at=now,
-            lease_until=None,
-            claims=0,
-            due_at=now,
-            **changes,
-        ),
-        fence=stored.value.fence,
-    )
+def end(context: Receiving, stored: Stored[Job], state: JobState, failure: Failure | None) -> Stored[Job]:
+    """End a job that has no output; its completion is published by `finalize`, now or when it is due."""
+    ended = keep(context, stored, lambda job: job.ended(context.now(), state, failure))
+    wake(context, ended.value)
+    return ended
 
 
 def fail(context: Receiving, stored: Stored[Job], error: PermanentError) -> None:
     """End a job that no other try can help, with the error as its report."""
     log("job failed", severity="ERROR", job_id=stored.value.job_id, code=error.code)
-    failure = Failure(code=error.code, message=error.sentence)
-    end(context, stored, JobState.FAILED, failure)
-    context.wake(Topic.BATCHES_FINISHED, stored.value.job_id)
-
-
-def hand_back_job(context: Receiving, stored: Stored[Job], error: BatchdropError) -> None:
-    """Give the lease back; the tick wakes the job again."""
-    now, due_at = context.now(), context.later(RETRY_SECONDS)
-
-    def handed_back(job: Job) -> Job | None:
-        return None if job.lease_until is None else job.handed_back(now, due_at)
-
-    try:
-        context.store.change(context.store.reload(stored), handed_back, fence=stored.value.fence)
-    except LeaseLostError:
-        return
-    log("job waits", job_id=stored.value.job_id, code=error.code)
+    end(context, stored, JobState.FAILED, Failure(code=error.code, message=error.sentence))
 
 
 def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInfo | None) -> Job:

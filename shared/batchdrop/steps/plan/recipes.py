@@ -22,12 +22,13 @@ from batchdrop.core.recipe.yaml import MAX_BYTES
 from batchdrop.core.result.manifest import sendable
 from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Job, Output
+from batchdrop.core.state.job import Job, Output, Resolved
 from batchdrop.core.state.messages import Uploaded, recipe_message
 from batchdrop.core.value import Failure
 from batchdrop.ports import Topic
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
+from batchdrop.steps.progress import keep
 from batchdrop.store import Stored
 
 INVALID: Final = "RECIPE_INVALID"
@@ -55,9 +56,8 @@ def resolved(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
         return Failure(code="METADATA_INVALID", message=f"Metadata {first.field!r}: {first.message}", fix=first.fix)
     name = names.recipe(job.job_id, job.fence)
     work.put(context, name, [recipe.model_dump_json(exclude_defaults=True).encode()])
-    changes = _changes(context, job, recipe) | {"recipe_object": name, "recipe_name": found.name}
-    now = context.now()
-    return context.store.change(stored, lambda job: job.with_(**changes, updated_at=now), fence=job.fence)
+    settings = _resolved(context, job, recipe, name, found.name)
+    return keep(context, stored, lambda job: job.resolved(context.now(), settings))
 
 
 def frozen(context: Context[CommonSettings], job: Job) -> Recipe:
@@ -135,24 +135,26 @@ def _invalid(name: str, problems: list[RecipeProblem]) -> Failure:
     return Failure(code=INVALID, message=message, fix=f"{first.fix} Upload the recipe again; the job goes on then.")
 
 
-def _changes(context: Planning, job: Job, recipe: Recipe) -> dict[str, Any]:
+def _resolved(context: Planning, job: Job, recipe: Recipe, work_object: str, name: str) -> Resolved:
     """Return what the recipe says of the job's record; what the upload says was in it before."""
     inherited = {name: value for name, value in recipe.attribution.items() if name not in job.labels}
     labels, _ = sendable(job.labels | inherited)
     length = timedelta(seconds=seconds(recipe.deadline)) if recipe.deadline else None
     default = timedelta(hours=context.settings.job_deadline_hours)
     output = recipe.output
-    return {
-        "recipe_digest": digest(recipe),
-        "model": recipe.model or context.settings.model,
-        "labels": labels,
-        "team": labels.get("team") or job.team,
-        "priority": recipe.priority,
-        "deadline_at": job.created_at + (length or default) + timedelta(seconds=job.held_seconds),
-        "finish": recipe.finish or "missing",
-        "policy": recipe.policy or context.settings.policy,
-        "max_rounds": recipe.redo,
-        "max_cost": recipe.max_cost,
-        "cache": recipe.cache,
-        "output": Output(dialect=output.dialect.value, formats=tuple(output.formats), join=output.join),
-    }
+    return Resolved(
+        recipe_object=work_object,
+        recipe_name=name,
+        recipe_digest=digest(recipe),
+        model=recipe.model or context.settings.model,
+        labels=labels,
+        team=labels.get("team") or job.team,
+        priority=recipe.priority,
+        deadline_at=job.created_at + (length or default) + timedelta(seconds=job.held_seconds),
+        finish=recipe.finish or "missing",
+        policy=recipe.policy or context.settings.policy,
+        max_rounds=recipe.redo,
+        max_cost=recipe.max_cost,
+        cache=recipe.cache,
+        output=Output(dialect=output.dialect.value, formats=tuple(output.formats), join=output.join),
+    )

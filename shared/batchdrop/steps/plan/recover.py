@@ -5,7 +5,7 @@ from __future__ import annotations
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job import Job
 from batchdrop.steps.context import Context
 from batchdrop.steps.stack import recovered_at
 
@@ -23,11 +23,4 @@ def finished_before(context: Context[CommonSettings], job: Job) -> Job:
     if not any(info.name == name for info in context.objects.list(bucket, prefix=name, page_size=1).objects):
         return job
     log("upload was answered before the documents were lost", job_id=job.job_id)
-    return job.with_(
-        state=JobState.DONE,
-        manifest=f"{bucket}/{name}",
-        published=True,
-        cleaned=True,
-        ended_at=context.now(),
-        due_at=None,
-    )
+    return job.finished_before(context.now(), f"{bucket}/{name}")

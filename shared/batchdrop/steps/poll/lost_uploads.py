@@ -45,6 +45,10 @@ class Pass(Value):
     unknown: datetime | None = None
     """When the oldest upload without a job was created that this pass met."""
 
+    def at(self, token: str, until: datetime, unknown: datetime | None) -> Pass:
+        """One more page was looked at."""
+        return self._with(token=token, until=until, unknown=unknown)
+
 
 def find_lost_uploads(context: Sweeping, kept: Mapping[str, Any], found: Counter[str]) -> dict[str, Any]:
     """Announce lost uploads of some pages; return the place to keep for the next sweep."""
@@ -70,7 +74,7 @@ def _page(context: Sweeping, walk: Pass, oldest: datetime, found: Counter[str]) 
     unknown = min([*times, walk.unknown] if walk.unknown else times, default=None)
     if page.next_token is None:
         return Pass(clean=max((unknown or until) - SKEW, oldest))
-    return walk.with_(token=page.next_token, until=until, unknown=unknown)
+    return walk.at(page.next_token, until, unknown)
 
 
 def _until(context: Sweeping) -> datetime:

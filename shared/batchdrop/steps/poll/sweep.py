@@ -31,7 +31,6 @@ from batchdrop.steps.context import Context
 from batchdrop.steps.poll.lost_uploads import find_lost_uploads
 from batchdrop.steps.stack import may_cancel, stack_id
 from batchdrop.steps.submit.dispatch import change_ledger
-from batchdrop.store import Stored
 
 Sweeping = Context[PollSettings]
 
@@ -104,28 +103,18 @@ def _check_batch(context: Sweeping, batch: Batch, shard_id: str) -> bool:
     if stored is None:
         log("batch of an unknown shard", severity="ERROR", shard_id=shard_id, batch=batch.name)
         return False
-    recorded = stored.value.batch
-    if batch.name == recorded.name or batch.name in recorded.duplicates or _may_adopt(stored.value):
+    if stored.value.knows(batch.name) or _may_adopt(stored.value):
         return False
-    log("orphan batch found", severity="ERROR", shard_id=shard_id, batch=batch.name, adopted=recorded.name)
+    log("orphan batch found", severity="ERROR", shard_id=shard_id, batch=batch.name, adopted=stored.value.batch.name)
     if may_cancel(context, batch):
         context.provider.cancel(batch.name)
-    _report_duplicate(context, stored, batch.name)
+    context.store.change(stored, lambda shard: shard.with_duplicate(batch.name))
     return True
 
 
 def _may_adopt(shard: Shard) -> bool:
     """True while a shard has no batch and may still get this one; an ended one without a batch never will."""
     return not shard.batch.name and shard.state in _IN_USE
-
-
-def _report_duplicate(context: Sweeping, stored: Stored[Shard], name: str) -> None:
-    def reported(shard: Shard) -> Shard | None:
-        if name in shard.batch.duplicates:
-            return None
-        return shard.with_(batch=shard.batch.with_(duplicates=(*shard.batch.duplicates, name)))
-
-    context.store.change(stored, reported)
 
 
 # ----------------------------------------------------------------------------------------------- files

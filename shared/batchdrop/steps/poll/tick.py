@@ -18,16 +18,15 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import PROJECT
-from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.state.shard import Shard, ShardState
-from batchdrop.core.value import Failure
-from batchdrop.ports import Batch, BatchState, Collection, Topic
+from batchdrop.ports import Batch, BatchState, Collection
 from batchdrop.steps.context import Context
 from batchdrop.steps.figures import queue_figures
+from batchdrop.steps.next import wake
 from batchdrop.steps.poll.report import write_report
 from batchdrop.steps.poll.sweep import sweep
 from batchdrop.steps.stack import beat
-from batchdrop.steps.submit.dispatch import dispatch, free
+from batchdrop.steps.submit.dispatch import back_off, dispatch, free
 from batchdrop.store import Stored
 
 Polling = Context[PollSettings]
@@ -39,8 +38,6 @@ WAKE_AGAIN = timedelta(minutes=2)
 OVERDUE = timedelta(hours=2)
 """From a job's deadline until somebody is told that it has not ended: its batches are cancelled and written first."""
 IN_FLIGHT = 1000
-
-_SUBMIT_STATES = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
 
 
 def tick(context: Polling) -> dict[str, int]:
@@ -101,6 +98,9 @@ def _look(context: Polling, stored: Stored[Shard], done: dict[str, int]) -> None
         log("batch vanished", severity="ERROR", shard_id=shard.shard_id, batch=shard.batch.name)
         end_shard(context, stored, None)
         done["ended"] += 1
+    elif batch.refused:
+        requeue_refused(context, stored, batch)
+        done["ended"] += 1
     elif batch.state.terminal:
         end_shard(context, stored, batch)
         done["ended"] += 1
@@ -110,11 +110,11 @@ def _look(context: Polling, stored: Stored[Shard], done: dict[str, int]) -> None
         done["ended"] += 1
     elif _must_cancel(shard, now) and shard.cancel_sent_at is None:
         context.provider.cancel(batch.name)
-        context.store.change(stored, lambda value: _seen(value, batch, now, cancelled=True))
+        context.store.change(stored, lambda shard: shard.cancel_sent(now, batch))
     elif batch.raw_state != shard.batch.raw_state:
         if batch.state is BatchState.UNKNOWN:
             log("unknown batch state", severity="ERROR", shard_id=shard.shard_id, state=batch.raw_state)
-        context.store.change(stored, lambda value: _seen(value, batch, now, cancelled=False))
+        context.store.change(stored, lambda shard: shard.seen(now, batch))
 
 
 def _must_cancel(shard: Shard, now: datetime) -> bool:
@@ -126,47 +126,29 @@ def _overdue(shard: Shard, now: datetime) -> bool:
     return shard.cancel_sent_at is not None and now >= shard.cancel_sent_at + CANCEL_GRACE
 
 
-def _seen(shard: Shard, batch: Batch, now: datetime, *, cancelled: bool) -> Shard | None:
-    if shard.state is not ShardState.SUBMITTED:
-        return None
-    ref = shard.batch.with_(state=batch.state.value, raw_state=batch.raw_state)
-    sent = now if cancelled and shard.cancel_sent_at is None else shard.cancel_sent_at
-    return shard.with_(batch=ref, cancel_sent_at=sent, updated_at=now)
-
-
 def end_shard(context: Polling, stored: Stored[Shard], batch: Batch | None) -> None:
-    """Record that a batch will not change any more, let its capacity go and wake the writer."""
-    now = context.now()
-
-    def ended(shard: Shard) -> Shard | None:
-        if shard.state is not ShardState.SUBMITTED:
-            return None
-        return shard.moved(ShardState.ENDED, now, batch=_ref(shard, batch), due_at=now + WAKE_AGAIN, **_why(shard))
-
-    def _why(shard: Shard) -> dict[str, Failure]:
-        stop = shard.stop
-        if stop is None and now >= shard.deadline_at:
-            stop = Failure(code="DEADLINE", message="the job's deadline passed before this line was answered")
-        return {} if stop is None else {"stop": stop}
-
-    shard = context.store.change(stored, ended).value
-    log("batch ended", shard_id=shard.shard_id, batch=shard.batch.name, state=shard.batch.state)
-    context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)
+    """Record that the batch that was looked at will not change any more, free its capacity and wake the writer."""
+    now, looked_at = context.now(), stored.value.batch.name
+    shard = context.store.change(stored, lambda shard: shard.ended(now, looked_at, batch, now + WAKE_AGAIN)).value
+    if shard.batch.name != looked_at:
+        return
+    log("batch ended", shard_id=shard.shard_id, batch=looked_at, state=shard.batch.state.value)
+    wake(context, shard)
     free(context, shard, keep=shard.batch.state in (BatchState.CANCELLED, BatchState.CANCELLING))
     dispatch(context, shard.model)
 
 
-def _ref(shard: Shard, batch: Batch | None) -> object:
-    if batch is None:
-        return shard.batch.with_(state="GONE")
-    return shard.batch.with_(
-        state=batch.state.value,
-        raw_state=batch.raw_state,
-        output_file=batch.output_file,
-        ended_at=batch.ended_at,
-        error_code=batch.error_code,
-        error_message=batch.error_message,
-    )
+def requeue_refused(context: Polling, stored: Stored[Shard], batch: Batch) -> None:
+    """Queue a shard again whose batch was accepted and then refused for want of capacity: it ran nothing."""
+    now = context.now()
+    refused = context.store.change_if(stored, lambda shard: shard.refused_late(now, batch.name))
+    if refused is None:  # another look did this already: the shard may wait for another batch by now
+        return
+    shard = refused.value
+    log("batch refused late", severity="WARNING", shard_id=shard.shard_id, batch=batch.name)
+    back_off(context, shard.model, None)
+    free(context, shard)
+    dispatch(context, shard.model)
 
 
 def _wake_due(context: Polling, done: dict[str, int]) -> None:
@@ -175,21 +157,13 @@ def _wake_due(context: Polling, done: dict[str, int]) -> None:
     for shard in context.store.shards(queries.due(Collection.SHARD, now, limit)):
         if shard.value.state is ShardState.SUBMITTED:
             continue
-        topic = Topic.SHARDS if shard.value.state in _SUBMIT_STATES else Topic.BATCHES_FINISHED
-        context.wake(topic, shard.value.job_id, shard.value.shard_id)
+        wake(context, shard.value)
         done["woken"] += 1
     for job in context.store.jobs(queries.due(Collection.JOB, now, limit)):
         if now > job.value.deadline_at + OVERDUE and not job.value.state.terminal:
             log(logs.JOB_OVERDUE, severity="ERROR", job_id=job.value.job_id, state=job.value.state.value)
-        context.wake(topic_of(job.value), job.value.job_id)
+        wake(context, job.value)
         done["woken"] += 1
-
-
-def topic_of(job: Job) -> Topic:
-    """Return who takes a job's next step: `submit` until its shards exist, then `write`."""
-    planning = job.state in (JobState.RECEIVED, JobState.PLANNING, JobState.HELD)
-    unspawned = job.state is JobState.RUNNING and (not job.spawned or job.wanted != "")
-    return Topic.SHARDS if planning or unspawned else Topic.BATCHES_FINISHED
 
 
 def _dispatch_all(context: Polling, done: dict[str, int]) -> None:

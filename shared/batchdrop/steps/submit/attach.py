@@ -30,12 +30,13 @@ from batchdrop.core.settings import DispatchSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import with_object
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Shard, ShardKind
+from batchdrop.core.state.shard import Shard
 from batchdrop.dialects.gemini.attachments import SCHEME, address, addresses, named, named_by_line, own_folder
 from batchdrop.dialects.gemini.request import Rejected, request_of
-from batchdrop.ports import ObjectInfo, Topic
+from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
+from batchdrop.steps.progress import go_on_later, keep
 from batchdrop.steps.shard_lines import rendered_lines
 from batchdrop.steps.stack import stack_id
 from batchdrop.store import Stored
@@ -134,9 +135,7 @@ class File(msgspec.Struct, frozen=True):
 _decode_file = msgspec.json.Decoder(File).decode
 
 
-def attach(
-    context: Dispatching, stored: Stored[Shard], job: Job, topic: Topic
-) -> tuple[Stored[Shard], list[File]] | None:
+def attach(context: Dispatching, stored: Stored[Shard], job: Job) -> tuple[Stored[Shard], list[File]] | None:
     """Upload what a shard's lines name and is not there yet; None when the time is over and a message continues."""
     shard = stored.value
     if not shard.attached_bytes:
@@ -148,7 +147,8 @@ def attach(
         rest = iter(wanted.items())
         while group := list(islice(rest, GROUP)):
             if context.time_left.over():
-                _pause(context, stored, topic)
+                log("attaching continues", shard_id=shard.shard_id, lists=len(stored.value.attached))
+                go_on_later(context, stored)
                 return None
             found = [
                 file
@@ -175,7 +175,7 @@ def uris(files: Iterable[File]) -> Mapping[str, str]:
 
 def _margin(context: Dispatching, shard: Shard) -> timedelta:
     """How long a file must live on: until the batch has surely been read, or the answers are there."""
-    if shard.kind is ShardKind.STANDARD:
+    if shard.route.asks:
         return STANDARD_MARGIN
     return timedelta(seconds=context.settings.batch_deadline_seconds(shard.model))
 
@@ -217,14 +217,4 @@ def _keep(context: Dispatching, stored: Stored[Shard], files: list[File]) -> Sto
     shard, now = stored.value, context.now()
     name = names.attached(shard.shard_id, shard.fence, len(shard.attached))
     work.put(context, name, (msgspec.json.encode(file) + b"\n" for file in files))
-    attached = (*shard.attached, name)
-    return context.store.change(
-        stored, lambda shard: shard.with_(attached=attached, claims=0, updated_at=now), fence=shard.fence
-    )
-
-
-def _pause(context: Dispatching, stored: Stored[Shard], topic: Topic) -> None:
-    now = context.now()
-    shard = context.store.change(stored, lambda shard: shard.handed_back(now, now), fence=stored.value.fence).value
-    log("attaching continues", shard_id=shard.shard_id, lists=len(shard.attached))
-    context.wake(topic, shard.job_id, shard.shard_id)
+    return keep(context, stored, lambda shard: shard.with_attached(now, name))

@@ -19,7 +19,7 @@ from batchdrop.core.logs import log
 from batchdrop.core.money.cache_cost import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import CacheUse, Caching, Job, JobState, PlanCursor
+from batchdrop.core.state.job import CacheUse, Caching, Job, PlanCursor
 from batchdrop.core.value import Failure
 from batchdrop.dialects.gemini.beginnings import Watch, cache_body, units_of_line
 from batchdrop.ports import BatchKind, Cache
@@ -54,7 +54,7 @@ def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> 
         return Caching(wanted=False, reason="OFF")
     if cursor.batch_kind == BatchKind.EMBED.value:
         return Caching(wanted=False, reason="EMBEDDINGS")
-    planned = job.with_(plan=cursor)
+    planned = job.with_plan(context.now(), cursor)
     best = watch(context, planned).best() if cursor.agreeing else None
     pattern = first_line(context, planned) if best else None
     if best is None or pattern is None:
@@ -78,7 +78,7 @@ def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> 
         return caching
     name = names.pattern(job.job_id, job.fence)
     work.put(context, name, [pattern])
-    return caching.with_(pattern=name)
+    return caching.with_pattern(name)
 
 
 def refuse_cache(job: Job, caching: Caching) -> Failure | None:
@@ -110,15 +110,16 @@ def _tokens(context: Submitting, job: Job, pattern: bytes, depth: int) -> int | 
 
 
 # ------------------------------------------------------------------------------------------------ staging
-def with_cache(context: Submitting, job: Job) -> Job:
+def with_cache(context: Submitting, stored: Stored[Job]) -> Job:
     """Return the job with a cache that lives, if it is to have one.
 
     Raises:
         PermanentError: A required cache was refused.
     """
+    job = stored.value
     if job.caching is None or not job.caching.wanted:
         return job
-    stored = _renewed(context, job)
+    stored = _renewed(context, stored)
     caching = stored.value.caching
     if caching is None or not caching.wanted or caching.current is not None:
         return stored.value
@@ -130,23 +131,21 @@ def with_cache(context: Submitting, job: Job) -> Job:
         log("cache refused", severity="WARNING", job_id=job.job_id, code=error.code)
         return _given_up(context, stored, "REFUSED").value
     use = CacheUse(name=cache.name, tokens=cache.tokens, created_at=cache.created_at)
-    stored = context.store.change(stored, lambda value: _using(value, use))
+    stored = context.store.change(stored, lambda job: job.with_cache(use))
     known = [] if stored.value.caching is None else [found.name for found in stored.value.caching.uses]
     if cache.name not in known:
         context.provider.delete_cache(cache.name)
     return stored.value
 
 
-def _renewed(context: Submitting, job: Job) -> Stored[Job]:
+def _renewed(context: Submitting, stored: Stored[Job]) -> Stored[Job]:
     """Let the job's cache live on; one that is gone is recorded as lost."""
-    stored = context.store.job(job.job_id)
-    if stored is None:
-        raise PermanentError("the shard's job is gone", code="RECORD_GONE")
-    current = stored.value.caching.current if stored.value.caching else None
+    job, now = stored.value, context.now()
+    current = job.caching.current if job.caching else None
     if current is None or context.provider.keep_cache(current.name, context.settings.cache_seconds):
         return stored
     log("cache lost", severity="WARNING", job_id=job.job_id, cache=current.name)
-    stored = context.store.change(stored, lambda value: _without(context, value, current.name))
+    stored = context.store.change(stored, lambda job: job.cache_lost(now, current.name))
     if stored.value.caching and len(stored.value.caching.uses) >= MAX_CACHES:
         return _given_up(context, stored, "LOST")
     return stored
@@ -183,25 +182,5 @@ def _made(context: Submitting, job: Job) -> Cache:
     return cache
 
 
-def _using(job: Job, use: CacheUse) -> Job | None:
-    """Name a cache in the record, unless the job has one or runs no more."""
-    caching = job.caching
-    if caching is None or not caching.wanted or caching.current is not None or job.state is not JobState.RUNNING:
-        return None
-    return job.with_(caching=caching.with_(tokens=use.tokens, uses=(*caching.uses, use)))
-
-
-def _without(context: Submitting, job: Job, name: str) -> Job | None:
-    caching = job.caching
-    if caching is None or caching.current is None or caching.current.name != name:
-        return None
-    lost = caching.current.with_(lost_at=context.now())
-    return job.with_(caching=caching.with_(uses=(*caching.uses[:-1], lost)))
-
-
 def _given_up(context: Submitting, stored: Stored[Job], reason: str) -> Stored[Job]:
-    def without(job: Job) -> Job | None:
-        caching = job.caching
-        return None if caching is None else job.with_(caching=caching.with_(wanted=False, reason=reason))
-
-    return context.store.change(stored, without)
+    return context.store.change(stored, lambda job: job.cache_given_up(reason))

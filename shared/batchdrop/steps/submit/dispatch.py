@@ -18,13 +18,15 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, DispatchSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import PROJECT, Ledger, Reservation, admitted, freed, refused
-from batchdrop.core.state.shard import TOO_LARGE, BatchRef, Shard, ShardState
-from batchdrop.ports import Collection, Topic
+from batchdrop.core.state.shard import Shard
+from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
+from batchdrop.steps.next import wake
 from batchdrop.steps.stack import paused
 from batchdrop.store import Stored
 
 MAX_ADMITTED = 100
+START_AGAIN = timedelta(seconds=30)
 _NO_LIMIT = 1 << 62
 
 
@@ -144,34 +146,22 @@ def _refused_often(context: Context[DispatchSettings], shard: Shard) -> bool:
 
 def _take_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
     """Send a queued shard to be split instead of sending it unchanged."""
-    shard, now = stored.value, context.now()
-
-    def ended(shard: Shard) -> Shard:
-        if shard.state is not ShardState.QUEUED:
-            raise LeaseLostError("the shard was dispatched by another worker")
-        return shard.moved(ShardState.ENDED, now, batch=BatchRef(state=TOO_LARGE), due_at=now)
-
+    now = context.now()
     try:
-        context.store.change(stored, ended)
+        shard = context.store.change(stored, lambda shard: shard.found_too_large(now)).value
     except LeaseLostError:
         return True
     log("shard is above the learnt limit", shard_id=shard.shard_id, tokens=shard.tokens)
-    context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)
+    wake(context, shard)
     return True
 
 
 def _start(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
     """Move the shard to STAGING and wake it; whoever loses the race leaves the reservation to the winner."""
     now = context.now()
-
-    def staging(shard: Shard) -> Shard:
-        if shard.state is not ShardState.QUEUED:
-            raise LeaseLostError("the shard was dispatched by another worker")
-        return shard.moved(ShardState.STAGING, now, due_at=now + timedelta(seconds=30), staging_at=now)
-
     try:
-        context.store.change(stored, staging)
+        shard = context.store.change(stored, lambda shard: shard.dispatched(now, now + START_AGAIN)).value
     except LeaseLostError:
         return True
-    context.wake(Topic.SHARDS, stored.value.job_id, stored.value.shard_id)
+    wake(context, shard)
     return True

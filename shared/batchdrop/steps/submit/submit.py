@@ -18,7 +18,7 @@ jobs once"), and the provider offers no request id (google-genai 3.4.0, types.Cr
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from batchdrop.core.errors import (
     BatchdropError,
@@ -31,11 +31,12 @@ from batchdrop.core.errors import (
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import BatchRef, Intent, Shard, ShardState
 from batchdrop.core.value import Failure
-from batchdrop.ports import Batch, BatchKind, Topic
+from batchdrop.ports import Batch, BatchKind
 from batchdrop.steps.context import Context
+from batchdrop.steps.next import wake
+from batchdrop.steps.progress import hand_back, job_of, keep
 from batchdrop.steps.shard_lines import rendered, rendered_size
 from batchdrop.steps.stack import PAUSED_SECONDS, may_cancel, paused, recovered_at, stack_id
 from batchdrop.steps.submit.attach import attach, uris
@@ -66,13 +67,12 @@ def advance_shard(context: Submitting, shard_id: str) -> None:
     if stored.value.state not in STATES:
         return
     stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
-    fence = stored.value.fence
     try:
         _advance(context, stored)
     except LeaseLostError:
         raise
     except BatchdropError as error:
-        _hand_back(context, stored, fence, context.settings.reconcile_seconds, error.code)
+        hand_back(context, stored, error.code, seconds=context.settings.reconcile_seconds)
 
 
 def _advance(context: Submitting, stored: Stored[Shard]) -> None:
@@ -86,7 +86,7 @@ def _advance(context: Submitting, stored: Stored[Shard]) -> None:
         _end(context, stored, stop)
         return
     if stored.value.state in STATES:
-        stop = stopped(stored.value, context.now())
+        stop = stored.value.must_stop(context.now())
         if stop is not None:
             _end(context, stored, stop)
             return
@@ -105,21 +105,12 @@ def _waits_for_resume(context: Submitting, stored: Stored[Shard]) -> bool:
     """Give the lease back while the stack is paused: nothing new may be staged or created; tell whether it is."""
     if not paused(context):
         return False
-    _hand_back(context, stored, stored.value.fence, PAUSED_SECONDS, "PAUSED")
+    hand_back(context, stored, "PAUSED", seconds=PAUSED_SECONDS)
     return True
 
 
-def stopped(shard: Shard, now: datetime) -> Failure | None:
-    """Return why a shard's lines must not be sent (again): asked for, or past the job's deadline."""
-    if shard.stop is not None:
-        return shard.stop
-    if now >= shard.deadline_at:
-        return Failure(code="DEADLINE", message="the job's deadline passed before this line was answered")
-    return None
-
-
 def _queued(context: Submitting, stored: Stored[Shard]) -> None:
-    stop = stopped(stored.value, context.now())
+    stop = stored.value.must_stop(context.now())
     if stop is None:
         dispatch(context, stored.value.model)
     else:
@@ -131,11 +122,11 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     shard, now = stored.value, context.now()
     reachable = shard.account == context.provider.account()
     if shard.file and reachable and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
-        return _save(context, stored, _S.STAGED)
+        return keep(context, stored, lambda shard: shard.still_staged(now))
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
-        job = with_cache(context, _job(context, shard))
-        attached = attach(context, stored, job, Topic.SHARDS)
+        job = with_cache(context, job_of(context, shard))
+        attached = attach(context, stored, job)
         if attached is None:
             return None
         stored, files = attached
@@ -151,14 +142,14 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     margin = timedelta(seconds=context.settings.batch_deadline_seconds(shard.model)) - FILE_MARGIN
     expiries = [found for found in (file.expires_at, *(one.expires_at - margin for one in files)) if found is not None]
     expires_at = min(expiries, default=None)
-    account = context.provider.account()
-    return _save(context, stored, _S.STAGED, file=file.name, file_expires_at=expires_at, account=account)
+    now, account = context.now(), context.provider.account()
+    return keep(context, stored, lambda shard: shard.staged(now, file.name, expires_at, account))
 
 
 def _create(context: Submitting, stored: Stored[Shard]) -> None:
     """Write the intent, then send one create call; or look first, where a batch may be running unknown to us."""
     if context.time_left.remaining() < context.settings.create_timeout_seconds:
-        _hand_back(context, stored, stored.value.fence, 0, "TIME_OVER")
+        hand_back(context, stored, "TIME_OVER", seconds=0)
     elif _waits_for_resume(context, stored):
         return
     elif stored.value.account != context.provider.account():
@@ -169,15 +160,15 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
         look_first = stored.value.attempts == 0 and _may_have_run_before(context, stored.value)
         stored = _intended(context, stored)
         if look_first:
-            _hand_back(context, stored, stored.value.fence, 0, "STATE_LOST")
+            hand_back(context, stored, "STATE_LOST", seconds=0)
         else:
             _send(context, stored, name)
 
 
 def _stage_again(context: Submitting, stored: Stored[Shard]) -> None:
     """Queue a shard whose file is of a key that was changed since."""
-    shard = stored.value
-    _save(context, stored, _S.QUEUED, file=None, lease_until=None, claims=0, due_at=shard.deadline_at)
+    shard, now = stored.value, context.now()
+    keep(context, stored, lambda shard: shard.requeued_without_file(now))
     free(context, shard)
     dispatch(context, shard.model)
 
@@ -188,12 +179,12 @@ def _intended(context: Submitting, stored: Stored[Shard]) -> Stored[Shard]:
     Raises:
         TransientError: INTENT_LATE, this worker was paused in between; nothing was sent.
     """
-    attempts, before, now = stored.value.attempts, context.clock.monotonic(), context.now()
-    intent = Intent(attempt=attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
-    stored = _save(context, stored, _S.CREATING, intent=intent, attempts=intent.attempt)
+    before, now = context.clock.monotonic(), context.now()
+    intent = Intent(attempt=stored.value.attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
+    stored = keep(context, stored, lambda shard: shard.intended(now, intent))
     late = context.clock.monotonic() - before > INTENT_SECONDS or context.now() > intent.deadline
     if late:
-        _save(context, stored, _S.STAGED, intent=None, attempts=attempts)
+        keep(context, stored, lambda shard: shard.not_sent(context.now()))
         raise TransientError("paused between intent and create", code="INTENT_LATE")
     return stored
 
@@ -214,7 +205,7 @@ def _send(context: Submitting, stored: Stored[Shard], name: str) -> None:
     except PermanentError as error:
         _end(context, stored, _refusal(error))
     except TransientError:
-        _save(context, stored, _S.STAGED, intent=None)
+        keep(context, stored, lambda shard: shard.not_created(context.now()))
         raise
     except UnknownOutcomeError:
         context.clock.pause(FIRST_LOOK_SECONDS, FIRST_LOOK_SECONDS)
@@ -226,14 +217,14 @@ def _send(context: Submitting, stored: Stored[Shard], name: str) -> None:
 def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
     """True for a shard of an upload that is older than the stack's documents: they were lost, its batch may not be."""
     recovered = recovered_at(context)
-    return recovered is not None and _job(context, shard).source.uploaded_at < recovered
+    return recovered is not None and job_of(context, shard).value.source.uploaded_at < recovered
 
 
 def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
     """Record the batch as the shard's own; the first recorded adoption is final."""
     ref = BatchRef(
         name=batch.name,
-        state=batch.state.value,
+        state=batch.state,
         raw_state=batch.raw_state,
         created_at=batch.created_at,
         duplicates=duplicates,
@@ -241,17 +232,7 @@ def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: 
     now = context.now()
     deadline = now + timedelta(seconds=context.settings.batch_deadline_seconds(stored.value.model))
     log("batch submitted", shard_id=stored.value.shard_id, batch=batch.name, duplicates=len(duplicates))
-    return _save(
-        context,
-        stored,
-        _S.SUBMITTED,
-        batch=ref,
-        batch_deadline_at=deadline,
-        submitted_at=now,
-        lease_until=None,
-        claims=0,
-        due_at=min(deadline, stored.value.deadline_at),
-    )
+    return keep(context, stored, lambda shard: shard.submitted(now, ref, deadline))
 
 
 def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
@@ -259,7 +240,8 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
     shard, settings = stored.value, context.settings
     name = names.display_name(stack_id(context), shard.shard_id)
     looked_at = context.now()  # before the listing: a pause after it does not make what it did not show lost
-    found = sorted(_batches_named(context, name), key=lambda batch: (batch.created_at, batch.name))
+    named = (batch for batch in _batches_named(context, name) if batch.name not in shard.past)
+    found = sorted(named, key=lambda batch: (batch.created_at, batch.name))
     if found:
         oldest, *others = found
         for other in others:
@@ -269,16 +251,16 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
         return adopt(context, stored, oldest, tuple(batch.name for batch in others))
     if shard.account != context.provider.account():
         log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id)
-        _hand_back(context, stored, shard.fence, settings.reconcile_seconds, "ACCOUNT_CHANGED")
+        hand_back(context, stored, "ACCOUNT_CHANGED", seconds=settings.reconcile_seconds)
         return None
     begun = shard.intent.at if shard.intent else shard.updated_at
     quiet_until = begun + timedelta(seconds=settings.quarantine_seconds)
     if looked_at < quiet_until:
         wait = min(settings.reconcile_seconds, max((quiet_until - context.now()).total_seconds(), 0))
-        _hand_back(context, stored, shard.fence, wait, "QUARANTINE")
+        hand_back(context, stored, "QUARANTINE", seconds=wait)
         return None
     log("create proved lost", severity="WARNING", shard_id=shard.shard_id, attempt=shard.attempts)
-    return _save(context, stored, _S.STAGED, intent=None)
+    return keep(context, stored, lambda shard: shard.not_created(context.now()))
 
 
 def _batches_named(context: Submitting, name: str) -> list[Batch]:
@@ -298,55 +280,28 @@ def _requeue(context: Submitting, stored: Stored[Shard], error: CapacityError) -
     """Put a refused shard back in the queue with its file; nothing was created."""
     shard = stored.value
     back_off(context, shard.model, error.retry_after_seconds)
-    _save(context, stored, _S.QUEUED, intent=None, lease_until=None, claims=0, due_at=shard.deadline_at)
+    keep(context, stored, lambda shard: shard.requeued(context.now()))
     free(context, shard)
 
 
 def _end(context: Submitting, stored: Stored[Shard], stop: Failure) -> None:
     """End a shard that has no batch: its lines become error rows, or nothing when a parent has rows for them."""
-    shard = stored.value
-    rows_needed = not shard.kind.repeats or shard.state is _S.CREATING or _job(context, shard).finish == "standard"
-    state = _S.ENDED if rows_needed else _S.CANCELLED
-    due_at = None if state.terminal else context.now()
-    ended = _save(
-        context,
-        stored,
-        state,
-        stop=stop,
-        batch=BatchRef(state="NONE"),
-        lease_until=None,
-        claims=0,
-        due_at=due_at,
-    )
+    shard, now = stored.value, context.now()
+    if _rows_needed(context, shard):
+        ended = keep(context, stored, lambda shard: shard.ended_without_batch(now, stop)).value
+    else:
+        ended = keep(context, stored, lambda shard: shard.cancelled(now, stop)).value
     log("shard ended without a batch", severity="WARNING", shard_id=shard.shard_id, code=stop.code)
     free(context, shard)
-    context.wake(Topic.BATCHES_FINISHED, shard.job_id, None if state.terminal else ended.value.shard_id)
+    wake(context, ended)
     dispatch(context, shard.model)
+
+
+def _rows_needed(context: Submitting, shard: Shard) -> bool:
+    """Tell whether a shard without a batch writes rows: a redo need not, unless its lines can be answered at once."""
+    redo = shard.kind.repeats and shard.state is not _S.CREATING
+    return not redo or job_of(context, shard).value.finish == "standard"
 
 
 def _refusal(error: PermanentError) -> Failure:
     return Failure(code=error.code, message=error.sentence)
-
-
-def _save(context: Submitting, stored: Stored[Shard], state: ShardState, **changes: object) -> Stored[Shard]:
-    now = context.now()
-    fence = stored.value.fence
-    return context.store.change(stored, lambda shard: shard.moved(state, now, **changes), fence=fence)
-
-
-def _hand_back(context: Submitting, stored: Stored[Shard], fence: int, wait: float, code: str) -> None:
-    """Give the lease back; the tick wakes the shard again."""
-    now, due_at = context.now(), context.later(wait)
-
-    def handed_back(shard: Shard) -> Shard | None:
-        return None if shard.lease_until is None else shard.handed_back(now, due_at)
-
-    stored = context.store.change(context.store.reload(stored), handed_back, fence=fence)
-    log("shard waits", shard_id=stored.value.shard_id, state=stored.value.state.value, code=code)
-
-
-def _job(context: Submitting, shard: Shard) -> Job:
-    stored = context.store.job(shard.job_id)
-    if stored is None:
-        raise PermanentError("the shard's job is gone", code="RECORD_GONE")
-    return stored.value

@@ -1,9 +1,9 @@
 """Children: the shards that take up what a shard leaves open, named in its record before they exist.
 
-split      the batch failed whole, or the shard is above the learnt limit: halves that stand in for it
-again      lines another try may answer; halves of them when the batch was stuck
-longer     lines cut off at their output limit, with twice the limit
-standard   lines still open at the job's deadline, answered by synchronous calls if the upload asks for that
+half     the batch failed whole, or the shard is above the learnt limit: halves that stand in for it
+again    lines another try may answer; halves of them when the batch was stuck
+longer   lines cut off at their output limit, with twice the limit
+late     lines still open at the job's deadline, answered by synchronous calls if the upload asks for that
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import TOO_LARGE, BatchRef, Child, Segment, Shard, ShardKind, ShardState
+from batchdrop.core.state.shard import Child, NoBatch, Route, Segment, Shard, ShardKind, ShardState
 from batchdrop.ports import BatchState
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -26,16 +26,14 @@ from batchdrop.steps.shard_lines import line_numbers
 
 Writing = Context[WriteSettings]
 
-STANDARD = "STANDARD"
-"""The batch state of a shard that is answered without a batch."""
 _decode_lists = msgspec.json.Decoder(dict[str, list[int]]).decode
 
 
 def taken_apart(shard: Shard, smallest: int) -> bool:
     """A batch that failed whole is taken apart, never sent again unchanged; a single line is not."""
-    if shard.batch.state == TOO_LARGE:
+    if shard.batch.state is NoBatch.TOO_LARGE:
         return True
-    failed = shard.batch.state == BatchState.FAILED and not shard.batch.output_file
+    failed = shard.batch.state is BatchState.FAILED and not shard.batch.output_file
     return failed and shard.stop is None and shard.requests > smallest
 
 
@@ -43,18 +41,18 @@ def halves(context: Writing, shard: Shard, job: Job) -> tuple[Child, ...]:
     """Name two children that stand in for the shard, each with half of its lines."""
     numbers = list(line_numbers(context, job, shard))
     log("shard split", severity="WARNING", shard_id=shard.shard_id, requests=len(numbers))
-    return _named(context, shard, ShardKind.SPLIT, shard.round, _cut(numbers, 2))
+    return _named(context, shard, ShardKind.HALF, shard.round, _cut(numbers, 2))
 
 
 def next_round(context: Writing, shard: Shard, segments: Sequence[Segment]) -> tuple[Child, ...]:
     """Name the children for the lines that another try can help, by what makes the try useful."""
     found: list[Child] = []
-    for kind in (ShardKind.AGAIN, ShardKind.LONGER, ShardKind.STANDARD):
+    for kind in (ShardKind.AGAIN, ShardKind.LONGER, ShardKind.LATE):
         lists = tuple(segment.open_list for segment in segments if segment.open.get(kind.value))
         count = sum(segment.open.get(kind.value, 0) for segment in segments)
         if not count:
             continue
-        cut = kind is ShardKind.STANDARD or (_stuck(shard) and count > 1)
+        cut = kind is ShardKind.LATE or (_stuck(shard) and count > 1)
         if cut or len(lists) > limit("record_list"):
             numbers = _open_lines(context, lists, kind)
             pieces = _pieces(context, kind, len(numbers)) if cut else 1
@@ -66,12 +64,13 @@ def next_round(context: Writing, shard: Shard, segments: Sequence[Segment]) -> t
 
 def shard_of(parent: Shard, child: Child, job: Job, now: datetime) -> Shard:
     """Return the record of a child as it begins: in the queue, or ended when it needs no batch."""
-    at_once = child.kind is ShardKind.STANDARD
+    asks = child.route.asks
     return Shard(
         shard_id=child.shard_id,
         job_id=parent.job_id,
-        state=ShardState.ENDED if at_once else ShardState.QUEUED,
+        state=ShardState.ENDED if asks else ShardState.QUEUED,
         kind=child.kind,
+        route=child.route,
         batch_kind=parent.batch_kind,
         parent=parent.shard_id,
         round=child.round,
@@ -87,10 +86,9 @@ def shard_of(parent: Shard, child: Child, job: Job, now: datetime) -> Shard:
         team=parent.team,
         priority=parent.priority,
         queued_at=now,
-        batch=BatchRef(state=STANDARD if at_once else ""),
         created_at=now,
         updated_at=now,
-        due_at=now if at_once else job.deadline_at,
+        due_at=now if asks else job.deadline_at,
         deadline_at=job.deadline_at,
     )
 
@@ -101,7 +99,7 @@ def _stuck(shard: Shard) -> bool:
 
 
 def _pieces(context: Writing, kind: ShardKind, count: int) -> int:
-    return -(-count // context.settings.finish_requests) if kind is ShardKind.STANDARD else 2
+    return -(-count // context.settings.finish_requests) if kind is ShardKind.LATE else 2
 
 
 def _open_lines(context: Writing, lists: Iterable[str], kind: ShardKind) -> list[int]:
@@ -134,6 +132,7 @@ def _child(
     return Child(
         shard_id=names.child_id(shard.shard_id, kind.value, index),
         kind=kind,
+        route=Route.STANDARD if kind is ShardKind.LATE else Route.BATCH,
         round=round,
         requests=count,
         tokens=max(int(shard.tokens * share), 1),

@@ -6,14 +6,12 @@ document holds.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from batchdrop.core.limits import limit
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.shard import Segment, Shard
+from batchdrop.core.state.shard import Segment, Segments, Shard
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 
@@ -29,10 +27,10 @@ def segments_of(context: Any_, shard: Shard) -> tuple[Segment, ...]:
 
 def whole(context: Any_, shard: Shard) -> Shard:
     """Return the shard with all its segments in it, as no document holds it."""
-    return shard.with_(segments=segments_of(context, shard), segment_lists=(), listed_segments=0)
+    return shard.with_segments(Segments(segments_of(context, shard)))
 
 
-def kept(context: Any_, shard: Shard, segments: list[Segment]) -> dict[str, Any]:
+def kept(context: Any_, shard: Shard, segments: list[Segment]) -> Segments:
     """Return what the shard's record keeps of its segments; write to WORK what would be too many.
 
     Args:
@@ -42,7 +40,7 @@ def kept(context: Any_, shard: Shard, segments: list[Segment]) -> dict[str, Any]
     """
     fresh = segments[shard.listed_segments :]
     if len(fresh) <= limit("record_list"):
-        return {"segments": tuple(fresh)}
+        return Segments(tuple(fresh), shard.segment_lists, shard.listed_segments)
     name = names.segment_list(shard.shard_id, shard.fence, len(shard.segment_lists))
     work.put(context, name, [msgspec.json.encode([segment.model_dump(mode="json") for segment in fresh])])
-    return {"segments": (), "segment_lists": (*shard.segment_lists, name), "listed_segments": len(segments)}
+    return Segments((), (*shard.segment_lists, name), len(segments))

@@ -16,7 +16,7 @@ from batchdrop.core.result.row import error_row, result_row
 from batchdrop.core.settings import CommonSettings, WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Segment, SegmentFile, Shard, ShardKind
+from batchdrop.core.state.shard import DEADLINE, Segment, SegmentFile, Shard, ShardKind
 from batchdrop.dialects.gemini.usage import add_usage
 from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.steps import work
@@ -143,8 +143,8 @@ def _again(context: Context[WriteSettings], job: Job, shard: Shard, answer: Answ
     if shard.stop is None:
         rounds = context.settings.max_rounds if job.max_rounds is None else job.max_rounds
         return redo_kind(answer, shard.kind, shard.round, rounds)
-    at_once = job.finish == "standard" and shard.stop.code == "DEADLINE" and answer.passing
-    return ShardKind.STANDARD if at_once and shard.kind is not ShardKind.STANDARD else None
+    at_once = job.finish == "standard" and shard.stop.code == DEADLINE.code and answer.passing
+    return ShardKind.LATE if at_once and shard.kind is not ShardKind.LATE else None
 
 
 def _file(rows: RowFile) -> SegmentFile:

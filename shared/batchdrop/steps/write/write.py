@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
@@ -24,14 +23,16 @@ from batchdrop.core.result.outcome import Answer, Result, missing
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Segment, Shard, ShardKind, ShardState
+from batchdrop.core.state.shard import Segment, Shard, ShardState
 from batchdrop.core.upload.lines import split_blocks
 from batchdrop.dialects.gemini.answer import answer, fault_name, read_result
-from batchdrop.ports import Batch, BatchState, Topic
+from batchdrop.ports import Batch, BatchState
 from batchdrop.steps import work
 from batchdrop.steps.ask.ask import answer_all
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import record
+from batchdrop.steps.next import wake
+from batchdrop.steps.progress import go_on_later, hand_back, job_of, keep
 from batchdrop.steps.shard_lines import input_lines, ranges_of
 from batchdrop.steps.submit.attach import detach
 from batchdrop.steps.submit.dispatch import dispatch
@@ -42,7 +43,6 @@ from batchdrop.store import Stored
 
 _S = ShardState
 STATES = frozenset({_S.ENDED, _S.WRITING, _S.SETTLING})
-RETRY_SECONDS = 30.0
 _UNREADABLE = b"?"
 """Stands for a result line over the limit: it is counted, and belongs to no line."""
 
@@ -57,48 +57,48 @@ def write_shard(context: Writing, shard_id: str) -> Job | None:
         log("wake for an unknown shard", severity="WARNING", shard_id=shard_id)
         return None
     if stored.value.state not in STATES:
-        return _job(context, stored.value) if stored.value.state.terminal else None
+        return job_of(context, stored.value).value if stored.value.state.terminal else None
     stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
     try:
-        return _write(context, stored, _job(context, stored.value))
+        return _write(context, stored, job_of(context, stored.value).value)
     except LeaseLostError:
         raise
     except BatchdropError as error:
-        _hand_back(context, stored, error)
+        _failed(context, stored, error)
         return None
 
 
 def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
     if stored.value.claims > context.settings.max_claims and not stored.value.results_lost:
         log("reading the results crashed repeatedly", severity="ERROR", shard_id=stored.value.shard_id)
-        stored = _save(context, stored, stored.value.state, results_lost="POISONED")
+        stored = keep(context, stored, lambda shard: shard.with_results_lost(context.now(), "POISONED"))
     if job.state.terminal:
         stored = _abandoned(context, stored)
     elif stored.value.state is not _S.SETTLING:
         if stored.value.state is _S.ENDED:
-            stored = _save(context, stored, _S.WRITING)
+            stored = keep(context, stored, lambda shard: shard.writing(context.now()))
         if taken_apart(stored.value, context.settings.min_split_requests):
-            stored = _save(context, stored, _S.SETTLING, children=halves(context, stored.value, job))
+            children = halves(context, stored.value, job)
+            stored = keep(context, stored, lambda shard: shard.taken_apart(context.now(), children))
         else:
             written = _write_rows(context, stored, job)
             if written is None:
                 return None
             stored = written
     _settle(context, stored, job)
-    return _job(context, stored.value)
+    return job_of(context, stored.value).value
 
 
 def _abandoned(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
     """Go to SETTLING with nothing: the job ended without the shard, its work objects may be gone, its cost unseen."""
-    nothing = {"segments": (), "segment_lists": (), "listed_segments": 0, "children": (), "results_lost": "JOB_ENDED"}
     if stored.value.state is _S.ENDED:
-        stored = _save(context, stored, _S.WRITING)
-    return _save(context, stored, _S.SETTLING, **nothing)
+        stored = keep(context, stored, lambda shard: shard.writing(context.now()))
+    return keep(context, stored, lambda shard: shard.abandoned(context.now()))
 
 
 def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
     """Write what is left of the shard's ranges; None when the time is over and a new message continues."""
-    if stored.value.kind is ShardKind.STANDARD:
+    if stored.value.route.asks:
         answered = answer_all(context, stored, job)
         if answered is None:
             return None
@@ -126,13 +126,13 @@ def _write_ranges(
         pairs = ((line, joined.answer(line)) for line in lines)
         segments.append(write_segment(context, job, shard, plan.index, tag, pairs))
         if context.time_left.over() and plan is not ranges[-1]:
-            _pause(context, stored, segments)
+            _go_on_later(context, stored, segments)
             return None
     unknown = joined.finish()
     if unknown:
         log("results for unknown lines", severity="WARNING", shard_id=shard.shard_id, rows=unknown)
-    changes = {"children": next_round(context, shard, segments), "unknown_rows": unknown}
-    return _save(context, stored, _S.SETTLING, **changes, **kept(context, shard, segments))
+    children, rows = next_round(context, shard, segments), kept(context, shard, segments)
+    return keep(context, stored, lambda shard: shard.rows_written(context.now(), rows, children, unknown))
 
 
 def _nothing(shard: Shard) -> Answer:
@@ -141,12 +141,13 @@ def _nothing(shard: Shard) -> Answer:
         return missing(shard.stop.code, shard.stop.message)
     if shard.results_lost:
         return missing("RESULTS_LOST", "The batch ended, but its results can no longer be read.")
-    if shard.batch.state == BatchState.FAILED:
-        return missing(
-            f"BATCH_FAILED_{fault_name(shard.batch.error_code)}", shard.batch.error_message or "The batch failed."
-        )
-    if shard.batch.state == BatchState.SUCCEEDED:
+    if shard.batch.state is BatchState.FAILED:
+        code = f"BATCH_FAILED_{fault_name(shard.batch.error_code)}"
+        return missing(code, shard.batch.error_message or "The batch failed.")
+    if shard.batch.state is BatchState.SUCCEEDED:
         return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
+    if shard.route.asks:
+        return missing("NO_ANSWER", "No call was sent for this line.")
     return missing(f"BATCH_{shard.batch.state}", "The batch ended before this line was answered.")
 
 
@@ -181,7 +182,7 @@ def _raw_results(context: Writing, shard: Shard) -> Iterator[Item[bytes]]:
 
 def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
     """Stream the lines of the batch's result file; a line over the limit counts as unreadable."""
-    if shard.kind is ShardKind.STANDARD:
+    if shard.route.asks:
         for name in shard.answers:
             yield from work.lines(context, name)
         return
@@ -197,7 +198,7 @@ def _batch(shard: Shard) -> Batch:
         name=shard.batch.name,
         display_name="",
         model=shard.model,
-        state=BatchState(shard.batch.state),
+        state=shard.batch.state if isinstance(shard.batch.state, BatchState) else BatchState.UNKNOWN,
         raw_state=shard.batch.raw_state,
         created_at=shard.batch.created_at or shard.created_at,
         output_file=shard.batch.output_file,
@@ -207,60 +208,30 @@ def _batch(shard: Shard) -> Batch:
 def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
     """Create the children, then end the shard; the children's names are in its record already."""
     shard, now = stored.value, context.now()
-    for child in shard.children:
-        context.store.ensure(shard_of(shard, child, job, now))
+    children = [context.store.ensure(shard_of(shard, child, job, now)).value for child in shard.children]
     record(context, job, shard)
     detach(context, shard)
-    split = any(child.kind is ShardKind.SPLIT for child in shard.children)
-    state = _S.SPLIT if split else _S.WRITTEN
-    changes = {"due_at": None, "lease_until": None, "claims": 0, "written_at": now, "attached": ()}
-    _save(context, stored, state, **changes)
-    log("shard settled", shard_id=shard.shard_id, state=state.value, children=len(shard.children))
-    for child in shard.children:
-        if child.kind is ShardKind.STANDARD:
-            context.wake(Topic.BATCHES_FINISHED, shard.job_id, child.shard_id)
-    if shard.children:
+    settled = keep(context, stored, lambda shard: shard.settled(now)).value
+    log("shard settled", shard_id=shard.shard_id, state=settled.state.value, children=len(shard.children))
+    for child in children:
+        if child.route.asks:
+            wake(context, child)
+    if children:
         dispatch(context, shard.model)
 
 
-def _pause(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
+def _go_on_later(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
     """Keep what is written and continue in a new message."""
+    rows = kept(context, stored.value, segments)
+    log("writing continues", shard_id=stored.value.shard_id, ranges=len(segments))
+    go_on_later(context, stored, lambda shard: shard.with_segments(rows))
+
+
+def _failed(context: Writing, stored: Stored[Shard], error: BatchdropError) -> None:
+    """Try again later; results that time will not bring back are given up."""
     now = context.now()
-    changes = kept(context, stored.value, segments)
-
-    def paused(shard: Shard) -> Shard:
-        return shard.handed_back(now, now + timedelta(seconds=RETRY_SECONDS)).with_(**changes)
-
-    shard = context.store.change(stored, paused, fence=stored.value.fence).value
-    log("writing continues", shard_id=shard.shard_id, ranges=len(segments))
-    context.wake(Topic.BATCHES_FINISHED, shard.job_id, shard.shard_id)
-
-
-def _save(context: Writing, stored: Stored[Shard], state: ShardState, **changes: Any) -> Stored[Shard]:
-    now = context.now()
-    fence = stored.value.fence
-    return context.store.change(stored, lambda shard: shard.moved(state, now, **changes), fence=fence)
-
-
-def _hand_back(context: Writing, stored: Stored[Shard], error: BatchdropError) -> None:
-    """Give the lease back and try again later; results that time will not bring back are given up."""
-    now, due_at = context.now(), context.later(RETRY_SECONDS)
     give_up_at = stored.value.deadline_at + timedelta(hours=context.settings.results_hours)
     reachable = stored.value.account == context.provider.account()
     lost = error.code if (isinstance(error, PermanentError) and reachable) or now >= give_up_at else ""
-
-    def handed_back(shard: Shard) -> Shard | None:
-        if shard.lease_until is None:
-            return None
-        return shard.handed_back(now, due_at).with_(results_lost=lost or shard.results_lost)
-
-    context.store.change(context.store.reload(stored), handed_back, fence=stored.value.fence)
     severity = "ERROR" if lost else "INFO"
-    log("shard waits", severity=severity, shard_id=stored.value.shard_id, code=error.code)
-
-
-def _job(context: Writing, shard: Shard) -> Job:
-    stored = context.store.job(shard.job_id)
-    if stored is None:
-        raise PermanentError("the shard's job is gone", code="RECORD_GONE")
-    return stored.value
+    hand_back(context, stored, error.code, severity=severity, last=lambda shard: shard.with_results_lost(now, lost))

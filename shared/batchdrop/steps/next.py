@@ -1,0 +1,52 @@
+"""Who takes a document's next step: the one place that knows which function does what.
+
+    job     RECEIVED PLANNING HELD, RUNNING without its shards or told to stop     submit
+            RUNNING, FINALIZING, an end that is not announced or tidied            write
+    shard   QUEUED STAGING STAGED CREATING                                         submit
+            SUBMITTED                                                              poll, which looks without a wake
+            ENDED WRITING SETTLING                                                 write
+            WRITTEN SPLIT CANCELLED                                                write: is the job complete now?
+
+A wake says no more than "look at this document": it may be late, lost or sent twice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from batchdrop.core.settings import CommonSettings
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.ports import Topic
+from batchdrop.steps.context import Context
+
+SUBMITTING: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
+_PLANNING: Final = frozenset({JobState.RECEIVED, JobState.PLANNING, JobState.HELD})
+
+
+def wake(context: Context[CommonSettings], value: Job | Shard) -> None:
+    """Wake a document for its next step; a shard that is over wakes its job."""
+    if isinstance(value, Job):
+        context.wake(topic_of(value), value.job_id)
+    elif value.state.terminal:
+        wake_if_complete(context, value.job_id)
+    else:
+        context.wake(topic_of(value), value.job_id, value.shard_id)
+
+
+def wake_received(context: Context[CommonSettings], job_id: str) -> None:
+    """Wake a job that was just made."""
+    context.wake(Topic.SHARDS, job_id)
+
+
+def wake_if_complete(context: Context[CommonSettings], job_id: str) -> None:
+    """Let it be seen whether all shards of a job are over, or its end is still to be announced."""
+    context.wake(Topic.BATCHES_FINISHED, job_id)
+
+
+def topic_of(value: Job | Shard) -> Topic:
+    """Return the topic of who takes a document's next step."""
+    if isinstance(value, Shard):
+        return Topic.SHARDS if value.state in SUBMITTING else Topic.BATCHES_FINISHED
+    unfinished = value.state is JobState.RUNNING and (not value.spawned or value.wanted != "")
+    return Topic.SHARDS if value.state in _PLANNING or unfinished else Topic.BATCHES_FINISHED
