@@ -11,12 +11,11 @@ from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan, c
 from batchdrop.dialects.gemini.request import (
     Accepted,
     examine,
-    identify,
-    identify_all,
     render,
     render_all,
     rendered_bytes,
 )
+from batchdrop.dialects.gemini.view import identify, identify_all
 
 Line = tuple[int, int, bool]
 

@@ -15,7 +15,8 @@ from batchdrop.core.state.shard import Shard, ShardKind
 from batchdrop.core.upload.cut import RangePlan, decode_plan
 from batchdrop.core.upload.lines import BOM, each_line, gathered, whole_lines
 from batchdrop.dialects.gemini.beginnings import Beginning, beginning
-from batchdrop.dialects.gemini.request import identify, identify_all, render, render_all
+from batchdrop.dialects.gemini.request import render, render_all
+from batchdrop.dialects.gemini.view import identify, identify_all
 from batchdrop.steps import pieces, work
 from batchdrop.steps.context import Context
 

@@ -30,7 +30,8 @@ from batchdrop.core.errors import PermanentError
 from batchdrop.core.result.row import error_row, result_row
 from batchdrop.dialects.gemini.answer import answer as judged
 from batchdrop.dialects.gemini.answer import read_result
-from batchdrop.dialects.gemini.request import Rejected, identify, render
+from batchdrop.dialects.gemini.request import Rejected, render
+from batchdrop.dialects.gemini.view import identify
 from tests.samples.hostile import lines, recipes, schemas, tables
 from tests.samples.hostile.cases import Case
 

@@ -22,7 +22,8 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.job import Caching, Job, JobState, PlanCursor
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.request import output_limit, render, request_of
+from batchdrop.dialects.gemini.request import render, request_of
+from batchdrop.dialects.gemini.view import view
 from batchdrop.ports import BatchKind
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import change_budget
@@ -38,7 +39,7 @@ def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching,
     planned = job.with_plan(context.now(), cursor)
     sample = [request_of(render(raw, number, longer=False)) for number, raw in _sample(context, planned)]
     counted = _counted(context, job, sample, cursor)
-    limits = [output_limit(request) for request in sample]
+    limits = [view(request).output_limit for request in sample]
     found = expected(
         cursor.requests,
         counted or cursor.tokens,

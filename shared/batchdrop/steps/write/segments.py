@@ -17,7 +17,7 @@ from batchdrop.core.settings import CommonSettings, WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import DEADLINE, Segment, SegmentFile, Shard, ShardKind
-from batchdrop.dialects.gemini.usage import add_usage
+from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -83,7 +83,7 @@ class _Tally:
         self.outcomes[answer.outcome] += 1
         self.files += answer.file_count
         self.file_bytes += answer.file_bytes
-        add_usage(self.usage if answer.outcome.is_result else self.failed, answer.usage)
+        spoken().add_usage(self.usage if answer.outcome.is_result else self.failed, answer.usage)
 
     def segment(self, range_index: int, results: SegmentFile, errors: SegmentFile, open_list: str) -> Segment:
         """Return the segment of these rows."""

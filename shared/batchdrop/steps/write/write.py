@@ -25,7 +25,8 @@ from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Segment, Shard, ShardState
 from batchdrop.core.upload.lines import split_blocks
-from batchdrop.dialects.gemini.answer import answer, fault_name, read_result
+from batchdrop.dialects.gemini.answer import read_result
+from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import Batch, BatchState
 from batchdrop.steps import work
 from batchdrop.steps.ask.ask import answer_all
@@ -105,11 +106,11 @@ def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Sha
         stored = answered
     shard, nothing = stored.value, _nothing(stored.value)
     try:
-        answers = partial(Windowed, _results(context, shard), answer, nothing, context.settings.window_bytes)
+        answers = partial(Windowed, _results(context, shard), spoken().answer, nothing, context.settings.window_bytes)
         return _write_ranges(context, stored, job, answers, "a")
     except OutOfWindowError:
         log("results are out of order", shard_id=shard.shard_id)
-        answers = partial(Joined, _sorted_results(context, shard), answer, nothing)
+        answers = partial(Joined, _sorted_results(context, shard), spoken().answer, nothing)
         return _write_ranges(context, stored, job, answers, "b")
 
 
@@ -142,7 +143,7 @@ def _nothing(shard: Shard) -> Answer:
     if shard.results_lost:
         return missing("RESULTS_LOST", "The batch ended, but its results can no longer be read.")
     if shard.batch.state is BatchState.FAILED:
-        code = f"BATCH_FAILED_{fault_name(shard.batch.error_code)}"
+        code = f"BATCH_FAILED_{spoken().fault_name(shard.batch.error_code)}"
         return missing(code, shard.batch.error_message or "The batch failed.")
     if shard.batch.state is BatchState.SUCCEEDED:
         return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
