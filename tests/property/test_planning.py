@@ -14,9 +14,8 @@ from batchdrop.dialects.gemini.request import (
     body_bytes,
     body_of,
     examine,
-    identify,
-    identify_all,
 )
+from batchdrop.dialects.gemini.view import identify, identify_all
 
 Line = tuple[int, int, bool]
 

@@ -30,13 +30,13 @@ from batchdrop.core.upload.tables import Place
 from batchdrop.core.value import Failure
 from batchdrop.dialects import convert
 from batchdrop.dialects.convert import PARQUET, Findings
-from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.dialect import LineForm, Rejected
 from batchdrop.dialects.gemini.attachments import addresses, may_name
 from batchdrop.dialects.gemini.beginnings import Watch
-from batchdrop.dialects.gemini.media import asks_images
 from batchdrop.dialects.gemini.models import DEFAULT, cannot, draws_nothing, foreign, table
 from batchdrop.dialects.gemini.render import compile_recipe
-from batchdrop.dialects.gemini.request import Rejected, body_of, examine, no_images, output_limit
+from batchdrop.dialects.gemini.request import body_of, examine, no_images
+from batchdrop.dialects.gemini.view import may_ask_images, request, view
 from batchdrop.ports import BatchKind
 
 SHOWN = 100
@@ -74,9 +74,9 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
     found = Findings()
     if file.array:
         file = replace(file, chunks=convert.unwrapped(file, Place(), max_line_bytes=MAX_LINE), array=False)
-    if file.dialect is Dialect.GEMINI:
+    if file.dialect is LineForm.GEMINI:
         lines: Iterator[bytes] = file.chunks
-    elif file.dialect is not Dialect.RECORDS:
+    elif file.dialect is not LineForm.RECORDS:
         lines = convert.translated(file, model, found, Place(), max_line_bytes=MAX_LINE)
     else:
         if not recipe.renders:
@@ -86,7 +86,7 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
         typed = recipe.output.joins_parquet
         entries = convert.entries(file, found, Place(), seekable=seekable, max_line_bytes=MAX_LINE, typed=typed)
         lines = convert.rendered(compile_recipe(recipe), entries, found)
-    converted = file.dialect is not Dialect.GEMINI
+    converted = file.dialect is not LineForm.GEMINI
     return Checked(file.kind, _examined(lines, model, converted=converted), found, model, converted)
 
 
@@ -132,7 +132,7 @@ def _able(file: Checked, found: Found) -> Iterator[tuple[int, bytes | Rejected]]
             code = Code.MIXED_KINDS
             message = "The file mixes embedding requests with generation requests."
             yield number, Rejected(line.key, code, "/request", message, FIXES[code])
-        elif no_pictures and asks_images(result):
+        elif no_pictures and may_ask_images(result) and request(result).asks_images:
             yield number, no_images(line.key, file.model or DEFAULT_MODEL)
         else:
             yield number, result
@@ -267,7 +267,7 @@ def _expected(file: Checked, output_tokens: int | None, watch: Watch) -> Expecte
         watch.see(result)
         requests, total = requests + 1, total + found.tokens
         embeds += found.kind is BatchKind.EMBED
-        most = output_limit(body_of(result, longer=False))
+        most = view(body_of(result, longer=False)).output_limit
         limit_, unlimited = max(limit_, most or 0), unlimited + (most is None)
     return expected(
         requests,

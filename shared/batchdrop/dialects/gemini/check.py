@@ -8,14 +8,14 @@ from typing import Any
 from batchdrop.core import strict_json
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
+from batchdrop.dialects.dialect import Accepted
 from batchdrop.dialects.gemini import fast, fields
-from batchdrop.dialects.gemini.fast import Checked
 from batchdrop.ports import BatchKind
 
 ENVELOPE = frozenset({"key", "request"})
 
 
-def check_line(raw: bytes, model: str = "") -> Checked | tuple[bytes, list[Problem]]:
+def check_line(raw: bytes, model: str = "") -> Accepted | tuple[bytes, list[Problem]]:
     """Check a `{"key": …, "request": …}` line.
 
     Args:
@@ -33,7 +33,7 @@ def check_request(request: Any, model: str = "", pointer: str = "") -> tuple[Bat
     return fields.check_request(request, model, pointer)
 
 
-def _check_slowly(raw: bytes, model: str) -> Checked | tuple[bytes, list[Problem]]:
+def _check_slowly(raw: bytes, model: str) -> Accepted | tuple[bytes, list[Problem]]:
     try:
         line = strict_json.loads(raw)
     except strict_json.StrictError as error:
@@ -48,7 +48,7 @@ def _check_slowly(raw: bytes, model: str) -> Checked | tuple[bytes, list[Problem
     if problems:
         return written, problems
     kind, tokens, problems = fields.check_request(entry["request"], model, "/request")
-    return (written, problems) if problems else Checked(kind, written, tokens)
+    return (written, problems) if problems else Accepted(kind, written, tokens)
 
 
 def _envelope(entry: dict[str, Any]) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Input lines, whatever their dialect: examined once, rendered for the provider, identified for the rows.
+"""Input lines, plain or converted: examined once, rendered for the provider.
 
 Rendering is a pure function of the line and the kind of round; the provider's line around it is its envelope's.
 """
@@ -6,68 +6,30 @@ Rendering is a pure function of the line and the kind of round; the provider's l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from batchdrop.core.problem import Code
-from batchdrop.core.result.join import InputLine
 from batchdrop.dialects.converted import read
+from batchdrop.dialects.dialect import Accepted, Rejected
 from batchdrop.dialects.gemini.attachments import with_files
 from batchdrop.dialects.gemini.beginnings import Beginning
-from batchdrop.dialects.gemini.check import Checked, check_line
+from batchdrop.dialects.gemini.check import check_line
 from batchdrop.dialects.gemini.models import DRAWS
-
-Accepted = Checked
-_NULL = msgspec.Raw(b"null")
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A line that is refused: what is wrong, where, and what would mend it."""
-
-    key: bytes
-    code: str
-    pointer: str
-    message: str
-    fix: str
-
-
-class _GenerationConfig(msgspec.Struct, frozen=True):
-    camel: str | None = msgspec.field(default=None, name="responseMimeType")
-    snake: str | None = msgspec.field(default=None, name="response_mime_type")
-    json_camel: msgspec.Raw = msgspec.field(default=_NULL, name="responseJsonSchema")
-    json_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_json_schema")
-    schema_camel: msgspec.Raw = msgspec.field(default=_NULL, name="responseSchema")
-    schema_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_schema")
-
-
-class _Request(msgspec.Struct, frozen=True):
-    camel: _GenerationConfig | None = msgspec.field(default=None, name="generationConfig")
-    snake: _GenerationConfig | None = msgspec.field(default=None, name="generation_config")
-
-
-class _Envelope(msgspec.Struct, frozen=True):
-    request: _Request
-    key: msgspec.Raw = _NULL
-    record: msgspec.Raw = _NULL
 
 
 class _RawEnvelope(msgspec.Struct, frozen=True):
     request: msgspec.Raw
 
 
-_envelopes = msgspec.json.Decoder(_Envelope)
 _raw_envelopes = msgspec.json.Decoder(_RawEnvelope)
-_decode_envelope = _envelopes.decode
 _decode_raw = _raw_envelopes.decode
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
 LONGER_FACTOR = 2
-DEFAULT_OUTPUT_TOKENS = 8192
 
 
 def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
@@ -78,7 +40,7 @@ def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
             return Rejected(entry[0], *entry[1])
         raw = entry
     found = check_line(raw, model)
-    if isinstance(found, Checked):
+    if isinstance(found, Accepted):
         return found
     key, problems = found
     first = problems[0]
@@ -95,28 +57,6 @@ def no_images(key: bytes, model: str) -> Rejected:
         f"The model {model} makes no images.",
         f"Ask for TEXT only, or name a model that draws, such as {DRAWS}.",
     )
-
-
-def identify(raw: bytes, number: int) -> InputLine:
-    """Return what rows need of an accepted line."""
-    return _identified(_decode_envelope(raw), number)
-
-
-def identify_all(lines: bytes, number: int) -> list[InputLine]:
-    """Return what rows need of accepted lines, the first of which has that number."""
-    return [_identified(envelope, number) for number, envelope in enumerate(_envelopes.decode_lines(lines), number)]
-
-
-def _identified(envelope: _Envelope, number: int) -> InputLine:
-    config = envelope.request.camel or envelope.request.snake
-    if config is None:
-        return InputLine(number, bytes(envelope.key), False, b"", bytes(envelope.record))
-    wants_json = (config.camel or config.snake) == "application/json"
-    schema = b""
-    if wants_json:
-        schemas = (config.json_camel, config.json_snake, config.schema_camel, config.schema_snake)
-        schema = next((bytes(found) for found in schemas if bytes(found) != b"null"), b"")
-    return InputLine(number, bytes(envelope.key), wants_json, schema, bytes(envelope.record))
 
 
 def body_of(
@@ -150,29 +90,6 @@ def bodies_of(lines: bytes, number: int) -> list[tuple[int, bytes]]:
 def body_bytes(raw: bytes, found: Accepted) -> int:
     """Return how long `body_of` makes an accepted input line, without making it."""
     return memoryview(_decode_raw(raw).request).nbytes if found.request_bytes is None else found.request_bytes
-
-
-class _Limit(msgspec.Struct, frozen=True):
-    camel: int | None = msgspec.field(default=None, name="maxOutputTokens")
-    snake: int | None = msgspec.field(default=None, name="max_output_tokens")
-
-
-class _Limited(msgspec.Struct, frozen=True):
-    camel: _Limit | None = msgspec.field(default=None, name="generationConfig")
-    snake: _Limit | None = msgspec.field(default=None, name="generation_config")
-
-
-_decode_limited = msgspec.json.Decoder(_Limited).decode
-
-
-def output_limit(request: bytes) -> int | None:
-    """Return the `maxOutputTokens` of a request body, None when it has none."""
-    try:
-        found = _decode_limited(request)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    config = found.camel or found.snake
-    return (config.camel or config.snake) if config else None
 
 
 def with_longer_output(request: bytes) -> bytes:

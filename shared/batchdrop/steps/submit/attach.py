@@ -30,8 +30,8 @@ from batchdrop.core.state import names
 from batchdrop.core.state.identity import with_object
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
+from batchdrop.dialects.dialect import Rejected
 from batchdrop.dialects.gemini.attachments import SCHEME, address, addresses, named, named_by_line, own_folder
-from batchdrop.dialects.gemini.request import Rejected
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
