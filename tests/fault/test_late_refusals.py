@@ -14,6 +14,7 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.ports import Batch, BatchState, Cause, Created, Failed, Intent, ObjectInfo
 from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
+from tests.fault.test_guards import create_by_hand, name_of
 from tests.harness import Stack, assert_accounted, lines, wrapped
 
 
@@ -114,3 +115,30 @@ def test_a_batch_that_was_refused_is_no_orphan(stack: Stack, gemini: GeminiEmula
         refusing.tick()
     assert "orphan batch found" not in log.getvalue()
     assert the_shard(refusing, info).batch.duplicates == ()
+
+
+def test_a_duplicate_that_was_reported_is_not_adopted_after_a_late_refusal(
+    stack: Stack, gemini: GeminiEmulator
+) -> None:
+    """The second create's answer is lost: the list shows its batch, and an older twin that was reported before."""
+    lost = CallFault("create", lose=True, skip=2, times=1)
+    gemini.faults = Faults(running_seconds=90_000, calls=(lost,))
+    provider = Refusing(stack.provider)
+    refusing = wrapped(stack, provider=provider)
+    info = refusing.upload("a.jsonl", lines("one"))
+    refusing.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in stack.shards(job.job_id)))
+    twins: list[str] = []
+
+    def twin_is_swept() -> None:
+        twins.append(create_by_hand(stack, name_of(stack, stack.find_by(info).job_id)))
+        stack.advance(3000)
+        stack.tick()
+
+    provider.others = twin_is_swept
+    refusing.tick()
+    assert the_shard(refusing, info).batch.duplicates == tuple(twins)
+    submitted_again(refusing, info)
+    shard = the_shard(refusing, info)
+    assert shard.past == (provider.refused,)
+    assert shard.batch.name not in (*twins, *shard.past)
+    assert shard.batch.duplicates == tuple(twins)

@@ -154,8 +154,8 @@ MUTANTS = (
     Mutant(
         "a batch that ran nothing is no orphan",
         f"{SHARED}/core/state/shard.py",
-        "(self.batch.name, *self.batch.duplicates, *self.past)",
-        "(self.batch.name, *self.batch.duplicates)",
+        "return name in (self.batch.name, *self.never_adopted)",
+        "return name in (self.batch.name, *self.batch.duplicates)",
         LATE,
     ),
     Mutant(

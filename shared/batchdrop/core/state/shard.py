@@ -306,8 +306,13 @@ class Shard(Leasable):
         return None if self.knows(name) else self._with(batch=self.batch.with_duplicate(name))
 
     def knows(self, name: str) -> bool:
-        """Tell whether a batch stands in the shard: its own, a duplicate, or one that ended without running."""
-        return name in (self.batch.name, *self.batch.duplicates, *self.past)
+        """Tell whether a batch stands in the shard: its own, or one that is never adopted."""
+        return name in (self.batch.name, *self.never_adopted)
+
+    @property
+    def never_adopted(self) -> tuple[str, ...]:
+        """Batches of the shard that `find` leaves out: those that ended without running, and reported duplicates."""
+        return (*self.past, *self.batch.duplicates)
 
     def _runs(self, batch: str) -> bool:
         """Tell whether this very batch is the one the shard waits for.

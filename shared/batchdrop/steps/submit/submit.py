@@ -194,7 +194,7 @@ def _intent(context: Submitting, shard: Shard, attempt: int) -> Intent:
         requests=shard.requests,
         attempt=attempt,
         timeout_seconds=context.settings.create_timeout_seconds,
-        past=frozenset((*shard.past, *shard.batch.duplicates)),
+        past=frozenset(shard.never_adopted),
     )
 
 
