@@ -23,7 +23,7 @@ from batchdrop_local.emulators.storage.server import GcsServer
 from batchdrop_local.stack.pubsub_setup import set_up
 
 PREFIX: Final = "test"
-PUSHED: Final = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
+PUSHED: Final = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.LOOKS)
 PULL_SECONDS = 20.0
 
 

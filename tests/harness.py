@@ -23,9 +23,20 @@ from batchdrop.core.state import names, queries
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.messages import Uploaded
 from batchdrop.core.state.shard import Shard
-from batchdrop.handling import Response, answered, on_submit, on_tick, on_write
-from batchdrop.ports import Collection, Documents, ObjectInfo, Objects, Provider, Topic, Topics
-from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.handling import Response, answered, on_poll, on_submit, on_tick, on_write
+from batchdrop.ports import (
+    Batch,
+    BatchKind,
+    Collection,
+    Documents,
+    Intent,
+    ObjectInfo,
+    Objects,
+    Provider,
+    Topic,
+    Topics,
+)
+from batchdrop.providers.gemini.api import GeminiApi, gemini
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.receive import receive
 from batchdrop.store import Store
@@ -34,7 +45,7 @@ from batchdrop_local.folder.notifying import notify
 from batchdrop_local.stack.pusher import envelope
 from tests.emulated import Emulated
 
-PUSHED = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
+PUSHED = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.LOOKS)
 Row = dict[str, Any]
 
 
@@ -96,12 +107,14 @@ class Stack:
     objects: Objects
     documents: Documents
     topics: Broker
-    provider: Provider
+    provider: GeminiApi
     gemini: GeminiEmulator
     clock: TestClock
     overrides: Mapping[str, Any] = field(default_factory=dict[str, Any])
     answers: list[Response] = field(default_factory=list[Response])
     settings: dict[tuple[type[Any], int], Any] = field(default_factory=dict[tuple[type[Any], int], Any])
+    providers: Mapping[str, Provider] = field(default_factory=dict[str, Provider])
+    """Those the stack has instead of Gemini."""
 
     def context(self, settings: type[Any]) -> Context[Any]:
         """Return a fresh context of one function; its settings are read once, as an instance does."""
@@ -116,7 +129,7 @@ class Stack:
             objects=self.objects,
             store=Store(self.documents, self.clock.pause, found.record_days),
             topics=self.topics,
-            provider=self.provider,
+            providers=self.providers or {"gemini": gemini(self.provider, found.tier)},
             clock=self.clock,
             time_left=TimeLeft.start(self.clock, self.overrides.get("call_seconds", found.call_seconds)),
         )
@@ -137,6 +150,8 @@ class Stack:
         body = json.dumps(envelope(message)).encode()
         if message.topic is Topic.BATCHES_FINISHED:
             return answered(lambda: on_write(self.context(WriteSettings), body))
+        if message.topic is Topic.LOOKS:
+            return answered(lambda: on_poll(self.context(PollSettings), body))
         return answered(lambda: on_submit(self.context(SubmitSettings), body))
 
     def deliver(self) -> int:
@@ -297,7 +312,7 @@ def make_stack(folder: Path, gemini: GeminiEmulator, **overrides: Any) -> Stack:
         objects=DirectoryObjects(folder / "buckets", clock.now),
         documents=SqliteDocuments(folder / "records.sqlite"),
         topics=SqliteTopics(folder / "topics.sqlite"),
-        provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
+        provider=GeminiApi(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,
         clock=clock,
         overrides=overrides,
@@ -312,25 +327,34 @@ def make_emulated(ports: Emulated, gemini: GeminiEmulator, **overrides: Any) -> 
         objects=ports.objects,
         documents=ports.documents,
         topics=ports.topics,
-        provider=GeminiProvider(lambda: "a key", gemini.url, pause=clock.pause),
+        provider=GeminiApi(lambda: "a key", gemini.url, pause=clock.pause),
         gemini=gemini,
         clock=clock,
         overrides=overrides,
     )
 
 
-def direct_provider(gemini: GeminiEmulator) -> GeminiProvider:
+def direct_provider(gemini: GeminiEmulator) -> GeminiApi:
     """Return the adapter on an emulator without sockets between them: for tests that make thousands of runs."""
     import httpx2
 
     key = {"x-goog-api-key": "a key"}
     http = httpx2.Client(transport=gemini.direct(), follow_redirects=True, headers=key)
-    return GeminiProvider(lambda: "a key", gemini.url, http=http, pause=lambda _least, _most: None)
+    return GeminiApi(lambda: "a key", gemini.url, http=http, pause=lambda _least, _most: None)
 
 
 def wrapped(stack: Stack, **ports: Any) -> Stack:
     """Return the same stack with some ports replaced."""
     return replace(stack, **ports)
+
+
+def create_by_hand(stack: Stack, name: str, file: str | None = None) -> str:
+    """Create a batch as somebody else does, or a worker that was thought dead; return the provider's name of it."""
+    data = lines("x")
+    staged = file or stack.provider.stage([data], size=len(data), name="by hand").reference
+    made = stack.provider.create(Intent(name, "gemini-2.5-flash-lite", BatchKind.GENERATE, staged, requests=1))
+    assert isinstance(made, Batch)
+    return made.name
 
 
 def request(text: str, **config: Any) -> Row:

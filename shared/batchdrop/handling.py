@@ -23,6 +23,7 @@ from batchdrop.steps.context import Context
 from batchdrop.steps.finalize.finalize import advance_output
 from batchdrop.steps.job import advance_job
 from batchdrop.steps.plan.receive import receive
+from batchdrop.steps.poll.look import look_at_shard
 from batchdrop.steps.poll.tick import tick
 from batchdrop.steps.submit.submit import advance_shard
 from batchdrop.steps.write.write import write_shard
@@ -55,6 +56,17 @@ def on_write(context: Context[WriteSettings], body: bytes) -> None:
     if message.shard_id is not None and not write_shard(context, message.shard_id):
         return
     advance_output(context, message.job_id)
+
+
+def on_poll(context: Context[PollSettings], body: bytes) -> None:
+    """Look at the batch that a pushed wake names; the scheduler, which pushes nothing, gets its tick."""
+    if not body.strip():
+        on_tick(context)
+        return
+    message = decode_message(decode_push(body))
+    if not isinstance(message, Wake) or message.shard_id is None:
+        raise PermanentError("only wakes of shards belong on this topic", code="WAKE_INVALID")
+    look_at_shard(context, message.shard_id)
 
 
 def on_tick(context: Context[PollSettings]) -> None:

@@ -1,4 +1,7 @@
-"""Typed access to the records: jobs and shards as values, changed only by compare-and-set.
+"""Typed access to the documents: every collection as values of its own type, changed only by compare-and-set.
+
+Jobs and shards have leases, so they are read and written with the document they stand in (`Stored`). The others are
+values known by their ids alone (`Table`).
 
 change(stored, transition): apply the pure transition, replace; on a conflict re-read and, while the fence
 is still ours, apply it again. Another fence means the lease is lost.
@@ -9,13 +12,18 @@ about one sustained write a second (cloud.google.com/firestore/quotas).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
+from batchdrop.core.money.budgets import Budget
+from batchdrop.core.money.costs import Entry
+from batchdrop.core.state.capacity import Ledger
+from batchdrop.core.state.identity import Claim
 from batchdrop.core.state.job import Job, job_index
 from batchdrop.core.state.shard import Shard, shard_index
 from batchdrop.core.value import Value
@@ -27,6 +35,7 @@ D = TypeVar("D")
 ATTEMPTS = 10
 LEAST_PAUSE_SECONDS = 0.02
 MOST_PAUSE_SECONDS = 0.5
+NO_INDEX: Mapping[str, IndexValue] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +47,101 @@ class Stored(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
+class Table(Generic[V]):
+    """One collection of documents that are values of one type, known by their ids."""
+
+    store: Store
+    kind: Collection
+    model: type[V]
+
+    def get(self, id: str) -> V | None:
+        """Read one document; None when there is none."""
+        document = self.store.documents.get(self.kind, id)
+        return None if document is None else self.model.model_validate(document.data)
+
+    def found(self, query: Query) -> Iterator[tuple[str, V]]:
+        """Run a declared query; yield ids and values."""
+        for document in self.store.documents.query(query):
+            yield document.id, self.model.model_validate(document.data)
+
+    def ensure(self, id: str, value: V, index: Mapping[str, IndexValue] = NO_INDEX) -> V:
+        """Create the document unless it is there; return what is stored."""
+        try:
+            self.store.documents.create(self.kind, id, index=index, data=_data(value))
+        except ConflictError:
+            return self.get(id) or value
+        return value
+
+    def change(
+        self, id: str, empty: V, transition: Callable[[V], V | D], index: Mapping[str, IndexValue] = NO_INDEX
+    ) -> V | D:
+        """Apply a pure transition to a document, again after each conflict.
+
+        Args:
+            id: Its id.
+            empty: What it holds while it does not exist.
+            transition: Returns the new value; the same value, or anything that is none, changes nothing.
+            index: The indexed fields it has afterwards.
+
+        Returns:
+            What the transition returned.
+
+        Raises:
+            TransientError: The document kept changing.
+        """
+        documents = self.store.documents
+
+        def changed(_: bool) -> V | D:
+            document = documents.get(self.kind, id)
+            value = empty if document is None else self.model.model_validate(document.data)
+            after = transition(value)
+            if after is value or not isinstance(after, self.model):
+                return after
+            if document is None:
+                documents.create(self.kind, id, index=index, data=_data(after))
+            else:
+                documents.replace(document, index=index, data=_data(after))
+            return after
+
+        return self.store.won(changed)
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
-    """Jobs and shards in a Documents port; ended ones expire after `keep_days`."""
+    """All documents of a stack in a Documents port; ended jobs and shards expire after `keep_days`."""
 
     documents: Documents
     pause: Callable[[float, float], None]
     """`Clock.pause`."""
     keep_days: int = 30
+
+    @property
+    def ledgers(self) -> Table[Ledger]:
+        """What a provider lets us have in flight, by model."""
+        return Table(self, Collection.CAPACITY, Ledger)
+
+    @property
+    def budgets(self) -> Table[Budget]:
+        """What may be spent and is held, by month."""
+        return Table(self, Collection.BUDGET, Budget)
+
+    @property
+    def costs(self) -> Table[Entry]:
+        """What was spent, by shard."""
+        return Table(self, Collection.COST, Entry)
+
+    @property
+    def identities(self) -> Table[Claim]:
+        """Which job answers a request, by the request's identity."""
+        return Table(self, Collection.IDENTITY, Claim)
+
+    def meta(self, model: type[V]) -> Table[V]:
+        """Documents of the stack itself; each has a type of its own."""
+        return Table(self, Collection.META, model)
+
+    def count(self, query: Query) -> int:
+        """Count what a declared query finds, up to its limit."""
+        return self.documents.count(query)
 
     def job(self, job_id: str) -> Stored[Job] | None:
         """Read a job."""
@@ -67,7 +164,7 @@ class Store:
     def add(self, value: R) -> Stored[R]:
         """Create the record, or raise ConflictError when it is there."""
         kind, id = _address(value)
-        document = self.documents.create(kind, id, index=self._index(value), data=_dump(value))
+        document = self.documents.create(kind, id, index=self._index(value), data=_data(value))
         return Stored(document, value)
 
     def ensure(self, value: R) -> Stored[R]:
@@ -83,7 +180,7 @@ class Store:
 
     def save(self, stored: Stored[R], value: R) -> Stored[R]:
         """Replace the record by compare-and-set, or raise ConflictError."""
-        document = self.documents.replace(stored.document, index=self._index(value), data=_dump(value))
+        document = self.documents.replace(stored.document, index=self._index(value), data=_data(value))
         return Stored(document, value)
 
     def reload(self, stored: Stored[R]) -> Stored[R]:
@@ -105,7 +202,7 @@ class Store:
             LeaseLostError: Another worker owns the record.
             TransientError: The record kept changing.
         """
-        return self._won(lambda again: self._changed(self.reload(stored) if again else stored, transition, fence))
+        return self.won(lambda again: self._changed(self.reload(stored) if again else stored, transition, fence))
 
     def change_if(self, stored: Stored[R], transition: Callable[[R], R | None]) -> Stored[R] | None:
         """Apply a pure transition as `change` does; None when it changed nothing, whoever made the last change."""
@@ -115,38 +212,7 @@ class Store:
             after = self._changed(before, transition, None)
             return None if after is before else after
 
-        return self._won(changed)
-
-    def change_document(self, kind: Collection, id: str, empty: V, transition: Callable[[V], V | D]) -> V | D:
-        """Apply a pure transition to a document that is a value of its own, again after each conflict.
-
-        Args:
-            kind: The document's collection.
-            id: Its id.
-            empty: What it holds while it does not exist.
-            transition: Returns the new value; the same value, or anything that is none, changes nothing.
-
-        Returns:
-            What the transition returned.
-
-        Raises:
-            TransientError: The document kept changing.
-        """
-
-        def changed(_: bool) -> V | D:
-            document = self.documents.get(kind, id)
-            value = empty if document is None else type(empty).model_validate(document.data)
-            after = transition(value)
-            if after is value or not isinstance(after, type(empty)):
-                return after
-            data = after.model_dump(mode="json", by_alias=True)
-            if document is None:
-                self.documents.create(kind, id, index={}, data=data)
-            else:
-                self.documents.replace(document, index={}, data=data)
-            return after
-
-        return self._won(changed)
+        return self.won(changed)
 
     def claim(self, stored: Stored[R], now: datetime, lease_seconds: float, states: Container[StrEnum]) -> Stored[R]:
         """Own the record under a new fence, or raise LeaseLostError: leased, or not in one of the states."""
@@ -164,7 +230,7 @@ class Store:
         value = transition(stored.value)
         return stored if value is None else self.save(stored, value)
 
-    def _won(self, step: Callable[[bool], D]) -> D:
+    def won(self, step: Callable[[bool], D]) -> D:
         """Repeat a compare-and-set until it wins, with a growing random pause after each that lost.
 
         The step is told whether it lost before.
@@ -188,7 +254,7 @@ def _address(value: Job | Shard) -> tuple[Collection, str]:
     return (Collection.JOB, value.job_id) if isinstance(value, Job) else (Collection.SHARD, value.shard_id)
 
 
-def _dump(value: Job | Shard) -> dict[str, Any]:
+def _data(value: Value) -> dict[str, Any]:
     return value.model_dump(mode="json", by_alias=True)
 
 

@@ -69,7 +69,7 @@ class Counted:
     def _seen(self, name: str, result: Any) -> Any:
         if name == "objects.create":
             return Counted("object", result, self._tally)
-        if name in ("objects.read", "provider.read_results"):
+        if name in ("objects.read", "provider.results"):
             return self._stream(name, result)
         if name == "documents.query":
             self._tally.documents[name] += len(result)

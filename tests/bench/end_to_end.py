@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import cast
 
 from batchdrop.core.settings import CommonSettings
-from batchdrop.ports import BatchKind, ObjectInfo
+from batchdrop.ports import Batch, BatchKind, Intent, ObjectInfo
+from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop.steps.context import Context
 from batchdrop_local.stack.stack import Stack
 from tests.bench.data import MB, lines
@@ -45,17 +47,17 @@ def measured(stack: Stack, count: int) -> Iterator[Figure]:
 
 
 def _floor(context: Context[CommonSettings], info: ObjectInfo) -> float:
-    provider, objects = context.provider, context.objects
+    provider, objects = cast("GeminiApi", context.providers["gemini"].batches), context.objects
     begun = time.perf_counter()
-    file = provider.stage(objects.read(info.bucket, info.name), size=info.size, display_name="floor")
-    batch = provider.create(
-        model=MODEL, kind=BatchKind.GENERATE, file=file.name, display_name="floor", timeout_seconds=300
-    )
+    file = provider.stage(objects.read(info.bucket, info.name), size=info.size, name="floor").reference
+    batch = provider.create(Intent("floor", MODEL, BatchKind.GENERATE, file, requests=1, timeout_seconds=300))
+    if not isinstance(batch, Batch):
+        raise TypeError("the emulator refused a batch")
     ended = provider.get(batch.name)
     if ended is None or not ended.state.terminal:
         raise RuntimeError("the emulator did not answer at once")
     downloaded(objects, provider, [ended])
     seconds = time.perf_counter() - begun
     provider.delete(batch.name)
-    provider.delete_file(file.name)
+    provider.delete_file(file)
     return seconds

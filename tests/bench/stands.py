@@ -17,7 +17,8 @@ from batchdrop.core import logs
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.ports import Batch, ObjectInfo, Objects, Provider, Topic
+from batchdrop.ports import Batch, ObjectInfo, Objects, Topic
+from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop_local.emulators.gemini import GeminiEmulator
 from batchdrop_local.folder.notifying import notify
 from batchdrop_local.stack.children import Children
@@ -116,22 +117,23 @@ def stand(*, faults: str = "", **overrides: Any) -> Generator[Stand]:
         yield Stand(wrapped(plain, **ports), root, tally)
 
 
-def staged(objects: Objects, provider: Provider, info: ObjectInfo) -> float:
+def staged(objects: Objects, provider: GeminiApi, info: ObjectInfo) -> float:
     """Read an object and upload it as it is; return the seconds. The floor of intake."""
     begun = time.perf_counter()
-    file = provider.stage(objects.read(info.bucket, info.name), size=info.size, display_name="floor")
+    file = provider.stage(objects.read(info.bucket, info.name), size=info.size, name="floor").reference
     seconds = time.perf_counter() - begun
-    provider.delete_file(file.name)
+    provider.delete_file(file)
     return seconds
 
 
-def downloaded(objects: Objects, provider: Provider, batches: Iterable[Batch]) -> tuple[float, int]:
+def downloaded(objects: Objects, provider: GeminiApi, batches: Iterable[Batch]) -> tuple[float, int]:
     """Download results and write them as they are; return seconds and bytes. The floor of writing."""
     size, begun = 0, time.perf_counter()
     for number, batch in enumerate(batches):
         with objects.create("floor", f"{number}-{time.monotonic_ns()}") as writer:
-            for chunk in provider.read_results(batch):
-                writer.write(chunk)
+            for part in provider.results(batch):
+                for chunk in part.chunks:
+                    writer.write(chunk)
             size += writer.close().size
     seconds = time.perf_counter() - begun
     for info in objects.list("floor").objects:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from batchdrop.core.state import queries
 from batchdrop.core.state.shard import Shard
-from batchdrop.ports import Batch, BatchState, ObjectInfo, Provider
+from batchdrop.ports import Batch, BatchState, ObjectInfo
+from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop.store import Store
 from tests.bench.data import MB, upload
 from tests.bench.figures import Figure, Size
@@ -71,19 +72,20 @@ def _replay(it: Stand) -> None:
     provider = it.stack.provider
     for stored in store.shards(queries.shards_of(_job_id(it))):
         with it.stack.objects.create("replay", stored.value.shard_id) as writer:
-            for chunk in provider.read_results(_batch(stored.value)):
-                writer.write(chunk)
+            for part in provider.results(_batch(stored.value)):
+                for chunk in part.chunks:
+                    writer.write(chunk)
             info = writer.close()
         file = _file(provider, it, info)
         store.save(
             stored,
-            stored.value.model_copy(update={"batch": stored.value.batch.model_copy(update={"output_file": file})}),
+            stored.value.model_copy(update={"batch": stored.value.batch.model_copy(update={"parts": (file,)})}),
         )
         it.stack.objects.delete("replay", info.name)
 
 
-def _file(provider: Provider, it: Stand, info: ObjectInfo) -> str:
-    return provider.stage(it.stack.objects.read(info.bucket, info.name), size=info.size, display_name="replay").name
+def _file(provider: GeminiApi, it: Stand, info: ObjectInfo) -> str:
+    return provider.stage(it.stack.objects.read(info.bucket, info.name), size=info.size, name="replay").reference
 
 
 def _job_id(it: Stand) -> str:
@@ -92,7 +94,7 @@ def _job_id(it: Stand) -> str:
 
 def _batch(shard: Shard) -> Batch:
     ref = shard.batch
-    return Batch(ref.name, "", shard.model, BatchState(ref.state), "", shard.created_at, output_file=ref.output_file)
+    return Batch(ref.name, "", shard.model, BatchState(ref.state), "", shard.created_at, parts=ref.parts)
 
 
 def _megabytes(size: int) -> str:

@@ -23,8 +23,8 @@ from batchdrop.adapters.cloud.pubsub import PubSubTopics
 from batchdrop.adapters.reaching import reached
 from batchdrop.core.errors import BatchdropError, ConfigurationError, TransientError
 from batchdrop.core.state import queries
-from batchdrop.ports import BatchKind, Collection, Topic
-from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.ports import Collection, Topic
+from batchdrop.providers.gemini.api import GeminiApi
 
 CALLS: dict[str, Callable[[], object]] = {
     "stat": lambda: GcsObjects("demo-local").stat("b", "n"),
@@ -191,14 +191,11 @@ def test_every_fault_of_the_transport_is_passing(fault: Exception) -> None:
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:none", "localhost:1"])
 def test_an_address_that_is_none_is_a_fault_of_the_configuration(address: str) -> None:
-    provider = GeminiProvider(lambda: "a key", address)
+    provider = GeminiApi(lambda: "a key", address)
     calls: tuple[Callable[[], object], ...] = (
         lambda: provider.get("batches/x"),
         lambda: provider.model_info("m"),
-        lambda: provider.stage([b"x"], size=1, display_name="d"),
-        lambda: provider.create(
-            model="m", kind=BatchKind.GENERATE, file="files/x", display_name="d", timeout_seconds=5
-        ),
+        lambda: provider.stage([b"x"], size=1, name="d"),
     )
     for one in calls:
         with pytest.raises(ConfigurationError) as caught:

@@ -1,290 +1,164 @@
-"""The Provider port: the Gemini adapter against the emulator, and what it makes of every failure.
+"""The Provider port: what every service's folder must keep, shown on the fake one and on Gemini's.
 
-Over real HTTP, and without sockets as the simulation has it.
+A new provider joins by one line in `PROVIDERS`; what only it does is tested in a file of its own.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
-from pathlib import Path
+import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batchdrop.core.errors import CapacityError, PermanentError, TransientError, UnknownOutcomeError
-from batchdrop.ports import Batch, BatchKind, BatchState
-from batchdrop.providers.gemini.api import GeminiProvider, key_reader
-from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
-from tests.harness import direct_provider, lines
+from batchdrop.core.errors import PermanentError
+from batchdrop.core.result.result import ABSENT
+from batchdrop.ports import Batch, BatchKind, BatchState, Intent, Provider, Sight, Staging
+from batchdrop.providers.gemini.api import GeminiApi, gemini
+from batchdrop_local.emulators.gemini import GeminiEmulator
+from tests.contract.fake import FakeBatches, fake
 
-MODEL = "gemini-2.5-flash"
-
-
-@pytest.fixture(params=["http", "direct"])
-def provider(request: pytest.FixtureRequest, gemini: GeminiEmulator) -> GeminiProvider:
-    """The adapter on the emulator."""
-    return direct_provider(gemini) if request.param == "direct" else GeminiProvider(lambda: "a key", gemini.url)
-
-
-def stage(provider: GeminiProvider, data: bytes = lines("one", "two")) -> str:
-    return provider.stage([data], size=len(data), display_name="bd.x.y").name
+KIND = BatchKind.GENERATE
+MODELS = {"fake": "fake-1", "gemini": "gemini-2.5-flash"}
+ENVELOPES = (fake(FakeBatches()), gemini(GeminiApi(lambda: "")))
+NAMES = ("bd.stack.one", "bd.stack.two")
 
 
-def create(provider: GeminiProvider, file: str, timeout: float = 30) -> Batch:
-    return provider.create(
-        model=MODEL, kind=BatchKind.GENERATE, file=file, display_name="bd.x.y", timeout_seconds=timeout
-    )
+@pytest.fixture(params=["fake", "gemini"])
+def provider(request: pytest.FixtureRequest) -> Provider:
+    """Each provider, with nothing in its account."""
+    if request.param == "fake":
+        return fake(FakeBatches())
+    emulator: GeminiEmulator = request.getfixturevalue("gemini")
+    return gemini(GeminiApi(lambda: "a key", emulator.url))
 
 
-def with_fault(gemini: GeminiEmulator, call: str, **fault: object) -> None:
-    gemini.faults = Faults(calls=(CallFault(call, **fault),))  # type: ignore[arg-type]
+def body(text: str) -> bytes:
+    return json.dumps({"contents": [{"role": "user", "parts": [{"text": text}]}]}).encode()
 
 
-@pytest.mark.parametrize("size", [0, 1, 8 << 20, (8 << 20) + 1, 20_000_000])
-def test_staging_sends_exactly_the_bytes(provider: GeminiProvider, size: int) -> None:
-    data = b"x" * size
-    chunks = (data[start : start + 999_999] for start in range(0, size, 999_999))
-    file = provider.stage(chunks, size=size, display_name="bd.x.y")
-    assert (file.size, file.display_name) == (size, "bd.x.y")
-    assert file.sha256 == hashlib.sha256(data).hexdigest()
+def rendered(provider: Provider, *texts: str) -> bytes:
+    envelope = provider.envelope(MODELS[provider.facts.kind], KIND)
+    return b"".join(envelope.line(b"wire-%d" % number, body(text)) for number, text in enumerate(texts))
 
 
-@pytest.mark.parametrize("declared", [5, 15])
-def test_a_stream_of_another_length_is_refused(provider: GeminiProvider, declared: int) -> None:
+def intent(provider: Provider, name: str = NAMES[0], past: frozenset[str] = frozenset()) -> Intent:
+    """Stage two lines and return what is stored before they are created."""
+    data = rendered(provider, "one", "two")
+    staged = provider.batches.stage([data[:7], data[7:]], size=len(data), name=name)
+    return Intent(name, MODELS[provider.facts.kind], KIND, staged.reference, requests=2, past=past)
+
+
+def made(provider: Provider, intent: Intent) -> Batch:
+    batch = provider.batches.create(intent)
+    assert isinstance(batch, Batch)
+    return batch
+
+
+def ended(provider: Provider, batch: Batch) -> Batch:
+    found = provider.batches.get(batch.name)
+    assert found is not None
+    assert found.state.terminal
+    return found
+
+
+def never() -> bool:
+    return False
+
+
+# ----------------------------------------------------------------------------------------------- facts
+def test_facts_agree_with_each_other(provider: Provider) -> None:
+    facts = provider.facts
+    assert facts.serves(MODELS[facts.kind])
+    assert not facts.serves("somebody-elses")
+    assert facts.tokens_of("somebody-elses") > 0
+    if facts.staging is Staging.FILE:
+        assert facts.stuck_after < facts.file_life, "a staged file must outlive its batch"
+    assert re.fullmatch(facts.id_pattern, "abcdefghij23-zik0zj"), "our ids must be in the service's alphabet"
+
+
+# -------------------------------------------------------------------------------------------- envelope
+@given(st.from_regex(r"[a-z2-7]{12}-[1-9a-z][0-9a-z]{0,5}", fullmatch=True), st.text())
+@pytest.mark.parametrize("provider", ENVELOPES, ids=lambda provider: provider.facts.kind)
+def test_a_lines_size_is_known_without_making_it(provider: Provider, id: str, text: str) -> None:
+    envelope = provider.envelope("m", KIND)
+    line = envelope.line(id.encode(), body(text))
+    assert len(line) == envelope.size(len(id), len(body(text)))
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+
+
+@given(st.binary() | st.text().map(str.encode))
+@pytest.mark.parametrize("provider", ENVELOPES, ids=lambda provider: provider.facts.kind)
+def test_reading_never_raises(provider: Provider, line: bytes) -> None:
+    row = provider.envelope("m", KIND).read(line)
+    assert row is None or isinstance(row[0], str)
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b'{"key":null}', b"[" * 100_000, b'{"key":"\xff"}', b"null"])
+def test_a_line_of_nobody_is_told_from_others(provider: Provider, line: bytes) -> None:
+    assert provider.envelope("m", KIND).read(line) is None
+
+
+# --------------------------------------------------------------------------------------------- batches
+@pytest.mark.parametrize("wrong", [-1, 1])
+def test_a_staging_of_another_length_is_refused(provider: Provider, wrong: int) -> None:
+    data = rendered(provider, "one")
     with pytest.raises(PermanentError) as caught:
-        provider.stage([b"0123456789"], size=declared, display_name="x")
+        provider.batches.stage([data], size=len(data) + wrong, name=NAMES[0])
     assert caught.value.code == "SIZE_MISMATCH"
 
 
-def test_a_batch_is_created_looked_at_read_and_deleted(provider: GeminiProvider) -> None:
-    made = create(provider, stage(provider))
-    found = provider.get(made.name)
-    assert found is not None
-    assert (found.display_name, found.model, found.state) == ("bd.x.y", MODEL, BatchState.SUCCEEDED)
-    assert (found.total, found.succeeded, found.raw_state) == (2, 2, "BATCH_STATE_SUCCEEDED")
-    assert found.output_file is not None
-    assert b"".join(provider.read_results(found)).count(b"\n") == 2
-    provider.delete(made.name)
-    provider.delete(made.name)
-    assert provider.get(made.name) is None
+def test_every_request_has_one_row_with_its_id_and_a_body_or_a_fault(provider: Provider) -> None:
+    batch = ended(provider, made(provider, intent(provider)))
+    envelope = provider.envelope(batch.model, KIND)
+    data = b"".join(b"".join(part.chunks) for part in provider.batches.results(batch))
+    rows = [envelope.read(line) for line in data.splitlines()]
+    assert sorted(row[0] for row in rows if row) == ["wire-0", "wire-1"]
+    assert all(row and (row[1].body is not ABSENT or row[1].fault) for row in rows)
 
 
-def test_an_embedding_batch_is_created_from_a_file(provider: GeminiProvider) -> None:
-    data = b'{"key":"1","request":{"content":{"parts":[{"text":"x"}]},"outputDimensionality":3}}\n'
-    file = provider.stage([data], size=len(data), display_name="e").name
-    made = provider.create(
-        model="gemini-embedding-001", kind=BatchKind.EMBED, file=file, display_name="e", timeout_seconds=30
-    )
-    found = provider.get(made.name)
-    assert found is not None
-    assert b'"values"' in b"".join(provider.read_results(found))
+def test_a_created_batch_is_found_by_its_intent_alone(provider: Provider) -> None:
+    sought, other = intent(provider), intent(provider, NAMES[1])
+    assert provider.batches.find(sought, never).sight is Sight.NONE
+    first, _, third = made(provider, sought), made(provider, other), made(provider, sought)
+    found = provider.batches.find(sought, never)
+    assert found.sight is Sight.OURS
+    assert [batch.name for batch in found.batches] == [first.name, third.name], "the oldest first"
 
 
-def test_all_pages_are_listed(provider: GeminiProvider, gemini: GeminiEmulator) -> None:
-    file = stage(provider)
-    made = {create(provider, file).name for _ in range(5)}
-    gemini.faults = Faults(page_size=2)
-    found: list[Batch] = []
-    token: str | None = None
-    while True:
-        page = provider.list_batches(token)
-        found += page.batches
-        token = page.next_token
-        if token is None:
-            break
-    assert {batch.name for batch in found} == made
-    assert len(found) == 5
+def test_a_batch_that_never_ran_is_not_found_again(provider: Provider) -> None:
+    first = made(provider, intent(provider))
+    again = intent(provider, past=frozenset({first.name}))
+    assert provider.batches.find(again, never).sight is Sight.NONE
+    second = made(provider, again)
+    assert [batch.name for batch in provider.batches.find(again, never).batches] == [second.name]
 
 
-def test_files_are_listed_and_deleted(provider: GeminiProvider) -> None:
-    name = stage(provider)
-    assert [file.name for file in provider.list_files().files] == [name]
-    provider.delete_file(name)
-    provider.delete_file(name)
-    assert provider.list_files().files == ()
+def test_a_batch_is_listed_looked_at_and_deleted(provider: Provider) -> None:
+    batch = made(provider, intent(provider))
+    assert [listed.name for listed in provider.batches.list().batches] == [batch.name]
+    assert ended(provider, batch).raw_state
+    provider.batches.delete(batch.name)
+    provider.batches.delete(batch.name)
+    assert provider.batches.get(batch.name) is None
+    assert provider.batches.list().batches == ()
 
 
-def test_a_failure_keeps_its_cause(provider: GeminiProvider, gemini: GeminiEmulator) -> None:
-    gemini.faults = Faults(end_state="FAILED", fail_code=8)
-    found = provider.get(create(provider, stage(provider)).name)
-    assert found is not None
-    assert (found.state, found.error_code) == (BatchState.FAILED, 8)
-    assert found.error_message
+def test_cancelling_is_never_an_error(provider: Provider) -> None:
+    batch = made(provider, intent(provider))
+    for name in (batch.name, batch.name, "batches/nobody"):
+        provider.batches.cancel(name)
+    assert ended(provider, batch).state in (BatchState.CANCELLED, BatchState.SUCCEEDED)
 
 
-@pytest.mark.parametrize(
-    ("word", "state", "terminal"),
-    [
-        ("PENDING", BatchState.PENDING, False),
-        ("RUNNING", BatchState.RUNNING, False),
-        ("CANCELLING", BatchState.CANCELLING, False),
-        ("PARTIALLY_SUCCEEDED", BatchState.PARTIALLY_SUCCEEDED, True),
-        ("EXPIRED", BatchState.EXPIRED, True),
-        ("UNSPECIFIED", BatchState.UNKNOWN, False),
-        ("BRAND_NEW", BatchState.UNKNOWN, False),
-    ],
-)
-def test_states_are_read_and_unknown_ones_are_never_terminal(
-    provider: GeminiProvider, gemini: GeminiEmulator, word: str, state: BatchState, terminal: bool
-) -> None:
-    gemini.faults = Faults(hold_state=word)
-    found = provider.get(create(provider, stage(provider)).name)
-    assert found is not None
-    assert (found.state, found.state.terminal, found.raw_state) == (state, terminal, f"BATCH_STATE_{word}")
+def test_models_are_known_or_not(provider: Provider) -> None:
+    info = provider.batches.model_info(MODELS[provider.facts.kind])
+    assert info is not None
+    assert not info.said or KIND in info.batches
+    assert provider.batches.model_info("nobodys-model") is None
 
 
-def test_cancelling_is_asked_for_and_never_fails_for_an_ended_batch(
-    provider: GeminiProvider, gemini: GeminiEmulator
-) -> None:
-    gemini.faults = Faults(running_seconds=1000)
-    made = create(provider, stage(provider))
-    provider.cancel(made.name)
-    provider.cancel(made.name)
-    provider.cancel("batches/nobody")
-    found = provider.get(made.name)
-    assert found is not None
-    assert found.state is BatchState.CANCELLED
-
-
-# --------------------------------------------------------------------------------------------- create
-@pytest.mark.parametrize("status", [500, 503, 504, 408])
-def test_a_create_that_may_have_happened_is_an_unknown_outcome(
-    provider: GeminiProvider, gemini: GeminiEmulator, status: int
-) -> None:
-    file = stage(provider)
-    with_fault(gemini, "create", status=status)
-    with pytest.raises(UnknownOutcomeError):
-        create(provider, file)
-    assert gemini.calls["create"] == 1
-
-
-def test_a_lost_create_reply_is_an_unknown_outcome_and_sent_once(
-    provider: GeminiProvider, gemini: GeminiEmulator
-) -> None:
-    file = stage(provider)
-    with_fault(gemini, "create", lose=True)
-    with pytest.raises(UnknownOutcomeError):
-        create(provider, file)
-    assert (gemini.calls["create"], len(gemini.batches())) == (1, 1)
-
-
-def test_a_create_that_hangs_is_an_unknown_outcome(provider: GeminiProvider, gemini: GeminiEmulator) -> None:
-    file = stage(provider)
-    with_fault(gemini, "create", hang_seconds=3)
-    with pytest.raises(UnknownOutcomeError):
-        create(provider, file, timeout=0.3)
-    assert gemini.calls["create"] == 1
-
-
-@pytest.mark.parametrize(
-    ("status", "error", "code"),
-    [
-        (400, PermanentError, "PROVIDER_INVALID_ARGUMENT"),
-        (404, PermanentError, "PROVIDER_NOT_FOUND"),
-        (401, TransientError, "PROVIDER_UNAUTHENTICATED"),
-        (403, TransientError, "PROVIDER_PERMISSION_DENIED"),
-        (429, CapacityError, "CAPACITY"),
-    ],
-)
-def test_a_refused_create_says_so(
-    provider: GeminiProvider, gemini: GeminiEmulator, status: int, error: type[Exception], code: str
-) -> None:
-    file = stage(provider)
-    with_fault(gemini, "create", status=status, retry_seconds=17)
-    with pytest.raises(error) as caught:
-        create(provider, file)
-    assert getattr(caught.value, "code", "") == code
-    if isinstance(caught.value, CapacityError):
-        assert caught.value.retry_after_seconds == 17
-    assert gemini.batches() == []
-
-
-def test_a_create_that_never_left_is_not_in_doubt(gemini: GeminiEmulator) -> None:
-    nobody = GeminiProvider(lambda: "k", "http://127.0.0.1:9")
-    with pytest.raises(TransientError) as caught:
-        create(nobody, "files/x")
-    assert caught.value.code == "PROVIDER_UNREACHABLE"
-
-
-# --------------------------------------------------------------------------------------------- reading
-def test_a_cut_download_goes_on_where_it_broke(provider: GeminiProvider, gemini: GeminiEmulator) -> None:
-    made = create(provider, stage(provider, lines(*(f"t{n}" for n in range(5000)))))
-    batch = provider.get(made.name)
-    assert batch is not None
-    whole = b"".join(provider.read_results(batch))
-    with_fault(gemini, "download", cut_after_bytes=1_500_000, times=1)
-    assert b"".join(provider.read_results(batch)) == whole
-
-
-def test_a_download_that_is_cut_again_and_again_gets_on(provider: GeminiProvider, gemini: GeminiEmulator) -> None:
-    made = create(provider, stage(provider, lines(*(f"t{n}" for n in range(5000)))))
-    batch = provider.get(made.name)
-    assert batch is not None
-    whole = b"".join(provider.read_results(batch))
-    cuts = [CallFault("download", cut_after_bytes=size, times=1) for size in (0, 0, 1_200_000, 0, 0, 9)]
-    gemini.faults = Faults(calls=tuple(cuts))
-    began = time.monotonic()
-    assert b"".join(provider.read_results(batch)) == whole
-    assert time.monotonic() - began < 15
-
-
-def test_a_download_that_never_gets_on_is_given_up(provider: GeminiProvider, gemini: GeminiEmulator) -> None:
-    made = create(provider, stage(provider))
-    batch = provider.get(made.name)
-    assert batch is not None
-    with_fault(gemini, "download", cut_after_bytes=10)
-    with pytest.raises(TransientError):
-        list(provider.read_results(batch))
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_look_that_fails_is_not_taken_for_not_found(
-    provider: GeminiProvider, gemini: GeminiEmulator, status: int
-) -> None:
-    made = create(provider, stage(provider))
-    with_fault(gemini, "*", status=status)
-    for look in (lambda: provider.get(made.name), provider.list_batches, lambda: provider.model_info(MODEL)):
-        with pytest.raises((TransientError, CapacityError)):
-            look()
-
-
-def test_a_cut_answer_is_not_taken_for_not_found(provider: GeminiProvider, gemini: GeminiEmulator) -> None:
-    create(provider, stage(provider))
-    with_fault(gemini, "list", cut_after_bytes=40)
-    with pytest.raises(TransientError):
-        provider.list_batches()
-
-
-def test_models_are_known_or_not(provider: GeminiProvider) -> None:
-    assert provider.model_info(MODEL) is not None
-    assert provider.model_info("gemini-none") is None
-
-
-# ------------------------------------------------------------------------------------------------ keys
-def test_the_key_is_read_again_after_it_was_refused(gemini: GeminiEmulator) -> None:
-    keys = iter(["old", "new"])
-    provider = GeminiProvider(lambda: next(keys), gemini.url)
-    with_fault(gemini, "models.get", status=403, times=1)
-    with pytest.raises(TransientError):
-        provider.model_info(MODEL)
-    assert provider.model_info(MODEL) is not None
-    assert next(keys, "none left") == "none left"
-
-
-def test_a_missing_key_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    for read in (key_reader(path, {}), key_reader(None, {})):
-        with pytest.raises(TransientError) as caught:
-            read()
-        assert caught.value.code == "API_KEY_MISSING"
-    path.write_text("secret\n")
-    assert key_reader(path, {})() == "secret"
-    assert key_reader(None, {"GEMINI_API_KEY": " env "})() == "env"
-
-
-def test_errors_never_quote_the_key(gemini: GeminiEmulator) -> None:
-    provider = GeminiProvider(lambda: "very-secret", gemini.url)
-    with_fault(gemini, "*", status=400)
-    with pytest.raises(PermanentError) as caught:
-        provider.get("batches/x")
-    assert "very-secret" not in repr(caught.value)
+def test_an_account_has_a_fingerprint(provider: Provider) -> None:
+    assert provider.batches.account() == provider.batches.account() != ""

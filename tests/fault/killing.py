@@ -6,6 +6,7 @@ taken, and whatever was done is done. Every run ends with the same checks.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -23,8 +24,8 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import Ledger
 from batchdrop.core.state.job import Job
-from batchdrop.ports import Collection, ObjectInfo
-from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.ports import Collection, ObjectInfo, Provider
+from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop.steps.context import Context
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.harness import Stack, TestClock, assert_accounted, direct_provider, jsonl
@@ -118,6 +119,12 @@ class Watched:
             self._port.__exit__(*exc)
 
 
+def _watched(provider: Provider, trap: Gate) -> Provider:
+    """Return a provider whose every call goes through the trap."""
+    calls = {name: Watched(getattr(provider, name), trap) for name in ("batches", "files", "caches", "tokens", "ask")}
+    return dataclasses.replace(provider, **calls)
+
+
 class KillableStack(Stack):
     """A stack whose functions work through watched ports; the driver itself is never killed."""
 
@@ -126,8 +133,6 @@ class KillableStack(Stack):
 
     def context(self, settings: type[Any]) -> Context[Any]:
         """Return a context on watched ports."""
-        import dataclasses
-
         found = super().context(settings)
         if self.hurried and settings is SubmitSettings and not self._planned():
             found = dataclasses.replace(found, time_left=TimeLeft(self.clock, 0, 0))
@@ -138,7 +143,7 @@ class KillableStack(Stack):
             objects=Watched(found.objects, self.trap),
             store=store,
             topics=Watched(found.topics, self.trap),
-            provider=Watched(found.provider, self.trap),
+            providers={name: _watched(provider, self.trap) for name, provider in found.providers.items()},
         )
 
     def _planned(self) -> bool:
@@ -319,6 +324,6 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[tuple[type[Any], int], Any]]] = {
 
 
 @cache
-def shared_provider(gemini: GeminiEmulator) -> GeminiProvider:
+def shared_provider(gemini: GeminiEmulator) -> GeminiApi:
     """One client for all runs on an emulator: making one takes longer than a run."""
     return direct_provider(gemini)

@@ -19,7 +19,7 @@ from batchdrop.adapters.local.sqlite_topics import Leased
 from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.fault.killing import KillableStack, Scenario, begin, finish, killable, paid_twice
 
-CREATE = "GeminiProvider.create"
+CREATE = "GeminiApi.create"
 OVER_A_LEASE = 700.0
 OVER_THE_QUARANTINE = 1300.0
 

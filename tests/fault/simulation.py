@@ -38,7 +38,7 @@ ALL = 10_000
 MARKS = ("", "", "", "", " [[emulate:error-once=13]]", " [[emulate:missing-once]]", " [[emulate:poison]]")
 LOOK = 10
 """Steps between two looks at whether all is over."""
-CREATE = "GeminiProvider.create"
+CREATE = "GeminiApi.create"
 
 
 @dataclass

@@ -13,10 +13,10 @@ from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.settings import PollSettings, SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.shard import ShardState
-from batchdrop.ports import BatchKind, Topic
+from batchdrop.ports import Topic
 from batchdrop.steps.stack import stack_id
 from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
-from tests.harness import Stack, assert_accounted, lines, wrapped
+from tests.harness import Stack, assert_accounted, create_by_hand, lines, wrapped
 
 
 class Jumping:
@@ -56,19 +56,6 @@ class Overtaken:
 
 def name_of(stack: Stack, job_id: str) -> str:
     return names.display_name(stack_id(stack.context(PollSettings)), names.shard_id(job_id, 0))
-
-
-def create_by_hand(stack: Stack, display_name: str) -> str:
-    """Create a batch as somebody else, or as a worker that was thought dead."""
-    file = stack.provider.stage([lines("x")], size=len(lines("x")), display_name="by hand")
-    made = stack.provider.create(
-        model="gemini-2.5-flash-lite",
-        kind=BatchKind.GENERATE,
-        file=file.name,
-        display_name=display_name,
-        timeout_seconds=30,
-    )
-    return made.name
 
 
 def creates(gemini: GeminiEmulator, display_name: str) -> int:

@@ -12,13 +12,14 @@ import pytest
 
 from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.settings import CommonSettings, PollSettings
-from batchdrop.core.state.shard import BatchRef, NoBatch, ShardState
-from batchdrop.ports import BatchKind, ObjectInfo
+from batchdrop.core.state.batch import BatchRef, NoBatch
+from batchdrop.core.state.shard import ShardState
+from batchdrop.ports import ObjectInfo
 from batchdrop.steps.stack import stack_id
 from batchdrop.steps.take_over import take_over
 from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.fault.killing import Crash
-from tests.harness import Stack, assert_accounted, lines, wrapped
+from tests.harness import Stack, assert_accounted, create_by_hand, lines, wrapped
 
 Make = Callable[..., Stack]
 
@@ -158,19 +159,13 @@ def test_a_batch_older_than_the_loss_is_reported_never_cancelled(
     gemini.faults = Faults(running_seconds=90_000)
     info = submitted(stack, lines("one"))
     [shard] = stack.shards(stack.find_by(info).job_id)
-    twin = stack.provider.create(
-        model=shard.model,
-        kind=BatchKind.GENERATE,
-        file=shard.file or "",
-        display_name=gemini.batches()[0]["metadata"]["displayName"],
-        timeout_seconds=30,
-    )
+    twin = create_by_hand(stack, gemini.batches()[0]["metadata"]["displayName"], shard.file)
     again = without_documents(stack, tmp_path)
     job = again.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in again.shards(job.job_id)))
     again.advance(3000)
     again.tick()
-    assert again.shards(job.job_id)[0].batch.duplicates == (twin.name,)
-    assert again.provider.get(twin.name).state == "RUNNING"  # type: ignore[union-attr]
+    assert again.shards(job.job_id)[0].batch.duplicates == (twin,)
+    assert again.provider.get(twin).state == "RUNNING"  # type: ignore[union-attr]
 
 
 # ---------------------------------------------------------------------------------------------- shards in doubt

@@ -22,6 +22,8 @@ SHARED = "shared/batchdrop"
 SIMULATION = ("tests/fault/test_simulation.py",)
 GUARDS = ("tests/fault/test_guards.py",)
 MACHINE = ("tests/fault/test_machine.py",)
+LATE = ("tests/fault/test_late_refusals.py",)
+TRANSITIONS = ("tests/unit/test_transitions.py",)
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,31 @@ MUTANTS = (
     ),
     Mutant(
         "list all pages",
-        f"{SHARED}/steps/submit/submit.py",
-        "        if token is None:\n            return found\n",
-        "        return found\n",
+        f"{SHARED}/providers/by_name.py",
+        "        if token is None:\n            break\n",
+        "        break\n",
         GUARDS,
     ),
     Mutant(
         "a failed look-up is not “not found”",
-        f"{SHARED}/steps/submit/submit.py",
-        "        page = context.provider.list_batches(token)\n",
-        "        try:\n            page = context.provider.list_batches(token)\n"
-        "        except BatchdropError:\n            return found\n",
+        f"{SHARED}/providers/by_name.py",
+        "            return Found(Sight.COULD_NOT_LOOK, code=error.code)\n",
+        "            return Found(Sight.NONE, code=error.code)\n",
         GUARDS,
+    ),
+    Mutant(
+        "could not look is not none",
+        f"{SHARED}/steps/submit/submit.py",
+        "    if found.sight is Sight.COULD_NOT_LOOK:\n",
+        "    if False:\n",
+        GUARDS,
+    ),
+    Mutant(
+        "a row of another shard or stack is nobody's",
+        f"{SHARED}/core/wire.py",
+        "if found and found[1] == wire else 0",
+        "if found else 0",
+        ("tests/contract/test_a_new_provider.py",),
     ),
     Mutant(
         "first recorded adoption is final",
@@ -121,6 +136,34 @@ MUTANTS = (
         "        for other in others:\n            if may_cancel(context, other):\n",
         "        for other in ():\n            if may_cancel(context, other):\n",
         GUARDS,
+    ),
+    Mutant(
+        "a look names its batch",
+        f"{SHARED}/core/state/shard.py",
+        "return self.state is ShardState.SUBMITTED and self.batch.name == batch",
+        "return self.state is ShardState.SUBMITTED",
+        LATE,
+    ),
+    Mutant(
+        "a batch that ran nothing is never adopted",
+        f"{SHARED}/providers/by_name.py",
+        "batch.display_name == intent.name and batch.name not in intent.past",
+        "batch.display_name == intent.name",
+        LATE,
+    ),
+    Mutant(
+        "a batch that ran nothing is no orphan",
+        f"{SHARED}/core/state/shard.py",
+        "(self.batch.name, *self.batch.duplicates, *self.past)",
+        "(self.batch.name, *self.batch.duplicates)",
+        LATE,
+    ),
+    Mutant(
+        "nobody leaves CREATING without knowing",
+        f"{SHARED}/core/state/shard.py",
+        "        if self.state is ShardState.CREATING:\n",
+        "        if False:\n",
+        TRANSITIONS,
     ),
 )
 

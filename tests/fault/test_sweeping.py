@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.capacity import PROJECT, Ledger, Reservation, admitted
-from batchdrop.ports import BatchKind, Collection
+from batchdrop.core.state.capacity import Ledger, Reservation, account_of, admitted, pool_of
+from batchdrop.ports import Collection
 from batchdrop.steps.stack import stack_id
 from batchdrop.steps.submit.dispatch import change_ledger, read_ledger
 from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
-from tests.harness import Stack, assert_accounted, lines
+from tests.harness import Stack, assert_accounted, create_by_hand, lines
 
 Make = Callable[..., Stack]
 
@@ -70,12 +70,10 @@ def test_a_second_batch_of_a_shard_is_cancelled_and_reported(
     stack.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in stack.shards(job.job_id)))
     [shard] = stack.shards(stack.find_by(info).job_id)
     name = names.display_name(stack_id(stack.context(PollSettings)), shard.shard_id)
-    second = stack.provider.create(
-        model=shard.model, kind=BatchKind.GENERATE, file=shard.file or "", display_name=name, timeout_seconds=30
-    )
+    second = create_by_hand(stack, name, shard.file)
     stack.advance(3000)
     stack.tick()
-    found = stack.provider.get(second.name)
+    found = stack.provider.get(second)
     assert found is not None
     assert found.state == "CANCELLED"
     adopted = stack.provider.get(shard.batch.name)
@@ -85,7 +83,7 @@ def test_a_second_batch_of_a_shard_is_cancelled_and_reported(
     job = stack.run(info)
     assert_accounted(stack, job)
     [_, duplicate] = stack.manifest(job)["batches"]
-    assert (duplicate["name"], duplicate["duplicate_of"]) == (second.name, shard.batch.name)
+    assert (duplicate["name"], duplicate["duplicate_of"]) == (second, shard.batch.name)
 
 
 def test_batches_of_others_are_never_touched(stack: Stack, gemini: GeminiEmulator, log: io.StringIO) -> None:
@@ -95,10 +93,8 @@ def test_batches_of_others_are_never_touched(stack: Stack, gemini: GeminiEmulato
     ours = names.display_name(stack_id(stack.context(PollSettings)), names.shard_id("0" * 32, 1))
     theirs = names.display_name("otherstack", names.shard_id("0" * 32, 1))
     for name in (ours, theirs, "my own batch"):
-        file = stack.provider.stage([data], size=len(data), display_name=name).name
-        stack.provider.create(
-            model="gemini-2.5-flash", kind=BatchKind.GENERATE, file=file, display_name=name, timeout_seconds=30
-        )
+        file = stack.provider.stage([data], size=len(data), name=name).reference
+        create_by_hand(stack, name, file)
     stack.advance(5000)
     stack.tick()
     assert {batch["metadata"]["state"] for batch in gemini.batches()} == {"BATCH_STATE_RUNNING"}
@@ -108,7 +104,8 @@ def test_batches_of_others_are_never_touched(stack: Stack, gemini: GeminiEmulato
 
 def test_a_leaked_reservation_is_released(stack: Stack) -> None:
     context = stack.context(PollSettings)
-    for name in (PROJECT, "m"):
+    ledgers = (account_of("gemini"), pool_of("gemini", "m"))
+    for name in ledgers:
         change_ledger(
             context,
             name,
@@ -117,23 +114,24 @@ def test_a_leaked_reservation_is_released(stack: Stack) -> None:
             ),
         )
     stack.tick()
-    assert read_ledger(context, "m").entries == read_ledger(context, PROJECT).entries == {}
+    for name in ledgers:
+        assert read_ledger(context, name).entries == {}
 
 
 def test_reservations_end_with_their_batches(stack: Stack) -> None:
     job = stack.run(stack.upload("a.jsonl", lines("one", "two [[emulate:error-once=13]]")))
     context = stack.context(PollSettings)
-    assert read_ledger(context, job.model).entries == {}
-    assert read_ledger(context, PROJECT).entries == {}
+    assert read_ledger(context, pool_of(job.provider, job.model)).entries == {}
+    assert read_ledger(context, account_of("gemini")).entries == {}
 
 
 def test_a_cancelled_batch_goes_on_counting_for_a_while(stack: Stack, gemini: GeminiEmulator) -> None:
     gemini.faults = Faults(end_state="CANCELLED")
     job = stack.run(stack.upload("a.jsonl", lines("one")))
-    held = read_ledger(stack.context(PollSettings), job.model)
+    held = read_ledger(stack.context(PollSettings), pool_of(job.provider, job.model))
     assert held.tokens() > 0
     assert all(entry.until is not None for entry in held.entries.values())
-    assert read_ledger(stack.context(PollSettings), PROJECT).entries == {}
+    assert read_ledger(stack.context(PollSettings), account_of("gemini")).entries == {}
 
 
 def test_a_429_holds_the_model_off_and_the_shard_waits_with_its_file(stack: Stack, gemini: GeminiEmulator) -> None:
@@ -198,7 +196,7 @@ def test_tokens_in_flight_stay_under_the_models_limit(stack_with: Make, gemini: 
     most = 0
     for _ in range(300):
         stack.deliver()
-        ledger: Ledger = read_ledger(stack.context(PollSettings), "gemini-2.5-flash-lite")
+        ledger: Ledger = read_ledger(stack.context(PollSettings), pool_of("gemini", "gemini-2.5-flash-lite"))
         most = max(most, ledger.tokens())
         job = stack.find_by(info)
         if job.state.terminal:
@@ -230,7 +228,7 @@ def test_kinds_of_records_are_all_declared() -> None:
         "shards",
         "capacity",
         "budgets",
-        "ledger",
+        "costs",
         "identities",
         "meta",
     }

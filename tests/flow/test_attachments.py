@@ -130,11 +130,10 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def stage(self, chunks: Any, *, size: int, display_name: str, mime_type: str = JSONL) -> ProviderFile:
+    def upload(self, chunks: Any, *, size: int, name: str, mime_type: str) -> ProviderFile:
         """Take a minute, then do it."""
-        if mime_type != JSONL:
-            self.stack.advance(60)
-        return self.inner.stage(chunks, size=size, display_name=display_name, mime_type=mime_type)
+        self.stack.advance(60)
+        return self.inner.upload(chunks, size=size, name=name, mime_type=mime_type)
 
 
 def test_uploads_that_outlast_a_function_go_on_in_new_messages(stack_with: Make, gemini: GeminiEmulator) -> None:

@@ -14,7 +14,7 @@ from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.adapters.local.sqlite_topics import SqliteTopics
 from batchdrop.cli.main import main
 from batchdrop.ports import Topic
-from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.emulated import PREFIX
 from tests.harness import Stack, TestClock, assert_accounted, lines, make_emulated
@@ -44,7 +44,7 @@ def stack(
         objects=DirectoryObjects(tmp_path / "buckets", clock.now),
         documents=SqliteDocuments(tmp_path / "state" / "records.sqlite"),
         topics=SqliteTopics(tmp_path / "state" / "topics.sqlite", min_backoff_seconds=0),
-        provider=GeminiProvider(lambda: "k", gemini.url),
+        provider=GeminiApi(lambda: "k", gemini.url),
         gemini=gemini,
         clock=clock,
     )

@@ -13,7 +13,7 @@ from batchdrop.adapters.local.directory import DirectoryObjects
 from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.adapters.local.sqlite_topics import SqliteTopics
 from batchdrop.cli.main import main
-from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.harness import Stack, TestClock, assert_accounted, lines
 
@@ -31,7 +31,7 @@ def stack(tmp_path: Path, gemini: GeminiEmulator, monkeypatch: pytest.MonkeyPatc
         objects=DirectoryObjects(tmp_path / "buckets", clock.now),
         documents=SqliteDocuments(tmp_path / "state" / "records.sqlite"),
         topics=SqliteTopics(tmp_path / "state" / "topics.sqlite", min_backoff_seconds=0),
-        provider=GeminiProvider(lambda: "k", gemini.url),
+        provider=GeminiApi(lambda: "k", gemini.url),
         gemini=gemini,
         clock=clock,
     )

@@ -65,7 +65,7 @@ def test_with_finish_standard_open_lines_are_answered_by_synchronous_calls(
     assert (job.counts.results, job.counts.errors) == (10, 1)
     assert [row["code"] for row in stack.rows(job, "errors")] == ["PROVIDER_INVALID_ARGUMENT"]
     assert gemini.calls["generate"] == 11
-    assert sorted(shard.requests for shard in stack.shards(job.job_id) if shard.kind == "standard") == [3, 4, 4]
+    assert sorted(shard.requests for shard in stack.shards(job.job_id) if shard.route == "standard") == [3, 4, 4]
 
 
 def test_finishing_at_once_spends_no_more_than_max_cost(stack_with: Make, gemini: GeminiEmulator) -> None:

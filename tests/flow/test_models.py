@@ -11,7 +11,7 @@ import pytest
 
 from batchdrop.cli.main import main
 from batchdrop.ports import BatchKind
-from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.harness import Row, Stack, jsonl, lines, request
 
@@ -82,7 +82,7 @@ def test_a_request_for_pictures_is_rejected_by_a_model_that_draws_none(stack: St
 
 
 def test_the_provider_says_what_a_model_can_do(gemini: GeminiEmulator) -> None:
-    provider = GeminiProvider(lambda: "k", gemini.url)
+    provider = GeminiApi(lambda: "k", gemini.url)
     known = {
         "gemini-2.5-flash": {BatchKind.GENERATE},
         "gemini-2.5-flash-image": {BatchKind.GENERATE},

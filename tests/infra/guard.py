@@ -109,10 +109,15 @@ class Guard:
             objects=GuardedObjects(context.objects, self, needs),
             store=replace(context.store, documents=GuardedDocuments(context.store.documents, self, needs)),
             topics=GuardedTopics(context.topics, self, needs),
-            provider=cast("Provider", GuardedProvider(context.provider, self, needs)),
+            providers={name: self._provider(provider, needs) for name, provider in context.providers.items()},
         )
 
+    def _provider(self, provider: Provider, needs: Needs) -> Provider:
+        calls = {name: GuardedCalls(getattr(provider, name), self, needs) for name in CALLS}
+        return replace(provider, **cast("dict[str, Any]", calls))
 
+
+CALLS = ("batches", "files", "caches", "tokens", "ask")
 Needs = Callable[[str, str], None]
 
 
@@ -243,10 +248,10 @@ class GuardedTopics(Topics):
 
 
 @dataclass
-class GuardedProvider:
-    """The provider: every call needs the key."""
+class GuardedCalls:
+    """Calls to a provider: each needs the key."""
 
-    inner: Provider
+    inner: object
     guard: Guard
     needs: Needs
 

@@ -25,9 +25,11 @@ from batchdrop.core.errors import LeaseLostError, PermanentError
 from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Job, JobState, Piece, Source
+from batchdrop.core.state.cursors import Piece
+from batchdrop.core.state.job import Job, JobState, Source
 from batchdrop.core.value import Failure
-from batchdrop.providers.gemini.api import GeminiProvider
+from batchdrop.providers.gemini.api import GeminiApi
+from batchdrop.providers.gemini.api import gemini as offered
 from batchdrop.steps import pieces, work
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.convert import as_records
@@ -84,7 +86,7 @@ def context(folder: Path, **overrides: Any) -> Context[SubmitSettings]:
         objects=DirectoryObjects(folder),
         store=Store(SqliteDocuments(":memory:"), Counting(FOREVER).pause),
         topics=SqliteTopics(":memory:"),
-        provider=GeminiProvider(lambda: "", "http://127.0.0.1:9"),
+        providers={"gemini": offered(GeminiApi(lambda: "", "http://127.0.0.1:9"))},
         clock=Counting(FOREVER),
         time_left=TimeLeft(Counting(FOREVER), 0, 1),
     )

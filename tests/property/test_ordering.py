@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from batchdrop.core.result.join import InputLine, Joined, Windowed
 from batchdrop.core.result.order import Item, OutOfWindowError, merged, runs
-from batchdrop.core.result.outcome import Fault, Outcome, Result, missing
+from batchdrop.core.result.outcome import Outcome, missing
+from batchdrop.core.result.result import Fault, Result
 from batchdrop.dialects.gemini.answer import answer
 
 items_ = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 20)), max_size=80)

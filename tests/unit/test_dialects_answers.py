@@ -18,9 +18,9 @@ from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer, Outcome, missing
 from batchdrop.dialects.dialect import LineForm, Translated
 from batchdrop.dialects.gemini.answer import answer as judged
-from batchdrop.dialects.gemini.answer import read_result
 from batchdrop.dialects.reply import answer
 from batchdrop.dialects.translate import EMBEDDINGS_URL, RESPONSES_URL, key_of, translate
+from batchdrop.providers.gemini.envelope import GeminiEnvelope
 from tests.samples.dialects import lines
 
 Json = dict[str, Any]
@@ -44,9 +44,9 @@ def response(*parts: Json, reason: str = "STOP", **more: Any) -> Json:
 def row_of(body: Json | None, key: bytes = b'"a"', error: Json | None = None) -> Json:
     """The row our writer makes of a result line."""
     raw = msgspec.json.encode({"key": 1, "response": body, "error": error})
-    _, result = read_result(raw)
-    assert result is not None
-    return written(judged(result, InputLine(1, key, wants_json=False)), key)
+    found = GeminiEnvelope().read(raw)
+    assert found is not None
+    return written(judged(found[1], InputLine(1, key, wants_json=False)), key)
 
 
 def written(found: Answer, key: bytes = b'"a"') -> Json:

@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
+from batchdrop.core.grpc import GRPC_NAMES
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer, Outcome, missing, redo_kind
 from batchdrop.core.result.row import error_row, result_row
 from batchdrop.core.state.shard import ShardKind
-from batchdrop.dialects.gemini.answer import GRPC_NAMES, answer, read_result
+from batchdrop.dialects.gemini.answer import answer
+from batchdrop.providers.gemini.envelope import GeminiEnvelope
 
 TEXT = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
 
 
 def judged(line: Any, *, wants_json: bool = False) -> Answer:
-    _, result = read_result(json.dumps({"key": "1", **line}).encode())
-    assert result is not None
-    return answer(result, InputLine(1, b"null", wants_json))
+    found = GeminiEnvelope().read(json.dumps({"key": "1", **line}).encode())
+    assert found is not None
+    return answer(found[1], InputLine(1, b"null", wants_json))
 
 
 def candidate(reason: str | None = "STOP", *parts: Any) -> Any:
@@ -63,10 +65,9 @@ def test_every_line_has_an_outcome(line: Any, outcome: str, code: str) -> None:
     assert (answer.outcome.value, answer.code) == (outcome, code)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"7", b"\xff", b'{"key":"x"}', b'{"key":1.5}', b'{"key":[]}'])
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"7", b"\xff", b'{"key":1.5}', b'{"key":[]}', b'{"key":null}'])
 def test_a_line_that_names_no_request_is_nobodys(raw: bytes) -> None:
-    number, _ = read_result(raw)
-    assert number is None
+    assert GeminiEnvelope().read(raw) is None
 
 
 @pytest.mark.parametrize(("text", "outcome"), [('{"a":1}', "answered"), ("[1]", "answered"), ("{", "invalid")])

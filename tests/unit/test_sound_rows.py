@@ -7,7 +7,7 @@ import json
 import pytest
 
 from batchdrop.core.sound_json import is_sound
-from batchdrop.dialects.gemini.answer import read_result
+from batchdrop.providers.gemini.envelope import GeminiEnvelope
 
 
 def result(inner: bytes) -> bytes:
@@ -34,7 +34,7 @@ def result(inner: bytes) -> bytes:
     ],
 )
 def test_a_row_that_some_reader_cannot_read_counts_as_unreadable(inner: bytes) -> None:
-    assert read_result(result(inner)) == (None, None)
+    assert GeminiEnvelope().read(result(inner)) is None
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_a_row_that_some_reader_cannot_read_counts_as_unreadable(inner: bytes) -
 )
 def test_a_row_that_every_reader_can_read_is_taken(inner: bytes) -> None:
     raw = result(inner)
-    number, found = read_result(raw)
-    assert number == 7
+    found = GeminiEnvelope().read(raw)
     assert found is not None
-    assert json.loads(bytes(found.body)) == json.loads(raw)["response"]
+    assert found[0] == "7"
+    assert json.loads(bytes(found[1].body)) == json.loads(raw)["response"]
     assert is_sound(raw)

@@ -10,11 +10,14 @@ from batchdrop.adapters.documents import encoded
 from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.errors import LeaseLostError, TransientError
 from batchdrop.core.limits import KIB, limit
+from batchdrop.core.money.budgets import Budget
 from batchdrop.core.result.outcome import Outcome
 from batchdrop.core.state import names
 from batchdrop.core.state.capacity import Ledger, Reservation
-from batchdrop.core.state.job import Finalizing, Job, Piece, PlanCursor, job_index
-from batchdrop.core.state.shard import Child, Segment, SegmentFile, ShardKind, shard_index
+from batchdrop.core.state.cursors import Finalizing, Piece, PlanCursor
+from batchdrop.core.state.job import Job, job_index
+from batchdrop.core.state.segment import Segment, SegmentFile
+from batchdrop.core.state.shard import Child, ShardKind, shard_index
 from batchdrop.ports import Collection
 from batchdrop.store import ATTEMPTS, LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS, Store
 from tests.unit.test_lease import job, shard
@@ -102,17 +105,17 @@ def test_a_ledger_that_two_change_keeps_both(store: Store, pauses: Pauses) -> No
         return transition
 
     def other() -> object:
-        return store.change_document(Collection.CAPACITY, "m", Ledger(), add("b", lambda: None))
+        return store.ledgers.change("m", Ledger(), add("b", lambda: None))
 
-    ledger = store.change_document(Collection.CAPACITY, "m", Ledger(), add("a", other))
+    ledger = store.ledgers.change("m", Ledger(), add("a", other))
     assert isinstance(ledger, Ledger)
     assert set(ledger.entries) == {"a", "b"}
     assert len(pauses) == 1
 
 
 def test_a_refused_change_of_a_ledger_writes_nothing(store: Store) -> None:
-    assert store.change_document(Collection.CAPACITY, "m", Ledger(), lambda _: None) is None
-    assert store.change_document(Collection.BUDGET, "m", Ledger(), lambda ledger: ledger) == Ledger()
+    assert store.ledgers.change("m", Ledger(), lambda _: None) is None
+    assert store.budgets.change("m", Budget(), lambda budget: budget) == Budget()
     assert store.documents.get(Collection.CAPACITY, "m") is None
     assert store.documents.get(Collection.BUDGET, "m") is None
 

@@ -33,10 +33,10 @@ from batchdrop.dialects.convert import PARQUET, Findings
 from batchdrop.dialects.dialect import LineForm, Rejected
 from batchdrop.dialects.gemini.attachments import addresses, may_name
 from batchdrop.dialects.gemini.beginnings import Watch
+from batchdrop.dialects.gemini.check import examine, no_images
 from batchdrop.dialects.gemini.models import DEFAULT, cannot, draws_nothing, foreign, table
-from batchdrop.dialects.gemini.render import compile_recipe
-from batchdrop.dialects.gemini.request import examine, no_images, render, request_of
-from batchdrop.dialects.gemini.view import may_ask_images, request, view
+from batchdrop.dialects.gemini.render import body_of, compile_recipe
+from batchdrop.dialects.gemini.request import may_ask_images, request, view
 from batchdrop.ports import BatchKind
 
 SHOWN = 100
@@ -267,7 +267,7 @@ def _expected(file: Checked, output_tokens: int | None, watch: Watch) -> Expecte
         watch.see(result)
         requests, total = requests + 1, total + found.tokens
         embeds += found.kind is BatchKind.EMBED
-        most = view(request_of(render(result, 1, longer=False))).output_limit
+        most = view(body_of(result, longer=False)).output_limit
         limit_, unlimited = max(limit_, most or 0), unlimited + (most is None)
     return expected(
         requests,

@@ -19,6 +19,7 @@ from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.money.costs import BY, as_csv, as_json, as_text, savings
 from batchdrop.core.settings import CommonSettings, load
 from batchdrop.core.state import queries
+from batchdrop.core.state.capacity import pool_of
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.why import why
@@ -83,7 +84,7 @@ def _status(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
         return 1
     job = stored.value
     shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
-    sentences = why(job, shards, read_ledger(context, job.model), context.now())
+    sentences = why(job, shards, read_ledger(context, pool_of(job.provider, job.model)), context.now())
     if parsed.json:
         _write({**_summary(job), "why": sentences, "shards": [_shard(shard) for shard in shards]})
         return 0

@@ -1,6 +1,6 @@
-"""Every limit of Gemini and Google Cloud that the code relies on, and our own, in one table with its source.
+"""Every limit of Google Cloud that the code relies on, and our own, in one table with its source.
 
-A limit of a provider changes by tier, model and date: those are defaults a stack overrides by its settings.
+A provider's limits are its facts (`batchdrop.providers`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
-_RATE = "ai.google.dev/gemini-api/docs/rate-limits (page of 2026-08-18, read in a stored copy 2026-11-23)"
-_BATCH = "ai.google.dev/gemini-api/docs/batch-api (page of 2026-09-18, read in a stored copy 2026-11-23)"
 _FIRESTORE = "cloud.google.com/firestore/quotas (stored copy, read 2026-11-25)"
 _PUBSUB = "cloud.google.com/pubsub/quotas (by google-cloud-python issue 7906 and the reference, read 2026-11-25)"
 _STORAGE = "cloud.google.com/storage/quotas and /storage/docs/objects#naming (read 2026-11-25)"
@@ -53,12 +51,6 @@ LIMITS: Final[dict[str, Limit]] = {
     "schema_steps": Limit(2_000_000, "pairs of schema and value that jsonschema-rs may look at for one answer", _BOUND),
     "schema_pairs": Limit(200_000, "different pairs of schema and value that are counted for one answer", _BOUND),
     "answer_values": Limit(1_000_000, "values of one JSON answer with a schema", _BOUND),
-    "batch_file": Limit(2 * GIB, "bytes", _BATCH),
-    "provider_file": Limit(2 * GIB, "bytes", "ai.google.dev/gemini-api/docs/files"),
-    "file_storage": Limit(20 * GIB, "bytes per project", _BATCH),
-    "concurrent_batches": Limit(100, "batches per project", _RATE),
-    "batch_expiry": Limit(48 * 3600, "seconds", _BATCH),
-    "file_expiry": Limit(48 * 3600, "seconds", _BATCH),
     "document": Limit(1 * MIB, "bytes, one field 89 less", _FIRESTORE),
     "record": Limit(900 * KIB, "bytes of `data`", "ours: room below `document` for the indexed fields"),
     "record_id": Limit(1500, "bytes; no slash, not . or .., not __.*__", _FIRESTORE),
@@ -82,32 +74,6 @@ LIMITS: Final[dict[str, Limit]] = {
         " deprecated on 2029-10-10 and decommissioned on 2030-04-10",
     ),
 }
-
-ENQUEUED_TOKENS: Final[dict[str, tuple[int, int, int]]] = {
-    # model prefix: tier 1, tier 2, tier 3. Source: _RATE. The longest matching prefix rules.
-    "gemini-2.5-pro": (5_000_000, 500_000_000, 1_000_000_000),
-    "gemini-2.5-flash": (3_000_000, 400_000_000, 1_000_000_000),
-    "gemini-2.5-flash-lite": (10_000_000, 500_000_000, 1_000_000_000),
-    "gemini-3-flash": (3_000_000, 400_000_000, 1_000_000_000),
-    "gemini-3-pro": (5_000_000, 500_000_000, 1_000_000_000),
-    "gemini-3-pro-image": (2_000_000, 270_000_000, 1_000_000_000),
-    "gemini-3.1-pro": (5_000_000, 500_000_000, 1_000_000_000),
-    "gemini-3.1-flash-lite": (10_000_000, 500_000_000, 1_000_000_000),
-    "gemini-3.1-flash-image": (1_000_000, 250_000_000, 750_000_000),
-    "gemini-3.5-flash": (3_000_000, 400_000_000, 1_000_000_000),
-    "gemini-3.6-flash": (3_000_000, 400_000_000, 1_000_000_000),
-    "gemini-3.7-flash": (3_000_000, 3_000_000, 3_000_000),
-    "gemini-embedding": (500_000, 5_000_000, 10_000_000),
-}
-DEFAULT_ENQUEUED_TOKENS: Final = (3_000_000, 250_000_000, 750_000_000)
-"""For a model the table does not know: the smallest of the text models."""
-
-
-def enqueued_tokens(model: str, tier: int) -> int:
-    """Return how many input tokens of `model` may be enqueued at tier 1, 2 or 3."""
-    matches = [prefix for prefix in ENQUEUED_TOKENS if model.startswith(prefix)]
-    row = ENQUEUED_TOKENS[max(matches, key=len)] if matches else DEFAULT_ENQUEUED_TOKENS
-    return row[tier - 1]
 
 
 def limit(name: str) -> int:

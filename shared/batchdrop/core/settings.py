@@ -11,11 +11,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from batchdrop.core.errors import ConfigurationError
-from batchdrop.core.limits import MIB, enqueued_tokens, limit
+from batchdrop.core.limits import MIB, limit
+from batchdrop.ports import Facts
 
 FINISH_GROUP: Final = 4
 """Synchronous calls go out in groups of this many for each of the concurrent ones (`steps.ask.ask`)."""
@@ -26,6 +27,21 @@ def _hold(*relations: tuple[bool, str]) -> None:
     broken = [sentence for holds, sentence in relations if not holds]
     if broken:
         raise ValueError("; ".join(broken))
+
+
+class Instance(BaseModel):
+    """One configured account of a provider; the name it is configured under may stand before a model's name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+    """A folder of `batchdrop.providers`."""
+    base_url: str | None = None
+    location: str = ""
+    secret: Path | None = None
+    """The file that holds its key."""
+    facts: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """What is true of this account other than of the service: fields of `Facts`, or words of the service's own."""
 
 
 class CommonSettings(BaseSettings):
@@ -43,6 +59,9 @@ class CommonSettings(BaseSettings):
     topic_prefix: str = "batchdrop"
     gemini_api_key_file: Path | None = None
     gemini_base_url: str | None = None
+    tier: int = Field(1, ge=1, le=3)
+    providers: dict[str, Instance] = Field(default_factory=dict[str, Instance])
+    """By name; the first takes the models nobody claims. Empty: `gemini` alone, as the three settings above say."""
 
     function_timeout_seconds: float = Field(540, gt=0)
     call_seconds: float = Field(480, gt=0)
@@ -78,16 +97,15 @@ class CommonSettings(BaseSettings):
 class DispatchSettings(CommonSettings):
     """What deciding over shards needs; any function may dispatch."""
 
-    tier: int = Field(1, ge=1, le=3)
-    max_batches: int = Field(limit("concurrent_batches"), ge=1)
-    max_provider_bytes: int = Field(limit("file_storage"), ge=1)
+    max_batches: int | None = Field(None, ge=1)
+    max_provider_bytes: int | None = Field(None, ge=1)
     enqueued_tokens: dict[str, int] = Field(default_factory=dict[str, int])
-    """Overrides of the documented limits, by model."""
+    """Instead of the provider's documented limits; tokens by model."""
     back_off_seconds: float = Field(60, ge=0)
     cancelled_hold_seconds: float = Field(3600, ge=0)
     """How long a cancelled batch goes on counting against the enqueued tokens (python-genai issue 2495)."""
-    batch_deadline_hours: float = Field(26, gt=0)
-    """When a batch is taken for stuck: the provider's target is 24 h."""
+    batch_deadline_hours: float | None = Field(None, gt=0)
+    """When a batch is taken for stuck, if not when its provider's facts say so."""
     batch_deadline_hours_by_model: dict[str, float] = Field(default_factory=dict[str, float])
     quarantine_seconds: float = Field(1200, ge=0)
     """From the intent until a batch that the provider does not show is taken for not being there."""
@@ -100,29 +118,39 @@ class DispatchSettings(CommonSettings):
     max_rounds: int = Field(2, ge=0)
     min_split_requests: int = Field(1, ge=1)
 
-    @model_validator(mode="after")
-    def _times_of_batches(self) -> Self:
-        longest = max((self.batch_deadline_hours, *self.batch_deadline_hours_by_model.values()))
-        _hold(
-            (
-                longest * 3600 < limit("file_expiry"),
-                "batch_deadline_hours must be less than 48: a provider's file lives no longer",
-            ),
-        )
-        return self
-
     def buckets_to_attach(self) -> frozenset[str]:
         """Return the buckets whose objects may be sent to the provider."""
         own = {part.strip() for part in self.attachment_buckets.split(",") if part.strip()}
         return frozenset(own | {self.input_bucket})
 
-    def tokens_limit(self, model: str) -> int:
-        """Return the enqueued-token limit of a model on this stack."""
-        return self.enqueued_tokens.get(model) or enqueued_tokens(model, self.tier)
+    def tokens_limit(self, facts: Facts, model: str) -> int:
+        """Return how many input tokens of a model may be enqueued."""
+        return self.enqueued_tokens.get(model) or facts.tokens_of(model)
 
-    def batch_deadline_seconds(self, model: str) -> float:
+    def batch_limit(self, facts: Facts) -> int:
+        """Return how many batches of an account may be in flight."""
+        return self.max_batches or facts.max_batches
+
+    def bytes_limit(self, facts: Facts) -> int:
+        """Return how many bytes an account's files may have."""
+        return self.max_provider_bytes or facts.max_stored_bytes
+
+    def batch_deadline_seconds(self, facts: Facts, model: str) -> float:
         """Return after how long a batch of this model is taken for stuck."""
-        return 3600 * self.batch_deadline_hours_by_model.get(model, self.batch_deadline_hours)
+        hours = self.batch_deadline_hours_by_model.get(model, self.batch_deadline_hours)
+        return facts.stuck_after if hours is None else 3600 * hours
+
+    def refuse_facts(self, facts: Facts) -> None:
+        """Refuse settings that can never work with a provider.
+
+        Raises:
+            ConfigurationError: A batch may take longer than its staged file lives.
+        """
+        hours = (self.batch_deadline_hours, *self.batch_deadline_hours_by_model.values())
+        longest = max((facts.stuck_after, *(3600 * each for each in hours if each is not None)))
+        if longest >= facts.file_life:
+            message = f"batch_deadline_hours must be less than {facts.file_life / 3600:.0f}: a file lives no longer"
+            raise ConfigurationError(message, code="SETTINGS_INVALID")
 
 
 class SubmitSettings(DispatchSettings):
@@ -135,7 +163,7 @@ class SubmitSettings(DispatchSettings):
     range_lines: int = Field(10_000, ge=1)
     range_bytes: int = Field(64 * MIB, ge=1)
     shard_requests: int = Field(50_000, ge=1)
-    shard_bytes: int = Field(512 * MIB, ge=1, le=limit("batch_file"))
+    shard_bytes: int = Field(512 * MIB, ge=1)
     shard_tokens: int = Field(0, ge=0)
     """Tokens per shard; 0: a quarter of the model's enqueued-token limit."""
     shard_attached_bytes: int = Field(2048 * MIB, ge=1)

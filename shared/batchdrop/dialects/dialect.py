@@ -2,7 +2,7 @@
 
     a line       --check-->   Accepted: kind, tokens, size, key             | Rejected: what is wrong, where, the fix
     its request  --request--> Request: one view of what else is asked of it: images, limit, schema, beginning
-    the line     --render-->  the provider's line                           (longer, without a beginning, with files)
+    the line     --body_of--> the request as it goes out                    (longer, without a beginning, with files)
     a result     --answer-->  core.result.outcome.Answer                    usage --add_usage--> tokens by class
 
 A dialect is a folder here whose `language` module gives the functions of `Dialect`; pure, and total over every byte
@@ -20,7 +20,8 @@ import msgspec
 
 from batchdrop.core.money.usage import Usage
 from batchdrop.core.result.join import InputLine
-from batchdrop.core.result.outcome import Answer, Result
+from batchdrop.core.result.outcome import Answer
+from batchdrop.core.result.result import Result
 from batchdrop.ports import BatchKind
 
 Json = dict[str, Any]
@@ -179,20 +180,20 @@ class Dialect(Protocol):
         """Return what rows need of lines that follow each other, the first of which has that number."""
         ...
 
-    def render(self, line: bytes, number: int, /, *, longer: bool, beginning: Any, files: Mapping[str, str]) -> bytes:
-        """Return the provider's line."""
+    def body_of(self, line: bytes, /, *, longer: bool, beginning: Any, files: Mapping[str, str]) -> bytes:
+        """Return the request of a line as it goes out."""
         ...
 
-    def rendered_bytes(self, line: bytes, number: int, accepted: Accepted, /) -> int:
-        """Return how long `render` makes a line as it is, without making it."""
+    def bodies_of(self, lines: bytes, number: int, /) -> list[tuple[int, bytes]]:
+        """Return number and request of lines that follow each other, as they are."""
+        ...
+
+    def body_bytes(self, line: bytes, accepted: Accepted, /) -> int:
+        """Return how long `body_of` makes a line as it is, without making it."""
         ...
 
     def answer(self, result: Result, line: InputLine, /) -> Answer:
         """Return what became of a line's request."""
-        ...
-
-    def fault_name(self, code: int | None, /) -> str:
-        """Return the word for the number a batch failed with."""
         ...
 
     def add_usage(self, total: Usage, metadata: bytes | None, /) -> None:

@@ -12,8 +12,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from batchdrop.core.grpc import GRPC_NAMES
 from batchdrop.dialects.dialect import Json
-from batchdrop.dialects.gemini.answer import BLOCKED, GRPC_NAMES
+from batchdrop.dialects.gemini.answer import BLOCKED
 
 _encode: Final = msgspec.json.encode
 _HTTP: Final = {

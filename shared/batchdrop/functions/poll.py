@@ -1,4 +1,4 @@
-"""Function `poll`: one tick, called by Cloud Scheduler."""
+"""Function `poll`: the ticks of Cloud Scheduler, and wakes to look at one batch, pushed by Pub/Sub."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from flask import Request
 
 from batchdrop.core.settings import PollSettings, load
-from batchdrop.handling import Response, answered, on_tick
+from batchdrop.handling import Response, answered, on_poll
 from batchdrop.steps.context import Context
 from batchdrop.wiring import build
 
@@ -19,5 +19,5 @@ def context() -> Context[PollSettings]:
 
 
 def poll(request: Request) -> Response:
-    """Do one tick: 204 when it ran, 503 when it could not."""
-    return answered(lambda: on_tick(context().fresh()))
+    """Do one tick, or take one push: 204 when it is done or reported, 503 when it could not or must come again."""
+    return answered(lambda: on_poll(context().fresh(), request.get_data()))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from batchdrop.core.clock import TimeLeft
+from batchdrop.core.errors import TransientError
 from batchdrop.core.settings import CommonSettings
+from batchdrop.core.state.job import Job
 from batchdrop.core.state.messages import Wake
+from batchdrop.core.state.shard import Shard
 from batchdrop.ports import Clock, Objects, Provider, Topic, Topics
 from batchdrop.store import Store
 
@@ -23,9 +27,21 @@ class Context(Generic[S_co]):
     objects: Objects
     store: Store
     topics: Topics
-    provider: Provider
+    providers: Mapping[str, Provider]
+    """By the name each is configured under."""
     clock: Clock
     time_left: TimeLeft
+
+    def provider_of(self, subject: Job | Shard) -> Provider:
+        """Return the provider of a job or shard, as it was frozen at planning.
+
+        Raises:
+            TransientError: PROVIDER_REMOVED, it is no longer configured; what it holds is out of reach meanwhile.
+        """
+        found = self.providers.get(subject.provider)
+        if found is None:
+            raise TransientError(f"the provider `{subject.provider}` is not configured", code="PROVIDER_REMOVED")
+        return found
 
     def now(self) -> datetime:
         """Return the wall clock as aware UTC."""
@@ -42,3 +58,16 @@ class Context(Generic[S_co]):
     def wake(self, topic: Topic, job_id: str, shard_id: str | None = None) -> None:
         """Publish a wake: at least once, carrying ids only."""
         self.topics.publish(topic, Wake(job_id, shard_id).encode())
+
+
+def routed(providers: Mapping[str, Provider], model: str) -> tuple[str, str]:
+    """Return the configured name of a model's provider, and the provider's name of the model.
+
+    A prefix counts only when a provider is configured under it: `meta-llama/Llama-3.3-70B` has none. A model that no
+    provider claims goes to the first.
+    """
+    prefix, _, rest = model.partition("/")
+    if rest and prefix in providers:
+        return prefix, rest
+    claimed = (name for name, provider in providers.items() if provider.facts.serves(model))
+    return next(claimed, next(iter(providers))), model

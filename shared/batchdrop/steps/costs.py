@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from batchdrop.core.errors import ConflictError
 from batchdrop.core.money.budgets import Budget, settled
 from batchdrop.core.money.cache_cost import kept, made
 from batchdrop.core.money.costs import CACHE_KEPT, CACHE_MADE, Entry, Work, entry
 from batchdrop.core.money.prices import Overrides, Processing, source
 from batchdrop.core.settings import CommonSettings
-from batchdrop.core.state.job import CacheUse, Job
-from batchdrop.core.state.shard import NoBatch, Shard
-from batchdrop.ports import BatchState, Collection
+from batchdrop.core.state.batch import NoBatch
+from batchdrop.core.state.caching import CacheUse
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.shard import Shard
+from batchdrop.ports import BatchState
 from batchdrop.steps.context import Context
 from batchdrop.steps.write.segment_lists import segments_of
 
@@ -64,13 +65,7 @@ def record(context: Any_, job: Job, shard: Shard) -> None:
     found = entry_of(context, job, shard)
     if found is None:
         return
-    expire_at = context.now() + timedelta(days=context.settings.ledger_days)
-    index = {"day": found.day, "expire_at": expire_at}
-    data = found.model_dump(mode="json", by_alias=True)
-    try:
-        context.store.documents.create(Collection.COST, shard.shard_id, index=index, data=data)
-    except ConflictError:
-        return
+    _posted(context, found)
 
 
 def record_cache(context: Any_, job: Job) -> list[Entry]:
@@ -78,14 +73,13 @@ def record_cache(context: Any_, job: Job) -> list[Entry]:
     if job.caching is None or not job.caching.uses:
         return []
     found = cache_entry(job, context.now(), context.settings.prices)
-    records = context.store.documents
-    index = {"day": found.day, "expire_at": context.now() + timedelta(days=context.settings.ledger_days)}
-    try:
-        records.create(Collection.COST, found.shard_id, index=index, data=found.model_dump(mode="json", by_alias=True))
-    except ConflictError:
-        kept = records.get(Collection.COST, found.shard_id)
-        return [found if kept is None else Entry.model_validate(kept.data)]
-    return [found]
+    return [_posted(context, found)]
+
+
+def _posted(context: Any_, entry: Entry) -> Entry:
+    """Keep an entry unless it is there; return it as it is kept."""
+    expire_at = context.now() + timedelta(days=context.settings.ledger_days)
+    return context.store.costs.ensure(entry.shard_id, entry, {"day": entry.day, "expire_at": expire_at})
 
 
 def cache_entry(job: Job, now: datetime, prices: Overrides) -> Entry:
@@ -129,4 +123,4 @@ def settle(context: Any_, job: Job) -> None:
 
 def change_budget(context: Any_, month: str, transition: Callable[[Budget], Budget | str]) -> Budget | str:
     """Apply a pure transition to a month's budget by compare-and-set; return it, or the words of its refusal."""
-    return context.store.change_document(Collection.BUDGET, month, Budget(), transition)
+    return context.store.budgets.change(month, Budget(), transition)

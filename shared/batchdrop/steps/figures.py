@@ -14,15 +14,15 @@ from batchdrop.steps.context import Context
 
 def queue_figures(context: Context[CommonSettings]) -> dict[str, int]:
     """Return the fields `logs.TICK_QUEUE`: one document read, and four counts while a job is open."""
-    now, records = context.now(), context.store.documents
+    now, count = context.now(), context.store.count
     oldest = context.store.jobs(queries.oldest_open_job(now))
     if not oldest:
         return dict.fromkeys(TICK_QUEUE, 0)
     return {
-        "queued": records.count(queries.queued()),
-        "in_flight": records.count(queries.submitted(queries.COUNTED)),
-        "held": records.count(queries.held_jobs()),
-        "overdue": records.count(queries.overdue_jobs(now)),
+        "queued": count(queries.queued()),
+        "in_flight": count(queries.submitted(queries.COUNTED)),
+        "held": count(queries.held_jobs()),
+        "overdue": count(queries.overdue_jobs(now)),
         "oldest_job_seconds": int((now - oldest[0].value.created_at).total_seconds()),
     }
 

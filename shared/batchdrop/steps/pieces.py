@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from batchdrop.core.settings import CommonSettings
-from batchdrop.core.state.job import Job, Piece
+from batchdrop.core.state.cursors import Piece
+from batchdrop.core.state.job import Job
 from batchdrop.core.state.names import source
 from batchdrop.steps.context import Context
 

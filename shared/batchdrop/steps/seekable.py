@@ -7,7 +7,7 @@ from typing import Final
 
 from batchdrop.core.limits import MIB
 from batchdrop.core.settings import CommonSettings
-from batchdrop.core.state.job import Piece
+from batchdrop.core.state.cursors import Piece
 from batchdrop.steps import pieces
 from batchdrop.steps.context import Context
 

@@ -14,9 +14,11 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard, ShardKind
 from batchdrop.core.upload.cut import RangePlan, decode_plan
 from batchdrop.core.upload.lines import BOM, each_line, gathered, whole_lines
+from batchdrop.core.wire import line_id
 from batchdrop.dialects.gemini.beginnings import Beginning, beginning
-from batchdrop.dialects.gemini.request import render, render_all
-from batchdrop.dialects.gemini.view import identify, identify_all
+from batchdrop.dialects.gemini.render import bodies_of, body_of
+from batchdrop.dialects.gemini.request import identify, identify_all
+from batchdrop.ports import BatchKind
 from batchdrop.steps import pieces, work
 from batchdrop.steps.context import Context
 
@@ -66,21 +68,19 @@ def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
             yield number
 
 
-def rendered_lines(
-    context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES
-) -> Iterator[tuple[int, bytes]]:
-    """Yield number and provider line of each of the shard's lines: a pure function of the lines, cache and files."""
+def bodies(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> Iterator[tuple[int, bytes]]:
+    """Yield number and request of each of the shard's lines: a pure function of the lines, cache and files."""
     wanted = _wanted(context, shard)
     longer = shard.kind is ShardKind.LONGER
     cached = _cached(context, job, shard)
     as_they_are = wanted is None and not longer and cached is None and not files
     for plan in ranges_of(context, job, shard):
         if as_they_are and plan.unbroken:
-            for some in _at_once(context, job, plan, render_all):
+            for some in _at_once(context, job, plan, bodies_of):
                 yield from some
             continue
         for number, raw in raw_lines(context, job, plan, wanted):
-            yield number, render(raw, number, longer=longer, beginning=cached, files=files)
+            yield number, body_of(raw, longer=longer, beginning=cached, files=files)
 
 
 def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
@@ -93,7 +93,10 @@ def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
 
 def rendered(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> Iterator[bytes]:
     """Yield the shard's file for the provider in pieces of about 1 MiB."""
-    return gathered(line for _, line in rendered_lines(context, job, shard, files))
+    envelope = context.provider_of(shard).envelope(shard.model, BatchKind(shard.batch_kind))
+    wire = shard.wire.encode()
+    every = bodies(context, job, shard, files)
+    return gathered(envelope.line(line_id(wire, number), body) for number, body in every)
 
 
 def rendered_size(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> int:

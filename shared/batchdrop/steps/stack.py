@@ -24,8 +24,10 @@ from batchdrop.core.errors import ObjectExistsError, PermanentError, TransientEr
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
+from batchdrop.core.state.job import Job
 from batchdrop.core.value import Value
-from batchdrop.ports import Batch, Collection, ObjectInfo
+from batchdrop.core.wire import wire_of
+from batchdrop.ports import Batch, ObjectInfo
 from batchdrop.steps.context import Context
 
 ID: Final = "stack"
@@ -102,6 +104,18 @@ def stack_id(context: Context[CommonSettings]) -> str:
     return stack.stack_id
 
 
+def wire(context: Context[CommonSettings], job: Job, shard_id: str) -> str:
+    """Return what the ids of a shard's lines begin with at its provider."""
+    return wire_of(
+        stack_id(context),
+        shard_id,
+        checksum=job.source.crc32c,
+        recipe=job.recipe_digest,
+        provider=job.provider,
+        model=job.model,
+    )
+
+
 def stack_created_at(context: Context[CommonSettings]) -> datetime:
     """Return when the stack first ran; older objects are none of its business."""
     return _stack(context).created_at or context.now()
@@ -150,7 +164,7 @@ def beat(context: Context[CommonSettings]) -> None:
     found = None if info is None else _read(context)
     if found is not None and found.mark not in stack.marks and now < found.marked_at + SILENCE:
         until = found.marked_at + SILENCE
-        context.store.change_document(Collection.META, ID, stack, lambda seen: seen.stopped(until))
+        context.store.meta(Stack).change(ID, stack, lambda seen: seen.stopped(until))
         raise PermanentError(_twice(context), code="STACK_TWICE")
     _mark(context, stack, found, info)
 
@@ -169,7 +183,7 @@ def claim(context: Context[CommonSettings], *, restored: bool = False) -> None:
     """
     stack, now = _stack(context), context.now()
     if restored:
-        context.store.change_document(Collection.META, ID, stack, lambda seen: seen.restored(now))
+        context.store.meta(Stack).change(ID, stack, lambda seen: seen.restored(now))
     info = context.objects.stat(context.settings.output_bucket, names.identity())
     _mark(context, stack, None if info is None else _read(context), info)
 
@@ -181,20 +195,19 @@ def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None
     def marked(seen: Stack) -> Stack:
         return seen.marked((*((found.mark,) if found else ()), mark), now)
 
-    context.store.change_document(Collection.META, ID, stack, marked)
+    context.store.meta(Stack).change(ID, stack, marked)
     identity = Identity(stack_id=stack.stack_id, created_at=stack.created_at or now, mark=mark, marked_at=now)
     _write(context, identity, info)
 
 
 def _set_pause(context: Context[CommonSettings], found: Pause | None) -> None:
     stack = _stack(context)
-    context.store.change_document(Collection.META, ID, stack, lambda seen: seen.with_pause(found))
+    context.store.meta(Stack).change(ID, stack, lambda seen: seen.with_pause(found))
 
 
 def _stack(context: Context[CommonSettings]) -> Stack:
-    document = context.store.documents.get(Collection.META, ID)
-    stack = Stack() if document is None else Stack.model_validate(document.data)
-    return stack if stack.founded else _founded(context)
+    stack = context.store.meta(Stack).get(ID)
+    return stack if stack is not None and stack.founded else _founded(context)
 
 
 def _founded(context: Context[CommonSettings]) -> Stack:
@@ -205,9 +218,7 @@ def _founded(context: Context[CommonSettings]) -> Stack:
     now = context.now()
     mark = secrets.token_hex(8)
     fresh = Stack(stack_id=secrets.token_hex(4), created_at=now, marks=(mark,))
-    proposed = context.store.change_document(
-        Collection.META, ID, Stack(), lambda seen: seen if seen.stack_id else fresh
-    )
+    proposed = context.store.meta(Stack).change(ID, Stack(), lambda seen: seen if seen.stack_id else fresh)
     mine = Identity(
         stack_id=proposed.stack_id, created_at=proposed.created_at or now, mark=proposed.marks[0], marked_at=now
     )
@@ -224,7 +235,7 @@ def _founded(context: Context[CommonSettings]) -> Stack:
             recovered_at=now,
             stopped_until=identity.marked_at + SILENCE,
         )
-    return context.store.change_document(Collection.META, ID, Stack(), lambda seen: seen if seen.founded else found)
+    return context.store.meta(Stack).change(ID, Stack(), lambda seen: seen if seen.founded else found)
 
 
 def _write(context: Context[CommonSettings], identity: Identity, replaced: ObjectInfo | None) -> bool:

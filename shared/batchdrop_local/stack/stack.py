@@ -35,7 +35,7 @@ from batchdrop_local.stack.owning import FolderError, owned
 from batchdrop_local.stack.pusher import Pusher
 from batchdrop_local.stack.ticking import Scheduler
 
-ROUTES = {Topic.UPLOADS: "submit", Topic.SHARDS: "submit", Topic.BATCHES_FINISHED: "write"}
+ROUTES = {Topic.UPLOADS: "submit", Topic.SHARDS: "submit", Topic.BATCHES_FINISHED: "write", Topic.LOOKS: "poll"}
 START_SECONDS = 30.0
 GEMINI = "the Gemini emulator"
 EMULATOR_KEY = "emulator"

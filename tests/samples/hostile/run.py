@@ -28,10 +28,12 @@ from typing import NoReturn
 from batchdrop.cli.files import checked
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.result.row import error_row, result_row
+from batchdrop.core.wire import line_id
+from batchdrop.dialects.dialect import Rejected
 from batchdrop.dialects.gemini.answer import answer as judged
-from batchdrop.dialects.gemini.answer import read_result
-from batchdrop.dialects.gemini.request import Rejected, render
-from batchdrop.dialects.gemini.view import identify
+from batchdrop.dialects.gemini.render import body_of
+from batchdrop.dialects.gemini.request import identify
+from batchdrop.providers.gemini.envelope import GeminiEnvelope
 from tests.samples.hostile import lines, recipes, schemas, tables
 from tests.samples.hostile.cases import Case
 
@@ -161,15 +163,15 @@ def _walk(file: Path) -> str:
 
 def _written(raw: bytes, number: int, answer: str | None) -> str:
     """Send a line, answer it, and write its row."""
-    line = identify(raw, number)
-    render(raw, number, longer=False)
+    line, envelope = identify(raw, number), GeminiEnvelope()
+    envelope.line(line_id(b"aaaaaaaaaaaa", number), body_of(raw, longer=False))
     if answer is None:
         return "rows"
     response = {"candidates": [{"content": {"parts": [{"text": answer}]}, "finishReason": "STOP"}]}
-    key, result = read_result(json.dumps({"key": str(number), "response": response}).encode())
-    if key is None or result is None:
+    read = envelope.read(json.dumps({"key": str(number), "response": response}).encode())
+    if read is None:
         return "UNREADABLE"
-    found = judged(result, line)
+    found = judged(read[1], line)
     row = result_row(found, line, 0, b'"m"') if found.outcome.is_result else error_row(found, line, 0)
     json.loads(row)
     return found.code or "rows"

@@ -33,7 +33,7 @@ EMPTY_ANSWERS: Final = 2
 """An answer may hold fewer messages than there are, also none (cloud.google.com/pubsub/docs/pull)."""
 PULLED_AT_ONCE: Final = 100
 LEASE_SECONDS: Final = 60
-_PUSHED: Final = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED)
+_PUSHED: Final = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.LOOKS)
 _ADDED: Final = "CloudPubSubDeadLetterSource"
 """Attributes Pub/Sub adds to a dead letter (cloud.google.com/pubsub/docs/dead-letter-topics)."""
 

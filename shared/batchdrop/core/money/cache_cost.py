@@ -42,6 +42,7 @@ BYTES_PER_TOKEN: Final = 2
 
 SENTENCES: Final = {
     "OFF": "The recipe or the upload's metadata switched it off.",
+    "NO_CACHES": "The provider has no context caches that can be made.",
     "EMBEDDINGS": "Embedding requests have no cached content.",
     "NOTHING_SHARED": "The requests do not share a beginning long enough for a cache.",
     "NOT_COUNTED": "The provider could not count the tokens of the beginning.",

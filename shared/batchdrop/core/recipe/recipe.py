@@ -187,7 +187,7 @@ class Output(_Part):
 class Recipe(_Part):
     """The settings for an upload; every field may be left out."""
 
-    model: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.-]{0,99}$")
+    model: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_/-]{0,199}$")
     system: TemplateText | None = None
     prompt: TemplateText | None = None
     key: Name | None = None

@@ -36,23 +36,6 @@ class Outcome(StrEnum):
 
 
 RANK: Final = {outcome: rank for rank, outcome in enumerate(Outcome)}
-ABSENT: Final = msgspec.Raw(b"null")
-"""A body that is not there, or null; a Raw field cannot be optional otherwise (msgspec 0.22)."""
-
-
-class Fault(msgspec.Struct, frozen=True, gc=False):
-    """Why a request has no answer; `passing` when another try may have one."""
-
-    code: str
-    message: str = ""
-    passing: bool = False
-
-
-class Result(msgspec.Struct, frozen=True, gc=False):
-    """One result out of its envelope: a body in the provider's language, a fault, both, or neither."""
-
-    body: msgspec.Raw = ABSENT
-    fault: Fault | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

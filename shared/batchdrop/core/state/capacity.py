@@ -1,4 +1,4 @@
-"""The capacity ledgers: pure rules over one document per model and one for the project.
+"""The capacity ledgers: pure rules over one document a model of a provider, and one a provider.
 
 A reservation precedes staging and ends when the provider reports a terminal state; a cancelled batch holds on
 for a while (python-genai issue 2495: cancelled jobs go on counting for up to days). One document holds all
@@ -9,6 +9,7 @@ A 429 holds the scope off and halves what we believe the limit to be; the belief
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -18,8 +19,23 @@ from pydantic import Field
 
 from batchdrop.core.value import Value
 
-PROJECT: Final = "_project"
+_ALL: Final = "all"
 RECOVERY_STEP: Final = timedelta(hours=1)
+
+
+def pool_of(provider: str, model: str) -> str:
+    """Return the ledger of what one model of a provider has in flight; a model's name may hold what an id may not."""
+    return f"{provider}.{hashlib.sha256(model.encode()).hexdigest()[:16]}"
+
+
+def account_of(provider: str) -> str:
+    """Return the ledger of all that a provider has in flight."""
+    return f"{provider}.{_ALL}"
+
+
+def is_pool(ledger: str) -> bool:
+    """Tell a model's ledger from an account's."""
+    return not ledger.endswith(f".{_ALL}")
 
 
 class Reservation(Value):

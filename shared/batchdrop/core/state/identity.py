@@ -16,12 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from pydantic import Field
 
 from batchdrop.core.limits import MIB
+from batchdrop.core.value import Value
 
 if TYPE_CHECKING:
     from hashlib import _Hash  # pyright: ignore[reportPrivateUsage]
@@ -106,3 +109,13 @@ def identity(
 
 def _hex(*parts: str) -> str:
     return sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Claim(Value):
+    """Which job answers a request, and until when its rows are taken for the answer; empty while there is none."""
+
+    schema_: str = Field(default="batchdrop.identity/1", alias="schema")
+    job_id: str = ""
+    until: datetime | None = None
+
+    model_config = Value.model_config | {"populate_by_name": True}

@@ -9,7 +9,6 @@ A DONE job's verdict (complete, partial) comes from its rows.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +17,9 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from batchdrop.core.errors import LeaseLostError
+from batchdrop.core.state.caching import CacheUse, Caching
+from batchdrop.core.state.cursors import Conversion, Counts, Finalizing, Piece, PlanCursor
+from batchdrop.core.state.job_steps import Output, Passed, Records, Resolved, Result, SameRows
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
 from batchdrop.ports import IndexValue
@@ -81,223 +83,6 @@ class Source(Value):
     uploaded_at: datetime
 
 
-class Piece(Value):
-    """One of the work objects that together are one stream of bytes."""
-
-    name: str
-    bytes: int
-    generation: int | None = None
-
-
-class Conversion(Value):
-    """Where converting continues: everything before the place in `state` is in the pieces already written."""
-
-    step: int = 0
-    pieces: tuple[Piece, ...] = ()
-    unpacked: tuple[Piece, ...] = ()
-    """A Parquet file that came as gzip, undone whole."""
-    state: str = ""
-    """Work object: the place in the source, and what was found before it."""
-
-    def after(self, pieces: tuple[Piece, ...], state: str) -> Conversion:
-        """One more step is done."""
-        return self._with(step=self.step + 1, pieces=pieces, state=state)
-
-
-class Counts(Value):
-    """Lines of the upload and what became of them. results + errors + rejections = lines - blank."""
-
-    lines: int = 0
-    blank: int = 0
-    rejections: int = 0
-    results: int = 0
-    errors: int = 0
-    by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
-    duplicate_keys: int | None = 0
-    """Lines whose key an earlier line has; None: too many keys, not checked."""
-    missing_keys: int = 0
-
-    def planned(
-        self, *, lines: int, blank: int, rejections: int, missing_keys: int, duplicate_keys: int | None
-    ) -> Counts:
-        """Count what planning saw: `lines` in all, the others since the last step."""
-        return self._with(
-            lines=lines,
-            blank=self.blank + blank,
-            rejections=self.rejections + rejections,
-            missing_keys=self.missing_keys + missing_keys,
-            duplicate_keys=duplicate_keys,
-        )
-
-    def with_duplicate_keys(self, duplicate_keys: int | None) -> Counts:
-        """Count the lines whose key an earlier line has."""
-        return self._with(duplicate_keys=duplicate_keys)
-
-    def answered(self, results: int, errors: int, by_outcome: dict[str, int]) -> Counts:
-        """Count the rows of the output."""
-        return self._with(results=results, errors=errors, by_outcome=by_outcome)
-
-
-class PlanCursor(Value):
-    """Where planning continues: everything before `offset` is in the plan parts already written."""
-
-    step: int = 0
-    offset: int = 0
-    line: int = 1
-    ranges: int = 0
-    shards: int = 0
-    counts: Counts = Counts()
-    requests: int = 0
-    tokens: int = 0
-    bytes: int = 0
-    """Of the rendered requests."""
-    batch_kind: str = ""
-    hashed: int = 0
-    content: str = ""
-    """Bytes whose checksum is in `content`, which planning goes on with (`identity.Content`)."""
-    attached: str = ""
-    """Checksum of the objects that the lines so far name."""
-    identity: str = ""
-    """What the job asks, known when all lines were read: planning is over then, its gates are next."""
-    agreeing: tuple[int, ...] | None = ()
-    """Lines by how far they agree with the first one (`beginnings.Watch`)."""
-    parts: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    checksum: str = ""
-    """sha256 over the plan parts, chained; RUNNING with it is the commit point of planning."""
-
-    def ended(self, identity: str, counts: Counts) -> PlanCursor:
-        """All lines were read."""
-        return self._with(identity=identity, counts=counts)
-
-
-class Finalizing(Value):
-    """Where finalizing continues: ranges below `next_range` have their output parts."""
-
-    next_range: int = 0
-    lists: tuple[str, ...] = ()
-
-
-class CacheUse(Value):
-    """A context cache the job made; `lost_at` is set when the provider did not know it any more."""
-
-    name: str
-    tokens: int
-    created_at: datetime
-    lost_at: datetime | None = None
-
-    def lost(self, at: datetime) -> CacheUse:
-        """The provider did not know it any more."""
-        return self._with(lost_at=at)
-
-
-class Caching(Value):
-    """What was decided about a context cache, and the caches that were made for it."""
-
-    wanted: bool
-    reason: str
-    """A key of `money.caching.SENTENCES`."""
-    pattern: str = ""
-    """Work object: a line that begins with what is shared, of which the cache holds `depth` units."""
-    depth: int = 0
-    requests: int = 0
-    tokens: int = 0
-    hours: float = 0
-    spared: Decimal | None = None
-    cost: Decimal | None = None
-    """Dollars it was expected to spare in input, and to cost to make and to keep."""
-    uses: tuple[CacheUse, ...] = ()
-
-    @property
-    def current(self) -> CacheUse | None:
-        """The cache that requests name now."""
-        return self.uses[-1] if self.wanted and self.uses and self.uses[-1].lost_at is None else None
-
-    def with_pattern(self, work_object: str) -> Caching:
-        """Name the line whose beginning the cache holds."""
-        return self._with(pattern=work_object)
-
-    def with_use(self, use: CacheUse) -> Caching:
-        """Name a cache that was made."""
-        return self._with(tokens=use.tokens, uses=(*self.uses, use))
-
-    def with_loss(self, use: CacheUse, at: datetime) -> Caching:
-        """Note when the last cache was found to be gone."""
-        return self._with(uses=(*self.uses[:-1], use.lost(at)))
-
-    def given_up(self, reason: str) -> Caching:
-        """No cache is made any more."""
-        return self._with(wanted=False, reason=reason)
-
-
-class Output(Value):
-    """What the output holds besides our rows as JSONL; `dialect` replaces their form."""
-
-    dialect: str = "rows"
-    formats: tuple[str, ...] = ("jsonl",)
-    join: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """What a job's recipe and its upload's metadata make of it; the fields are the job's."""
-
-    recipe_object: str
-    recipe_name: str
-    recipe_digest: str
-    model: str
-    labels: dict[str, str]
-    team: str
-    priority: int
-    deadline_at: datetime
-    finish: str
-    policy: str
-    max_rounds: int | None
-    max_cost: Decimal | None
-    cache: str
-    output: Output
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """The lines that a conversion made of an upload."""
-
-    pieces: tuple[Piece, ...]
-    converted: bool
-    dialect: str
-    dialect_url: str
-    columns: str
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """What the gates of cost found out about a job that passed them."""
-
-    caching: Caching | None
-    estimate: dict[str, Any]
-    budget_month: str
-
-
-@dataclass(frozen=True, slots=True)
-class SameRows:
-    """The job whose rows answer another one, and their manifest."""
-
-    job_id: str
-    manifest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What an ended job's output holds, and where its manifest is."""
-
-    counts: Counts
-    verdict: str | None
-    cost: dict[str, Any] | None
-    tokens: dict[str, int]
-    manifest: str
-
-
 class Job(Leasable):
     """The record of one upload."""
 
@@ -317,7 +102,12 @@ class Job(Leasable):
     priority: int = 0
     finish: str = "missing"
     """What becomes of lines still open at the deadline: reported `missing`, or answered at once (`standard`)."""
+    provider: str = ""
+    """The name its provider is configured under."""
     model: str = ""
+    """The provider's own name of it."""
+    account: str = ""
+    """Whose its batches are (`Batches.account`), as it was when the job was planned."""
     dialect: str = "gemini"
     dialect_url: str = ""
     columns: str = ""

@@ -18,7 +18,7 @@ INDEXED: dict[Collection, tuple[str, ...]] = {
         "due_at",
         "state",
         "job_id",
-        "model",
+        "pool",
         "team",
         "priority_rank",
         "queued_at",
@@ -39,7 +39,7 @@ TTL_FIELD = "expire_at"
 """Documents are removed after this time (Firestore TTL; within 24 h, never used as a lease)."""
 
 COMPOSITE: dict[Collection, tuple[tuple[str, ...], ...]] = {
-    Collection.SHARD: (("state", "model", "team", "priority_rank", "queued_at"),),
+    Collection.SHARD: (("state", "pool", "team", "priority_rank", "queued_at"),),
 }
 """The composite indexes the queries below need, all ascending."""
 
@@ -59,22 +59,22 @@ def shards_of(job_id: str, limit: int = 100_000) -> Query:
     return Query(Collection.SHARD, equal=(("job_id", job_id),), limit=limit)
 
 
-def queued_teams(model: str, after_team: str | None) -> Query:
+def queued_teams(pool: str, after_team: str | None) -> Query:
     """The first queued shard of the next team after `after_team` (a loose scan over teams)."""
     return Query(
         Collection.SHARD,
-        equal=(("state", "QUEUED"), ("model", model)),
+        equal=(("state", "QUEUED"), ("pool", pool)),
         order=("team", "priority_rank", "queued_at"),
         after=() if after_team is None else (after_team,),
         limit=1,
     )
 
 
-def queued_of(model: str, team: str, limit: int) -> Query:
-    """A team's queued shards of a model, by priority, then age."""
+def queued_of(pool: str, team: str, limit: int) -> Query:
+    """A team's queued shards of a pool, by priority, then age."""
     return Query(
         Collection.SHARD,
-        equal=(("state", "QUEUED"), ("model", model), ("team", team)),
+        equal=(("state", "QUEUED"), ("pool", pool), ("team", team)),
         order=("priority_rank", "queued_at"),
         limit=limit,
     )
@@ -122,5 +122,5 @@ def costs_since(day: str, limit: int = 100_000) -> Query:
 
 
 def ledgers(limit: int = 200) -> Query:
-    """All capacity ledgers: one per model and the project's."""
+    """All capacity ledgers: one a pool and one a provider."""
     return Query(Collection.CAPACITY, limit=limit)

@@ -19,17 +19,19 @@ follow from a look at a batch name that batch, and change nothing unless the sha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
 
 from pydantic import Field
 
-from batchdrop.core.errors import LeaseLostError
+from batchdrop.core.errors import LeaseLostError, PermanentError
+from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
+from batchdrop.core.state.capacity import pool_of
 from batchdrop.core.state.lease import Leasable, check_move
+from batchdrop.core.state.segment import Segment, Segments
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import Batch, BatchState, IndexValue
+from batchdrop.ports import Batch, IndexValue
 
 
 class ShardState(StrEnum):
@@ -96,103 +98,7 @@ class Route(StrEnum):
         return self is not Route.BATCH
 
 
-class NoBatch(StrEnum):
-    """Why there is no batch, or none any more."""
-
-    NOT_YET = ""
-    NONE = "NONE"
-    """Ended before one was created."""
-    TOO_LARGE = "TOO_LARGE"
-    """Taken apart before it was sent."""
-    GONE = "GONE"
-    """The provider does not know it any more."""
-
-
 DEADLINE: Final = Failure(code="DEADLINE", message="the job's deadline passed before this line was answered")
-
-
-class Intent(Value):
-    """The record of one create call, written before it is sent."""
-
-    attempt: int
-    at: datetime
-    deadline: datetime
-
-
-class BatchRef(Value):
-    """The adopted batch as last seen, or why there is none."""
-
-    name: str = ""
-    state: BatchState | NoBatch = NoBatch.NOT_YET
-    raw_state: str = ""
-    output_file: str | None = None
-    created_at: datetime | None = None
-    ended_at: datetime | None = None
-    error_code: int | None = None
-    error_message: str = ""
-    duplicates: tuple[str, ...] = ()
-
-    def seen(self, batch: Batch) -> BatchRef:
-        """Keep the provider's word."""
-        return self._with(state=batch.state, raw_state=batch.raw_state)
-
-    def ended(self, batch: Batch) -> BatchRef:
-        """Keep all the provider says of a batch that will not change any more."""
-        return self._with(
-            state=batch.state,
-            raw_state=batch.raw_state,
-            output_file=batch.output_file,
-            ended_at=batch.ended_at,
-            error_code=batch.error_code,
-            error_message=batch.error_message,
-        )
-
-    def gone(self) -> BatchRef:
-        """The provider does not know the batch any more; its last word stays."""
-        return self._with(state=NoBatch.GONE)
-
-    def after(self, earlier: BatchRef) -> BatchRef:
-        """Keep the duplicates of a batch that this one takes the place of."""
-        return self._with(duplicates=(*earlier.duplicates, *self.duplicates))
-
-    def with_duplicate(self, name: str) -> BatchRef:
-        """Name a batch of the same shard that is not its own."""
-        return self._with(duplicates=(*self.duplicates, name))
-
-
-class SegmentFile(Value):
-    """One work object with rows of one range; no object when there are no rows."""
-
-    object: str = ""
-    rows: int = 0
-    bytes: int = 0
-    crc32c: str = ""
-    generation: int = 0
-
-
-class Segment(Value):
-    """What a shard wrote of one range; lines in `open_list` go to children that may answer better."""
-
-    range: int
-    results: SegmentFile = SegmentFile()
-    errors: SegmentFile = SegmentFile()
-    by_outcome: dict[str, int] = Field(default_factory=dict[str, int])
-    files: int = 0
-    file_bytes: int = 0
-    usage: dict[str, int] = Field(default_factory=dict[str, int])
-    failed: dict[str, int] = Field(default_factory=dict[str, int])
-    """Tokens by class of all rows, and of those that are no results."""
-    open_list: str = ""
-    open: dict[str, int] = Field(default_factory=dict[str, int])
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """What a shard's document keeps of its segments: the last ones, and the work objects with those before."""
-
-    last: tuple[Segment, ...] = ()
-    lists: tuple[str, ...] = ()
-    listed: int = 0
 
 
 class Child(Value):
@@ -238,7 +144,12 @@ class Shard(Leasable):
     """Work objects that hold the lines of a child, under `list_key`; empty: all lines of the ranges."""
     list_key: str = ""
     tokens: int
+    provider: str = ""
+    """The name its provider is configured under."""
     model: str
+    """The provider's own name of it."""
+    wire: str = ""
+    """What the ids of its lines begin with at the provider (`core.wire`)."""
     team: str = ""
     priority: int = 0
     queued_at: datetime
@@ -270,6 +181,11 @@ class Shard(Leasable):
     written_at: datetime | None = None
 
     model_config = Leasable.model_config | {"populate_by_name": True}
+
+    @property
+    def pool(self) -> str:
+        """The ledger that its tokens are reserved in, and the queue it waits in."""
+        return pool_of(self.provider, self.model)
 
     # ------------------------------------------------------------------------------------ queue and staging
     def dispatched(self, now: datetime, due_at: datetime) -> Shard:
@@ -304,10 +220,12 @@ class Shard(Leasable):
 
     def requeued(self, now: datetime) -> Shard:
         """Nothing was created: wait in the queue with the file."""
-        return self._moved(ShardState.QUEUED, now, intent=None).handed_back(now, self.deadline_at)
+        self._must_not_run()
+        return self._known(ShardState.QUEUED, now, intent=None).handed_back(now, self.deadline_at)
 
     def requeued_without_file(self, now: datetime) -> Shard:
         """Wait in the queue and be staged again: the file is of an account that is no longer ours."""
+        self._must_not_run()
         return self._moved(ShardState.QUEUED, now, file=None).handed_back(now, self.deadline_at)
 
     # --------------------------------------------------------------------------------------------- creating
@@ -317,15 +235,15 @@ class Shard(Leasable):
 
     def not_sent(self, now: datetime) -> Shard:
         """The intent was not followed by a call: the attempt does not count."""
-        return self._moved(ShardState.STAGED, now, intent=None, attempts=self.attempts - 1)
+        return self._known(ShardState.STAGED, now, intent=None, attempts=self.attempts - 1)
 
     def not_created(self, now: datetime) -> Shard:
         """The call made nothing: the provider said so, or a listing after the quarantine proved it."""
-        return self._moved(ShardState.STAGED, now, intent=None)
+        return self._known(ShardState.STAGED, now, intent=None)
 
     def submitted(self, now: datetime, batch: BatchRef, batch_deadline_at: datetime) -> Shard:
         """Record the batch as the shard's own; the first recorded adoption is final."""
-        moved = self._moved(
+        moved = self._known(
             ShardState.SUBMITTED,
             now,
             batch=batch.after(self.batch),
@@ -336,7 +254,7 @@ class Shard(Leasable):
 
     def ended_without_batch(self, now: datetime, stop: Failure) -> Shard:
         """Its lines become error rows with the reason; it has no batch, and gets none."""
-        ended = self._moved(ShardState.ENDED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE))
+        ended = self._known(ShardState.ENDED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE))
         return ended.handed_back(now, now)
 
     def cancelled(self, now: datetime, stop: Failure) -> Shard:
@@ -356,13 +274,9 @@ class Shard(Leasable):
         return self._with(batch=self.batch.seen(batch), cancel_sent_at=self.cancel_sent_at or now, updated_at=now)
 
     def ended(self, now: datetime, looked_at: str, batch: Batch | None, due_at: datetime) -> Shard | None:
-        """The batch will not change any more; None when it is not this batch that runs.
+        """The batch of that name will not change any more; None when it is not this batch that runs.
 
-        Args:
-            now: The time.
-            looked_at: The name of the batch that was looked at.
-            batch: What the provider said; None: it does not know the batch any more.
-            due_at: When the writer is woken again.
+        `batch` is None when the provider does not know it any more; `due_at` is when the writer is woken again.
         """
         if not self._runs(looked_at):
             return None
@@ -389,9 +303,7 @@ class Shard(Leasable):
 
     def with_duplicate(self, name: str) -> Shard | None:
         """Remember a batch of this shard that is not its own; None when it is, or is known."""
-        if self.knows(name):
-            return None
-        return self._with(batch=self.batch.with_duplicate(name))
+        return None if self.knows(name) else self._with(batch=self.batch.with_duplicate(name))
 
     def knows(self, name: str) -> bool:
         """Tell whether a batch stands in the shard: its own, a duplicate, or one that ended without running."""
@@ -436,14 +348,13 @@ class Shard(Leasable):
 
     def abandoned(self, now: datetime) -> Shard:
         """The job ended without it: it names no rows, for their objects may be gone, and no children."""
-        moved = self._moved(ShardState.SETTLING, now, children=(), results_lost="JOB_ENDED")
-        return moved.with_segments(Segments())
+        return self.rows_written(now, Segments(), (), self.unknown_rows).with_results_lost(now, "JOB_ENDED")
 
     def settled(self, now: datetime) -> Shard:
         """Its children exist and its costs are kept: it is over."""
         half = any(child.kind is ShardKind.HALF for child in self.children)
-        state = ShardState.SPLIT if half else ShardState.WRITTEN
-        return self._moved(state, now, written_at=now, attached=()).handed_back(now, None)
+        end = ShardState.SPLIT if half else ShardState.WRITTEN
+        return self._moved(end, now, written_at=now, attached=()).handed_back(now, None)
 
     # ------------------------------------------------------------------------------------------- stopping
     def told_to_stop(self, now: datetime, stop: Failure) -> Shard | None:
@@ -463,15 +374,24 @@ class Shard(Leasable):
         """Return why its lines must not be sent (again): asked for, or past the job's deadline."""
         return self.stop or (DEADLINE if now >= self.deadline_at else None)
 
-    # ------------------------------------------------------------------------------------------------ rules
     def _must_wait(self) -> None:
         if self.state is not ShardState.QUEUED:
             raise LeaseLostError("the shard was dispatched by another worker")
 
-    def _moved(self, state: ShardState, now: datetime, **changes: object) -> Shard:
-        """Return the shard in another state, if the table of moves allows it."""
+    def _must_not_run(self) -> None:
+        if self.state is ShardState.SUBMITTED:  # the way back from there names the batch: `refused_late`
+            raise PermanentError("the shard has a batch", code="ILLEGAL_MOVE")
+
+    def _known(self, state: ShardState, now: datetime, **changes: object) -> Shard:
+        """Return the shard in another state, also from CREATING: for who knows whether there is a batch."""
         check_move(SHARD_MOVES, self.state, state)
         return self._with(state=state, updated_at=now, **changes)
+
+    def _moved(self, state: ShardState, now: datetime, **changes: object) -> Shard:
+        """Return the shard in another state, if the table of moves allows it; never from CREATING."""
+        if self.state is ShardState.CREATING:
+            raise PermanentError("it is not known whether the shard has a batch", code="ILLEGAL_MOVE")
+        return self._known(state, now, **changes)
 
 
 def shard_index(shard: Shard, expire_at: datetime | None) -> dict[str, IndexValue]:
@@ -480,7 +400,7 @@ def shard_index(shard: Shard, expire_at: datetime | None) -> dict[str, IndexValu
         "due_at": shard.due_at,
         "state": shard.state.value,
         "job_id": shard.job_id,
-        "model": shard.model,
+        "pool": shard.pool,
         "team": shard.team,
         "priority_rank": -shard.priority,
         "queued_at": shard.queued_at,

@@ -2,7 +2,7 @@
 
     response with an answer        answered   |  candidate stopped by a filter, prompt blocked   blocked
     finishReason MAX_TOKENS        truncated  |  nothing but thoughts, or nothing at all         empty
-    JSON asked for, none given     invalid    |  the provider's status object                    error
+    JSON asked for, none given     invalid    |  the service's fault                             error
     no line at all                 missing    |  a line with neither response nor error          error
 
 Line shapes: ai.google.dev/gemini-api/docs/batch-api (read in a stored copy 2026-11-23). A blocked prompt comes as a
@@ -11,15 +11,14 @@ success without candidates. Finish reasons: google-genai 3.4.0, types.FinishReas
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
 
 from batchdrop.core.result.join import InputLine
-from batchdrop.core.result.outcome import ABSENT, Answer, Fault, Outcome, Result
+from batchdrop.core.result.outcome import Answer, Outcome
+from batchdrop.core.result.result import ABSENT, Result
 from batchdrop.core.result.schema import breaks
-from batchdrop.core.sound_json import is_sound
 
 BLOCKED: Final = frozenset(
     {
@@ -35,39 +34,6 @@ BLOCKED: Final = frozenset(
     }
 )
 _MALFORMED: Final = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"})
-GRPC_NAMES: Final = {
-    1: "CANCELLED",
-    2: "UNKNOWN",
-    3: "INVALID_ARGUMENT",
-    4: "DEADLINE_EXCEEDED",
-    5: "NOT_FOUND",
-    6: "ALREADY_EXISTS",
-    7: "PERMISSION_DENIED",
-    8: "RESOURCE_EXHAUSTED",
-    9: "FAILED_PRECONDITION",
-    10: "ABORTED",
-    11: "OUT_OF_RANGE",
-    12: "UNIMPLEMENTED",
-    13: "INTERNAL",
-    14: "UNAVAILABLE",
-    15: "DATA_LOSS",
-    16: "UNAUTHENTICATED",
-}
-"""google.rpc.Code."""
-_PASSING: Final = frozenset({4, 8, 10, 13, 14})
-_CACHE: Final = re.compile(r"cached ?content\b.*not found", re.IGNORECASE)
-"""The cache ended before its batch ("CachedContent not found (or permission denied)"): another round has a new one."""
-
-
-class _Status(msgspec.Struct, frozen=True, gc=False):
-    code: int = 2
-    message: str = ""
-
-
-class _Line(msgspec.Struct, frozen=True, gc=False):
-    key: str | int | None = None
-    response: msgspec.Raw = ABSENT
-    error: _Status | None = None
 
 
 class _Part(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -102,33 +68,9 @@ class _Response(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     token_count: int | str | None = None
 
 
-_decode_line = msgspec.json.Decoder(_Line).decode
 _decode_response = msgspec.json.Decoder(_Response).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.encode
-
-
-def read_result(line: bytes) -> tuple[int | None, Result | None]:
-    """Return the input line a result line belongs to and what it holds; (None, None) when it cannot be read."""
-    if not is_sound(line):
-        return None, None
-    try:
-        found = _decode_line(line)
-        number = None if found.key is None else int(found.key)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None, None
-    return number, Result(found.response, None if found.error is None else _fault(found.error))
-
-
-def fault_name(code: int | None) -> str:
-    """Return the word for an error number; `UNKNOWN` for one that has none."""
-    return GRPC_NAMES.get(code or 2, "UNKNOWN")
-
-
-def _fault(status: _Status) -> Fault:
-    lost = _CACHE.search(status.message) is not None
-    code = "CACHE_LOST" if lost else f"PROVIDER_{fault_name(status.code)}"
-    return Fault(code, status.message, passing=lost or status.code in _PASSING)
 
 
 def answer(result: Result, line: InputLine) -> Answer:

@@ -8,7 +8,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from batchdrop.ports import Batch, BatchKind, BatchState, Cache, ModelInfo, ProviderFile
+from batchdrop.core.grpc import GRPC_NAMES
+from batchdrop.ports import Batch, BatchKind, BatchState, Cache, Cause, Failed, ModelInfo, ProviderFile
 
 _BATCHES: Final = {"batchGenerateContent": BatchKind.GENERATE, "asyncBatchEmbedContent": BatchKind.EMBED}
 
@@ -35,13 +36,23 @@ def batch(operation: dict[str, Any]) -> Batch:
         raw_state=raw,
         created_at=moment(metadata.get("createTime")) or datetime.fromtimestamp(0, UTC),
         ended_at=moment(metadata.get("endTime")),
-        output_file=output.get("responsesFile") or None,
-        error_code=int(error["code"]) if "code" in error else None,
-        error_message=str(error.get("message") or "")[:500],
-        succeeded=int(stats.get("successfulRequestCount") or 0),
-        failed=int(stats.get("failedRequestCount") or 0),
-        total=int(stats.get("requestCount") or 0),
+        parts=tuple(filter(None, (output.get("responsesFile"),))),
+        failed=_failed(error) if state_of(raw) is BatchState.FAILED else None,
+        requests_done=_done(stats),
     )
+
+
+def _done(stats: dict[str, Any]) -> int | None:
+    """Return how many requests have an answer or an error; counts of zero are left out of the wire's JSON."""
+    if not stats.get("requestCount"):
+        return None
+    return int(stats.get("successfulRequestCount") or 0) + int(stats.get("failedRequestCount") or 0)
+
+
+def _failed(error: dict[str, Any]) -> Failed:
+    """Read why a batch failed whole. The service never names lines, so whatever it says, halves may do better."""
+    name = GRPC_NAMES.get(int(error.get("code") or 2), "UNKNOWN")
+    return Failed(Cause.POISON, name, str(error.get("message") or "")[:500])
 
 
 def state_of(raw: str) -> BatchState:

@@ -23,20 +23,20 @@ from batchdrop.core.logs import log
 from batchdrop.core.money.prices import Processing, price
 from batchdrop.core.money.usage import Usage
 from batchdrop.core.result.join import InputLine
+from batchdrop.core.result.kept import kept, read_kept
+from batchdrop.core.result.result import Fault, Result
 from batchdrop.core.settings import FINISH_GROUP, WriteSettings
 from batchdrop.core.state import names, queries
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.answer import answer, read_result
-from batchdrop.dialects.gemini.request import request_of
-from batchdrop.dialects.gemini.usage import add_usage
-from batchdrop.ports import BatchKind
+from batchdrop.dialects.spoken import spoken
+from batchdrop.ports import Ask, BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import entries_of
 from batchdrop.steps.progress import go_on_later, keep
-from batchdrop.steps.shard_lines import rendered_lines
+from batchdrop.steps.shard_lines import bodies
 from batchdrop.steps.stack import PAUSED_SECONDS, paused
 from batchdrop.steps.submit.attach import attach, uris
 from batchdrop.store import Stored
@@ -46,13 +46,13 @@ Writing = Context[WriteSettings]
 GROUPS_OF = FINISH_GROUP
 MAX_PAUSES = 5
 """After so many refusals for want of quota, what is open becomes error rows."""
-_INVALID, _EXHAUSTED, _UNAVAILABLE = 3, 8, 14
 _OVER = Failure(code="OVER_MAX_COST", message="the job's max_cost was spent before this line could be answered at once")
 
 
 def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
     """Ask what has no answer yet; None when quota or time is over and a new message continues."""
-    if stored.value.stop is not None:
+    asker = context.provider_of(stored.value).ask
+    if stored.value.stop is not None or asker is None:
         return stored
     if paused(context):
         return _go_on_later(context, stored, PAUSED_SECONDS)
@@ -62,8 +62,8 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
     stored, files = attached
     answered, usage = _answered(context, stored.value)
     allowance = _allowance(context, job)
-    every = rendered_lines(context, job, stored.value, uris(files))
-    lines = ((number, line) for number, line in every if number not in answered)
+    every = bodies(context, job, stored.value, uris(files))
+    lines = ((number, body) for number, body in every if number not in answered)
     size = context.settings.finish_concurrency * GROUPS_OF
     with ThreadPoolExecutor(context.settings.finish_concurrency) as pool:
         for count in itertools.count():
@@ -74,7 +74,7 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
                 return _stop(context, stored)
             if count and context.time_left.remaining() < context.settings.finish_timeout_seconds * GROUPS_OF:
                 return _go_on_later(context, stored, 0)
-            found = list(pool.map(partial(_ask, context, stored.value), group))
+            found = list(pool.map(partial(_ask, context, asker, stored.value), group))
             kept = [line for line in found if isinstance(line, bytes)]
             stored = _kept(context, stored, kept)
             _count(usage, kept)
@@ -85,27 +85,25 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
     return stored
 
 
-def _ask(context: Writing, shard: Shard, entry: tuple[int, bytes]) -> bytes | CapacityError:
-    """Return a result line as a batch would hold it, or the refusal that time can lift."""
-    number, line = entry
+def _ask(context: Writing, asker: Ask, shard: Shard, entry: tuple[int, bytes]) -> bytes | CapacityError:
+    """Return the result to keep, or the refusal that time can lift."""
+    number, body = entry
     try:
-        response = context.provider.answer(
+        response = asker.answer(
             model=shard.model,
             kind=BatchKind(shard.batch_kind),
-            request=request_of(line),
+            request=body,
             timeout_seconds=context.settings.finish_timeout_seconds,
         )
     except CapacityError as error:
-        return _failed(number, _EXHAUSTED, error.sentence) if shard.attempts >= MAX_PAUSES else error
+        if shard.attempts < MAX_PAUSES:
+            return error
+        return kept(number, Result(fault=Fault("PROVIDER_RESOURCE_EXHAUSTED", error.sentence, passing=True)))
     except PermanentError as error:
-        return _failed(number, _INVALID, error.sentence)
+        return kept(number, Result(fault=Fault("PROVIDER_INVALID_ARGUMENT", error.sentence)))
     except BatchdropError as error:
-        return _failed(number, _UNAVAILABLE, error.sentence)
-    return b'{"key":"%d","response":%b}\n' % (number, response)
-
-
-def _failed(number: int, code: int, message: str) -> bytes:
-    return msgspec.json.encode({"key": str(number), "error": {"code": code, "message": message}}) + b"\n"
+        return kept(number, Result(fault=Fault("PROVIDER_UNAVAILABLE", error.sentence, passing=True)))
+    return kept(number, Result(msgspec.Raw(response)))
 
 
 def _answered(context: Writing, shard: Shard) -> tuple[frozenset[int], Usage]:
@@ -121,10 +119,10 @@ def _count(usage: Usage, lines: Iterable[bytes]) -> set[int]:
     """Add what answers used; return their lines."""
     numbers: set[int] = set()
     for line in lines:
-        number, result = read_result(line)
-        if number is not None and result is not None:
+        number, result = read_kept(line)
+        if number:
             numbers.add(number)
-            add_usage(usage, answer(result, InputLine(number, b"null", wants_json=False)).usage)
+            spoken().add_usage(usage, spoken().answer(result, InputLine(number, b"null", wants_json=False)).usage)
     return numbers
 
 

@@ -22,8 +22,11 @@ from batchdrop.core.money.costs import job_cost, job_tokens
 from batchdrop.core.result.manifest import Part, done_message, manifest
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names, queries
-from batchdrop.core.state.job import Counts, Finalizing, Job, JobState, Result
-from batchdrop.core.state.shard import Segment, Shard, ShardState
+from batchdrop.core.state.cursors import Counts, Finalizing
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job_steps import Result
+from batchdrop.core.state.segment import Segment
+from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.upload.cut import RangePlan
 from batchdrop.core.value import Failure
 from batchdrop.ports import ObjectInfo, Topic
@@ -256,15 +259,18 @@ def _publish(context: Writing, stored: Stored[Job]) -> None:
 
 def clean(context: Writing, job: Job) -> None:
     """Delete what an ended job no longer needs: caches, provider files, batches and work objects."""
-    for use in job.caching.uses if job.caching else ():
-        context.provider.delete_cache(use.name)
+    caches = context.provider_of(job).caches
+    if caches is not None and job.caching is not None:
+        for use in job.caching.uses:
+            caches.delete_cache(use.name)
     for stored in context.store.shards(queries.shards_of(job.job_id)):
         shard = stored.value
         detach(context, shard)
-        if shard.file:
-            context.provider.delete_file(shard.file)
+        provider = context.provider_of(shard)
+        if shard.file and provider.files is not None:
+            provider.files.delete_file(shard.file)
         for batch in filter(None, (shard.batch.name, *shard.past)):
-            context.provider.delete(batch)
+            provider.batches.delete(batch)
     bucket = context.settings.work_bucket
     while True:
         page = context.objects.list(bucket, prefix=f"{job.job_id}/")

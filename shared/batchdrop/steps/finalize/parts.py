@@ -24,7 +24,8 @@ from batchdrop.core.result.tables import Column, Joined, Kind, plan_columns, res
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Segment, SegmentFile, Shard, ShardKind
+from batchdrop.core.state.segment import Segment, SegmentFile
+from batchdrop.core.state.shard import Shard, ShardKind
 from batchdrop.core.upload.cut import RangePlan
 from batchdrop.steps import work
 from batchdrop.steps.context import Context

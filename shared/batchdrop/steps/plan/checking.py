@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 from batchdrop.core.problem import FIXES, Code
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.job import Job
+from batchdrop.core.wire import id_bytes
 from batchdrop.dialects.dialect import Accepted, Rejected
 from batchdrop.dialects.spoken import spoken
+from batchdrop.ports import BatchKind
 from batchdrop.steps.context import Context
 from batchdrop.steps.submit.attach import Looked
 
@@ -40,13 +42,16 @@ class Checks:
 
     def __init__(self, context: Context[SubmitSettings], job: Job) -> None:
         """Begin where the job's cursor stands."""
-        self._language = spoken()
+        self._language = spoken(context.provider_of(job).facts.dialect)
         self._check = self._language.check
         self._model = job.model
         self._converted = job.converted
         self._draws = self._language.draws(job.model)
         self._draws_nothing = self._language.draws_nothing(job.model)
         self._max_line_bytes = context.settings.max_line_bytes
+        self._provider = context.provider_of(job)
+        kind = BatchKind(job.plan.batch_kind or BatchKind.GENERATE)
+        self._envelope = self._provider.envelope(job.model, kind)
         self.looked = Looked(context, job, job.plan.attached)
         self.kind = job.plan.batch_kind
 
@@ -60,8 +65,10 @@ class Checks:
         objects = self._against_job(raw, accepted) or self._objects(raw, accepted)
         if isinstance(objects, Rejected):
             return objects
-        self.kind = accepted.kind
-        size = self._language.rendered_bytes(raw, number, accepted)
+        if accepted.kind != self.kind:
+            self.kind = accepted.kind
+            self._envelope = self._provider.envelope(self._model, accepted.kind)
+        size = self._envelope.size(id_bytes(number), self._language.body_bytes(raw, accepted))
         output_bytes = self._language.request(raw).image_bytes if self._draws else 0
         return Asked(accepted.key, size, accepted.tokens, output_bytes, objects)
 

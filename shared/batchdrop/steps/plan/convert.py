@@ -18,7 +18,9 @@ import msgspec
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Conversion, Job, Piece, Records
+from batchdrop.core.state.cursors import Conversion, Piece
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_steps import Records
 from batchdrop.core.upload.lines import gathered
 from batchdrop.core.upload.tables import Place
 from batchdrop.core.value import Failure

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
+from batchdrop.core.state.capacity import pool_of
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.upload.cut import ShardPlan, decode_plan
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.progress import keep
+from batchdrop.steps.stack import wire
 from batchdrop.steps.submit.dispatch import dispatch, ensure_ledger
 from batchdrop.store import Stored
 
@@ -24,7 +26,8 @@ STRIDE = timedelta(minutes=1)
 def spawn(context: Planning, stored: Stored[Job]) -> None:
     """Create the shards the plan names, idempotently, and let them queue."""
     job = stored.value
-    ensure_ledger(context, job.model)
+    pool = pool_of(job.provider, job.model)
+    ensure_ledger(context, pool)
     for name in job.plan.parts:
         for entry in decode_plan(work.get(context, name)):
             if isinstance(entry, ShardPlan):
@@ -32,13 +35,13 @@ def spawn(context: Planning, stored: Stored[Job]) -> None:
     now = context.now()
     due_at = min(context.later(context.settings.lease_seconds), job.deadline_at)
     keep(context, stored, lambda job: job.queued(now, due_at))
-    dispatch(context, job.model)
+    dispatch(context, pool)
 
 
 def _shard(context: Planning, job: Job, entry: ShardPlan) -> Shard:
-    now = context.now()
+    now, shard_id = context.now(), names.shard_id(job.job_id, entry.index)
     return Shard(
-        shard_id=names.shard_id(job.job_id, entry.index),
+        shard_id=shard_id,
         job_id=job.job_id,
         state=ShardState.QUEUED,
         batch_kind=job.plan.batch_kind,
@@ -49,7 +52,10 @@ def _shard(context: Planning, job: Job, entry: ShardPlan) -> Shard:
         attached_bytes=entry.attached,
         measured=True,
         tokens=entry.tokens,
+        provider=job.provider,
         model=job.model,
+        account=job.account,
+        wire=wire(context, job, shard_id),
         team=job.team,
         priority=job.priority,
         queued_at=job.created_at + entry.index * STRIDE,

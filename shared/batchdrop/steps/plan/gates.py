@@ -6,7 +6,8 @@ from array import array
 
 from batchdrop.core.limits import limit
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.core.state.job import Counts, Job, PlanCursor
+from batchdrop.core.state.cursors import Counts, PlanCursor
+from batchdrop.core.state.job import Job
 from batchdrop.core.value import Failure
 from batchdrop.dialects.gemini.models import cannot
 from batchdrop.ports import BatchKind
@@ -31,9 +32,9 @@ def refuse_file(context: Planning, job: Job) -> Failure | None:
             fix="Cut it into several files.",
         )
     allowed = context.settings.allowed_models()
-    if allowed and job.model not in allowed:
+    if allowed and not allowed & {job.model, f"{job.provider}/{job.model}"}:
         return _unknown_model("This stack does not allow the model.")
-    if context.provider.model_info(job.model) is None:
+    if context.provider_of(job).batches.model_info(job.model) is None:
         return _unknown_model("The provider does not know the model.")
     return None
 
@@ -41,7 +42,7 @@ def refuse_file(context: Planning, job: Job) -> Failure | None:
 def refuse_model(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> Stored[Job] | Failure:
     """Say why the model cannot run a planned job's kind of requests; warn when the provider does not tell."""
     job, now = stored.value, context.now()
-    info = context.provider.model_info(job.model)
+    info = context.provider_of(job).batches.model_info(job.model)
     if info is None:
         return _unknown_model("The provider does not know the model.")
     if info.said:

@@ -11,25 +11,21 @@ document lives as long as the window; a job that crashed behind its creation fin
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from batchdrop.core.errors import ConflictError, TransientError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.identity import identity
-from batchdrop.core.state.job import Job, JobState, SameRows
+from batchdrop.core.state.identity import Claim, identity
+from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job_steps import SameRows
 from batchdrop.core.value import Failure
-from batchdrop.ports import Collection, Document
 from batchdrop.steps.context import Context
-from batchdrop.store import ATTEMPTS
 
 Planning = Context[SubmitSettings]
 
 SAME_AS: Final = "SAME_AS"
-SCHEMA: Final = "batchdrop.identity/1"
-PROVIDER: Final = "gemini"
 
 
 def identify(job: Job, content: str, attached: str) -> str:
@@ -40,7 +36,7 @@ def identify(job: Job, content: str, attached: str) -> str:
         metadata=job.metadata,
         team=job.team,
         recipe=job.recipe_digest,
-        model=f"{PROVIDER}:{job.model}",
+        model=f"{job.provider}:{job.model}",
         form=f"{job.dialect} {job.dialect_url}",
     )
 
@@ -53,14 +49,15 @@ def original(context: Planning, job: Job, digest: str) -> Job | None:
     """
     if not context.settings.duplicate_days:
         return None
-    for _ in range(ATTEMPTS):
-        document = context.store.documents.get(Collection.IDENTITY, digest)
-        other = None if document is None else _other(context, job, document)
-        if other is not None:
-            return other
-        if _taken(context, job, digest, document):
-            return None
-    raise TransientError("an identity kept changing under us", code="CONTENTION")
+    until = context.now() + timedelta(days=context.settings.duplicate_days)
+
+    def claimed(claim: Claim) -> Claim | Job:
+        if claim.job_id == job.job_id:
+            return claim
+        return _other(context, job, claim) or Claim(job_id=job.job_id, until=until)
+
+    found = context.store.identities.change(digest, Claim(), claimed, {"expire_at": until})
+    return found if isinstance(found, Job) else None
 
 
 def same_as(other: Job) -> Failure:
@@ -80,17 +77,16 @@ def rows_of(context: Planning, other: Job) -> SameRows:
     return SameRows(other.job_id, manifest)
 
 
-def _other(context: Planning, job: Job, document: Document) -> Job | None:
-    """Return the job a document names if that runs, or is complete and not too old."""
-    job_id = str(document.data["job_id"])
-    stored = None if job_id == job.job_id else context.store.job(job_id)
-    if stored is None:
-        return None
-    other = stored.value
-    if not other.state.terminal:
-        return other
-    lives = context.now() < datetime.fromisoformat(str(document.data["until"]))
-    return other if lives and answers(other) else None
+def _other(context: Planning, job: Job, claim: Claim) -> Job | None:
+    """Return the job that answers the request if that runs, or is complete and not too old."""
+    stored = context.store.job(claim.job_id) if claim.job_id else None
+    if stored is None or not stored.value.state.terminal:
+        return None if stored is None else stored.value
+    lives = claim.until is not None and context.now() < claim.until
+    if lives and answers(stored.value):
+        return stored.value
+    log("request taken over", job_id=job.job_id, before=claim.job_id)
+    return None
 
 
 def answers(job: Job) -> bool:
@@ -99,21 +95,3 @@ def answers(job: Job) -> bool:
     Rejected lines do not count against it: the same content is rejected again.
     """
     return job.state is JobState.DONE and job.counts.errors == 0
-
-
-def _taken(context: Planning, job: Job, digest: str, document: Document | None) -> bool:
-    """Name the job in the document; False when another one was faster."""
-    if document is not None and document.data["job_id"] == job.job_id:
-        return True
-    until = context.now() + timedelta(days=context.settings.duplicate_days)
-    data = {"schema": SCHEMA, "job_id": job.job_id, "until": until.isoformat()}
-    index = {"expire_at": until}
-    try:
-        if document is None:
-            context.store.documents.create(Collection.IDENTITY, digest, index=index, data=data)
-        else:
-            context.store.documents.replace(document, index=index, data=data)
-            log("request taken over", job_id=job.job_id, before=str(document.data["job_id"]))
-    except ConflictError:
-        return False
-    return True

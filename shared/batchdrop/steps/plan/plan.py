@@ -15,7 +15,9 @@ from __future__ import annotations
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.core.state.job import Job, Passed, PlanCursor, SameRows
+from batchdrop.core.state.cursors import PlanCursor
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_steps import Passed, SameRows
 from batchdrop.core.value import Failure
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake

@@ -20,10 +20,12 @@ from batchdrop.core.money.prices import Processing
 from batchdrop.core.money.usage import tokens
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import queries
-from batchdrop.core.state.job import Caching, Job, JobState, PlanCursor
+from batchdrop.core.state.caching import Caching
+from batchdrop.core.state.cursors import PlanCursor
+from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.request import render, request_of
-from batchdrop.dialects.gemini.view import view
+from batchdrop.dialects.gemini.render import body_of
+from batchdrop.dialects.gemini.request import view
 from batchdrop.ports import BatchKind
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import change_budget
@@ -37,7 +39,7 @@ SAMPLE: Final = 3
 def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching, last: Job | None) -> Range:
     """Return what a planned job may cost in batches, its context cache counted."""
     planned = job.with_plan(context.now(), cursor)
-    sample = [request_of(render(raw, number, longer=False)) for number, raw in _sample(context, planned)]
+    sample = [body_of(raw, longer=False) for _, raw in _sample(context, planned)]
     counted = _counted(context, job, sample, cursor)
     limits = [view(request).output_limit for request in sample]
     found = expected(
@@ -94,10 +96,11 @@ def _sample(context: Planning, job: Job) -> list[tuple[int, bytes]]:
 
 def _counted(context: Planning, job: Job, sample: list[bytes], cursor: PlanCursor) -> int | None:
     """Return the job's input tokens by the provider's count of a sample, None when it cannot be asked."""
-    if not sample or cursor.batch_kind == BatchKind.EMBED.value:
+    counter = context.provider_of(job).tokens
+    if counter is None or not sample or cursor.batch_kind == BatchKind.EMBED.value:
         return None
     try:
-        counts = [context.provider.count_tokens(model=job.model, request=request) for request in sample]
+        counts = [counter.count_tokens(model=job.model, request=request) for request in sample]
     except BatchdropError as error:
         log("tokens could not be counted", job_id=job.job_id, code=error.code)
         return None

@@ -15,8 +15,9 @@ from batchdrop.core.limits import limit
 from batchdrop.core.result.row import rejection_row
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
+from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.identity import Content
-from batchdrop.core.state.job import Job, PlanCursor
+from batchdrop.core.state.job import Job
 from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan, chained, encode_plan
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.dialects.dialect import Rejected
@@ -193,13 +194,13 @@ class Pass:
 
 def _limits(context: Planning, job: Job) -> CutLimits:
     """Return when a range and a shard are full; a shard has a quarter of the model's tokens unless a setting says."""
-    settings = context.settings
+    settings, facts = context.settings, context.provider_of(job).facts
     return CutLimits(
         settings.range_lines,
         settings.range_bytes,
-        settings.shard_requests,
-        settings.shard_bytes,
-        settings.shard_tokens or max(settings.tokens_limit(job.model) // 4, 1),
+        min(settings.shard_requests, facts.max_batch_requests),
+        min(settings.shard_bytes, facts.max_batch_bytes),
+        settings.shard_tokens or max(settings.tokens_limit(facts, job.model) // 4, 1),
         settings.shard_output_bytes,
         settings.shard_attached_bytes,
     )

@@ -26,7 +26,7 @@ from batchdrop.core.state.messages import Uploaded
 from batchdrop.core.upload.kinds import Form, form_of
 from batchdrop.core.value import Failure
 from batchdrop.ports import ObjectInfo
-from batchdrop.steps.context import Context
+from batchdrop.steps.context import Context, routed
 from batchdrop.steps.next import wake, wake_received
 from batchdrop.steps.plan.recipes import report
 from batchdrop.steps.plan.recover import finished_before
@@ -135,6 +135,7 @@ def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInf
         content_encoding=info.content_encoding if info else "",
         uploaded_at=info.created_at if info else now,
     )
+    provider, model = routed(context.providers, context.settings.model)
     return Job(
         job_id=job_id,
         state=JobState.RECEIVED if info else JobState.GONE,
@@ -142,7 +143,8 @@ def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInf
         metadata=metadata,
         team=team,
         labels=labels,
-        model=context.settings.model,
+        provider=provider,
+        model=model,
         warnings=tuple(f"METADATA_INVALID label-{name[:60]}: no message can carry this label" for name in unsendable),
         failure=None if info else _gone(),
         ended_at=None if info else now,

@@ -22,12 +22,13 @@ from batchdrop.core.recipe.yaml import MAX_BYTES
 from batchdrop.core.result.manifest import sendable
 from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import Job, Output, Resolved
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_steps import Output, Resolved
 from batchdrop.core.state.messages import Uploaded, recipe_message
 from batchdrop.core.value import Failure
 from batchdrop.ports import Topic
 from batchdrop.steps import work
-from batchdrop.steps.context import Context
+from batchdrop.steps.context import Context, routed
 from batchdrop.steps.progress import keep
 from batchdrop.store import Stored
 
@@ -142,11 +143,14 @@ def _resolved(context: Planning, job: Job, recipe: Recipe, work_object: str, nam
     length = timedelta(seconds=seconds(recipe.deadline)) if recipe.deadline else None
     default = timedelta(hours=context.settings.job_deadline_hours)
     output = recipe.output
+    provider, model = routed(context.providers, recipe.model or context.settings.model)
     return Resolved(
         recipe_object=work_object,
         recipe_name=name,
         recipe_digest=digest(recipe),
-        model=recipe.model or context.settings.model,
+        provider=provider,
+        model=model,
+        account=context.providers[provider].batches.account(),
         labels=labels,
         team=labels.get("team") or job.team,
         priority=recipe.priority,

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
@@ -50,9 +49,8 @@ class Pass(Value):
         return self._with(token=token, until=until, unknown=unknown)
 
 
-def find_lost_uploads(context: Sweeping, kept: Mapping[str, Any], found: Counter[str]) -> dict[str, Any]:
+def find_lost_uploads(context: Sweeping, walk: Pass, found: Counter[str]) -> Pass:
     """Announce lost uploads of some pages; return the place to keep for the next sweep."""
-    walk = Pass.model_validate(kept)
     oldest = _oldest(context, walk)
     for _ in range(context.settings.sweep_pages):
         if context.time_left.over():
@@ -60,7 +58,7 @@ def find_lost_uploads(context: Sweeping, kept: Mapping[str, Any], found: Counter
         walk = _page(context, walk, oldest, found)
         if walk.token is None:
             break
-    return walk.model_dump(mode="json")
+    return walk
 
 
 def _page(context: Sweeping, walk: Pass, oldest: datetime, found: Counter[str]) -> Pass:

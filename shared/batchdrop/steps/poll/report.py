@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from batchdrop.core.errors import ConflictError, ObjectExistsError
+from pydantic import Field
+
+from batchdrop.core.errors import ObjectExistsError
 from batchdrop.core.logs import log
 from batchdrop.core.money.costs import Entry
 from batchdrop.core.money.report import page
 from batchdrop.core.settings import CommonSettings, PollSettings
 from batchdrop.core.state import queries
-from batchdrop.ports import Collection
+from batchdrop.core.value import Value
 from batchdrop.steps.context import Context
 
 NAME: Final = "_batchdrop/savings.html"
@@ -21,19 +23,27 @@ DAYS: Final = 92
 MARK: Final = "report"
 
 
+class Written(Value):
+    """The day whose page is written."""
+
+    schema_: str = Field(default="batchdrop.report/1", alias="schema")
+    day: str = ""
+
+    model_config = Value.model_config | {"populate_by_name": True}
+
+
 def entries_since(context: Context[CommonSettings], day: str) -> Iterator[Entry]:
     """Yield the ledger's entries from a day on."""
-    for document in context.store.documents.query(queries.costs_since(day)):
-        yield Entry.model_validate(document.data)
+    for _, entry in context.store.costs.found(queries.costs_since(day)):
+        yield entry
 
 
 def write_report(context: Context[PollSettings]) -> bool:
     """Write the page unless today's is written; tell whether it was."""
-    records, today = context.store.documents, context.now().date()
-    mark = records.get(Collection.META, MARK)
-    if mark is not None and mark.data.get("day") == today.isoformat():
+    marks, today = context.store.meta(Written), context.now().date()
+    mark = Written(day=today.isoformat())
+    if marks.get(MARK) == mark:
         return False
-    data = {"schema": "batchdrop.report/1", "day": today.isoformat()}
     since = (today - timedelta(days=DAYS)).isoformat()
     body = page(entries_since(context, since), f"Batchdrop {context.settings.topic_prefix}, {since} to {today}")
     bucket = context.settings.output_bucket
@@ -47,11 +57,8 @@ def write_report(context: Context[PollSettings]) -> bool:
         ) as writer:
             writer.write(body)
             writer.close()
-        if mark is None:
-            records.create(Collection.META, MARK, index={}, data=data)
-        else:
-            records.replace(mark, index={}, data=data)
-    except (ConflictError, ObjectExistsError):
+    except ObjectExistsError:
         return False
+    marks.change(MARK, Written(), lambda _: mark)
     log("report written", bytes=len(body))
     return True

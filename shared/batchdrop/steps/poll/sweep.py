@@ -17,25 +17,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
-from batchdrop.core.errors import ConflictError
+from pydantic import Field
+
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names, queries
-from batchdrop.core.state.capacity import Ledger, freed
+from batchdrop.core.state.capacity import freed
 from batchdrop.core.state.shard import Shard, ShardState
-from batchdrop.ports import Batch, Cache, Collection, Document, ProviderFile
+from batchdrop.core.value import Value
+from batchdrop.ports import Batch, Batches, Cache, Caches, Files, ProviderFile
 from batchdrop.steps.context import Context
-from batchdrop.steps.poll.lost_uploads import find_lost_uploads
+from batchdrop.steps.poll.lost_uploads import Pass, find_lost_uploads
 from batchdrop.steps.stack import may_cancel, stack_id
 from batchdrop.steps.submit.dispatch import change_ledger
 
 Sweeping = Context[PollSettings]
 
 _CURSORS: Final = "sweep"
-_UPLOADS: Final = "lost_uploads"
 FILE_AGE: Final = timedelta(hours=1)
 """A younger file may belong to a staging under way."""
 WORK_AGE: Final = timedelta(hours=1)
@@ -43,22 +45,30 @@ WORK_AGE: Final = timedelta(hours=1)
 _IN_USE: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
 _RESERVED: Final = _IN_USE | {ShardState.SUBMITTED}
 
+
+class Cursors(Value):
+    """Where each sweep goes on, and when."""
+
+    next_at: datetime | None = None
+    uploads: Pass = Pass()
+    pages: dict[str, str | None] = Field(default_factory=dict[str, str | None])
+
+
 Page = Callable[[Sweeping, str | None, Counter[str]], str | None]
 
 
 def sweep(context: Sweeping, found: Counter[str]) -> bool:
     """Sweep if it is time; return whether it was, and add up what was found (`logs.TICK_SWEPT`)."""
-    document = context.store.documents.get(Collection.META, _CURSORS)
-    cursors: dict[str, Any] = dict(document.data) if document else {}
-    next_at = cursors.get("next_at")
-    if next_at and context.now() < datetime.fromisoformat(str(next_at)):
+    kept = context.store.meta(Cursors).get(_CURSORS) or Cursors()
+    if kept.next_at is not None and context.now() < kept.next_at:
         return False
-    cursors[_UPLOADS] = find_lost_uploads(context, cursors.get(_UPLOADS) or {}, found)
-    for name, page in _PAGES.items():
-        cursors[name] = _some_pages(context, page, cursors.get(name), found)
+    uploads = find_lost_uploads(context, kept.uploads, found)
+    each = _pages(context).items()
+    pages = {name: _some_pages(context, page, kept.pages.get(name), found) for name, page in each}
     free_leaked(context, found)
-    cursors["next_at"] = context.later(context.settings.sweep_seconds).isoformat()
-    _save(context, document, cursors)
+    cursors = Cursors(next_at=context.later(context.settings.sweep_seconds), uploads=uploads, pages=pages)
+    # When another tick was faster, its cursors are as good as these.
+    context.store.meta(Cursors).change(_CURSORS, Cursors(), lambda _: cursors)
     return True
 
 
@@ -72,32 +82,20 @@ def _some_pages(context: Sweeping, page: Page, token: str | None, found: Counter
     return token
 
 
-def _save(context: Sweeping, document: Document | None, cursors: dict[str, Any]) -> None:
-    """Keep the cursors; when another tick was faster, its cursors are as good."""
-    records = context.store.documents
-    try:
-        if document is None:
-            records.create(Collection.META, _CURSORS, index={}, data=cursors)
-        else:
-            records.replace(document, index={}, data=cursors)
-    except ConflictError:
-        return
-
-
 # --------------------------------------------------------------------------------------------- batches
-def find_orphan_batches(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+def find_orphan_batches(batches: Batches, context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
     """Cancel batches of one page whose shard recorded another one; return the next page's token."""
-    page = context.provider.list_batches(token)
+    page = batches.list(token)
     stack = stack_id(context)
     young = context.now() - timedelta(minutes=context.settings.orphan_minutes)
     for batch in page.batches:
         shard_id = names.shard_of_display_name(stack, batch.display_name)
         if shard_id is not None and batch.created_at < young:
-            found["swept_batches"] += _check_batch(context, batch, shard_id)
+            found["swept_batches"] += _check_batch(context, batches, batch, shard_id)
     return page.next_token
 
 
-def _check_batch(context: Sweeping, batch: Batch, shard_id: str) -> bool:
+def _check_batch(context: Sweeping, batches: Batches, batch: Batch, shard_id: str) -> bool:
     """Report a batch that its shard does not name; return whether it is one."""
     stored = context.store.shard(shard_id)
     if stored is None:
@@ -107,7 +105,7 @@ def _check_batch(context: Sweeping, batch: Batch, shard_id: str) -> bool:
         return False
     log("orphan batch found", severity="ERROR", shard_id=shard_id, batch=batch.name, adopted=stored.value.batch.name)
     if may_cancel(context, batch):
-        context.provider.cancel(batch.name)
+        batches.cancel(batch.name)
     context.store.change(stored, lambda shard: shard.with_duplicate(batch.name))
     return True
 
@@ -118,15 +116,15 @@ def _may_adopt(shard: Shard) -> bool:
 
 
 # ----------------------------------------------------------------------------------------------- files
-def delete_unused_files(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+def delete_unused_files(files: Files, context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
     """Delete files of one page that no shard uses any more; return the next page's token."""
-    page = context.provider.list_files(token)
+    page = files.list_files(token)
     stack = stack_id(context)
     old = context.now() - FILE_AGE
     for file in page.files:
         shard_id = names.shard_of_display_name(stack, file.display_name)
         if shard_id is not None and file.created_at < old and not _file_in_use(context, file, shard_id):
-            context.provider.delete_file(file.name)
+            files.delete_file(file.name)
             found["swept_files"] += 1
             log("unused file deleted", shard_id=shard_id)
     return page.next_token
@@ -141,29 +139,29 @@ def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------- caches
-def keep_or_delete_caches(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+def keep_or_delete_caches(caches: Caches, context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
     """Renew the caches of one page that running jobs use, delete what no job uses; return the next page's token."""
-    page = context.provider.list_caches(token)
+    page = caches.list_caches(token)
     stack = stack_id(context)
     for cache in page.caches:
         job_id = names.job_of_cache_name(stack, cache.display_name)
         if job_id is not None:
-            found["swept_caches"] += _keep_or_delete(context, cache, job_id)
+            found["swept_caches"] += _keep_or_delete(context, caches, cache, job_id)
     return page.next_token
 
 
-def _keep_or_delete(context: Sweeping, cache: Cache, job_id: str) -> bool:
+def _keep_or_delete(context: Sweeping, caches: Caches, cache: Cache, job_id: str) -> bool:
     """Renew a cache or delete it; return whether it was deleted."""
     stored, now = context.store.job(job_id), context.now()
     job = None if stored is None else stored.value
     caching = job.caching if job and not job.state.terminal else None
     if caching and cache.name in (use.name for use in caching.uses):
         if cache.expires_at < now + timedelta(seconds=context.settings.cache_seconds / 2):
-            context.provider.keep_cache(cache.name, context.settings.cache_seconds)
+            caches.keep_cache(cache.name, context.settings.cache_seconds)
         return False
     if cache.created_at >= now - timedelta(seconds=context.settings.lease_seconds):
         return False
-    context.provider.delete_cache(cache.name)
+    caches.delete_cache(cache.name)
     log("unused cache deleted", severity="WARNING", job_id=job_id, cache=cache.name)
     return True
 
@@ -193,13 +191,12 @@ def _job_is_over(context: Sweeping, job_id: str) -> bool:
 # ---------------------------------------------------------------------------------------- reservations
 def free_leaked(context: Sweeping, found: Counter[str]) -> None:
     """Let go the reservations of shards that hold nothing at the provider any more."""
-    for document in context.store.documents.query(queries.ledgers()):
-        ledger = Ledger.model_validate(document.data)
+    for name, ledger in context.store.ledgers.found(queries.ledgers()):
         for shard_id, entry in ledger.entries.items():
             if entry.until is None and not _holds_capacity(context, shard_id):
                 found["swept_reservations"] += 1
-                log("leaked reservation released", severity="WARNING", shard_id=shard_id, ledger=document.id)
-                change_ledger(context, document.id, lambda ledger, name=shard_id: freed(ledger, name))
+                log("leaked reservation released", severity="WARNING", shard_id=shard_id, ledger=name)
+                change_ledger(context, name, lambda ledger, shard_id=shard_id: freed(ledger, shard_id))
 
 
 def _holds_capacity(context: Sweeping, shard_id: str) -> bool:
@@ -207,9 +204,13 @@ def _holds_capacity(context: Sweeping, shard_id: str) -> bool:
     return stored is not None and stored.value.state in _RESERVED
 
 
-_PAGES: Final[dict[str, Page]] = {
-    "batches": find_orphan_batches,
-    "files": delete_unused_files,
-    "caches": keep_or_delete_caches,
-    "work": delete_unused_work,
-}
+def _pages(context: Sweeping) -> dict[str, Page]:
+    """Return what is swept by pages, under the names of their cursors: of each provider what it has."""
+    pages: dict[str, Page] = {}
+    for name, provider in context.providers.items():
+        pages[f"batches.{name}"] = partial(find_orphan_batches, provider.batches)
+        if provider.files is not None:
+            pages[f"files.{name}"] = partial(delete_unused_files, provider.files)
+        if provider.caches is not None:
+            pages[f"caches.{name}"] = partial(keep_or_delete_caches, provider.caches)
+    return pages | {"work": delete_unused_work}

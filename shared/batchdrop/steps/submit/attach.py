@@ -23,7 +23,6 @@ from typing import Final
 import msgspec
 
 from batchdrop.core.errors import PermanentError
-from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
 from batchdrop.core.problem import FIXES, Code
 from batchdrop.core.settings import DispatchSettings
@@ -33,12 +32,11 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.dialects.dialect import Rejected
 from batchdrop.dialects.gemini.attachments import SCHEME, address, addresses, named, named_by_line, own_folder
-from batchdrop.dialects.gemini.request import request_of
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.progress import go_on_later, keep
-from batchdrop.steps.shard_lines import rendered_lines
+from batchdrop.steps.shard_lines import bodies
 from batchdrop.steps.stack import stack_id
 from batchdrop.store import Stored
 
@@ -60,6 +58,7 @@ class Looked:
         """Know nothing yet but the checksum of what earlier steps attached."""
         self._context = context
         self._upload = job.source.object
+        self._most = context.provider_of(job).facts.max_file_bytes
         self._known: dict[str, ObjectInfo | tuple[Code, str]] = {}
         self.checksum = checksum
 
@@ -83,7 +82,7 @@ class Looked:
         if uri not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            self._known[uri] = _object(self._context, self._upload, uri)
+            self._known[uri] = _object(self._context, self._upload, uri, self._most)
         return self._known[uri]
 
 
@@ -109,8 +108,8 @@ def _refused(context: Dispatching, upload: str, uri: str) -> tuple[Code, str] | 
     return None
 
 
-def _object(context: Dispatching, upload: str, uri: str) -> ObjectInfo | tuple[Code, str]:
-    """Return an object that can be attached, or why it cannot."""
+def _object(context: Dispatching, upload: str, uri: str, most: int) -> ObjectInfo | tuple[Code, str]:
+    """Return an object of at most so many bytes that can be attached, or why it cannot."""
     refused = _refused(context, upload, uri)
     if refused is not None:
         return refused
@@ -118,7 +117,7 @@ def _object(context: Dispatching, upload: str, uri: str) -> ObjectInfo | tuple[C
     info = context.objects.stat(bucket, name) if name else None
     if info is None:
         return Code.ATTACHMENT_MISSING, "There is no such object."
-    if not 0 < info.size <= limit("provider_file"):
+    if not 0 < info.size <= most:
         return Code.ATTACHMENT_SIZE, f"The object has {info.size} bytes."
     return info
 
@@ -139,7 +138,7 @@ _decode_file = msgspec.json.Decoder(File).decode
 def attach(context: Dispatching, stored: Stored[Shard], job: Job) -> tuple[Stored[Shard], list[File]] | None:
     """Upload what a shard's lines name and is not there yet; None when the time is over and a message continues."""
     shard = stored.value
-    if not shard.attached_bytes:
+    if not shard.attached_bytes or context.provider_of(shard).files is None:
         return stored, []
     needed = context.now() + _margin(context, shard)
     files = {file.object: file for file in _files(context, shard) if file.expires_at > needed}
@@ -163,10 +162,11 @@ def attach(context: Dispatching, stored: Stored[Shard], job: Job) -> tuple[Store
 
 def detach(context: Dispatching, shard: Shard) -> None:
     """Delete a shard's files at the provider."""
+    files = context.provider_of(shard).files
     found = [file.name for file in _files(context, shard)]
-    if found:
+    if files is not None and found:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(context.provider.delete_file, found))
+            list(pool.map(files.delete_file, found))
 
 
 def uris(files: Iterable[File]) -> Mapping[str, str]:
@@ -178,7 +178,8 @@ def _margin(context: Dispatching, shard: Shard) -> timedelta:
     """How long a file must live on: until the batch has surely been read, or the answers are there."""
     if shard.route.asks:
         return STANDARD_MARGIN
-    return timedelta(seconds=context.settings.batch_deadline_seconds(shard.model))
+    facts = context.provider_of(shard).facts
+    return timedelta(seconds=context.settings.batch_deadline_seconds(facts, shard.model))
 
 
 def _files(context: Dispatching, shard: Shard) -> Iterator[File]:
@@ -188,26 +189,29 @@ def _files(context: Dispatching, shard: Shard) -> Iterator[File]:
 
 def _wanted(context: Dispatching, job: Job, shard: Shard) -> Iterator[tuple[str, str]]:
     """Yield each object of the shard's lines with the type its request gives it."""
-    for _, line in rendered_lines(context, job, shard):
-        for found in named(request_of(line)):
+    for _, body in bodies(context, job, shard):
+        for found in named(body):
             yield found.uri, found.mime_type
 
 
 def _upload(context: Dispatching, shard: Shard, upload: str, wanted: tuple[str, str]) -> File | None:
     """Stream one object to the provider; None when it cannot be attached any more."""
     uri, kind = wanted
-    info = _object(context, upload, uri)
+    provider = context.provider_of(shard)
+    info = _object(context, upload, uri, provider.facts.max_file_bytes)
+    if provider.files is None:
+        return None
     if not isinstance(info, ObjectInfo):
         log("object vanished", severity="WARNING", shard_id=shard.shard_id, code=info[0].value)
         return None
     chunks = context.objects.read(info.bucket, info.name, generation=info.generation)
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
-        file = context.provider.stage(chunks, size=info.size, display_name=name, mime_type=kind or info.content_type)
+        file = provider.files.upload(chunks, size=info.size, name=name, mime_type=kind or info.content_type)
     except PermanentError as error:
         log("object not uploaded", severity="WARNING", shard_id=shard.shard_id, code=error.code)
         return None
-    expires = file.expires_at or context.now() + timedelta(seconds=limit("file_expiry"))
+    expires = file.expires_at or context.now() + timedelta(seconds=provider.facts.file_life)
     return File(uri, file.name, file.uri, expires)
 
 

@@ -19,10 +19,12 @@ from batchdrop.core.logs import log
 from batchdrop.core.money.cache_cost import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.job import CacheUse, Caching, Job, PlanCursor
+from batchdrop.core.state.caching import CacheUse, Caching
+from batchdrop.core.state.cursors import PlanCursor
+from batchdrop.core.state.job import Job
 from batchdrop.core.value import Failure
 from batchdrop.dialects.gemini.beginnings import Watch, cache_body, units_of_line
-from batchdrop.ports import BatchKind, Cache
+from batchdrop.ports import BatchKind, Cache, Caches
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.shard_lines import all_ranges, raw_lines
@@ -37,7 +39,7 @@ MAX_CACHES: Final = 3
 def watch(context: Submitting, job: Job) -> Watch:
     """Return the counter of what a job's lines share, where its plan stands."""
     cursor = job.plan
-    counts = None if job.cache == "off" else cursor.agreeing
+    counts = None if job.cache == "off" or context.provider_of(job).caches is None else cursor.agreeing
     pattern = first_line(context, job) if counts else None
     return Watch(minimum_tokens(job.model) * BYTES_PER_TOKEN, counts, pattern)
 
@@ -52,6 +54,8 @@ def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> 
     """Decide from what the lines share and from the prices whether the job has a cache."""
     if job.cache == "off":
         return Caching(wanted=False, reason="OFF")
+    if context.provider_of(job).caches is None:
+        return Caching(wanted=False, reason="NO_CACHES")
     if cursor.batch_kind == BatchKind.EMBED.value:
         return Caching(wanted=False, reason="EMBEDDINGS")
     planned = job.with_plan(context.now(), cursor)
@@ -100,8 +104,11 @@ def _tokens(context: Submitting, job: Job, pattern: bytes, depth: int) -> int | 
         asked = body
     elif body:
         asked = b"%b,%b" % (asked, body)
+    counter = context.provider_of(job).tokens
+    if counter is None:
+        return None
     try:
-        return context.provider.count_tokens(model=job.model, request=b"{%b}" % asked)
+        return counter.count_tokens(model=job.model, request=b"{%b}" % asked)
     except BatchdropError as error:
         if job.cache == "required" and not isinstance(error, PermanentError):
             raise
@@ -116,15 +123,15 @@ def with_cache(context: Submitting, stored: Stored[Job]) -> Job:
     Raises:
         PermanentError: A required cache was refused.
     """
-    job = stored.value
-    if job.caching is None or not job.caching.wanted:
+    job, caches = stored.value, context.provider_of(stored.value).caches
+    if caches is None or job.caching is None or not job.caching.wanted:
         return job
-    stored = _renewed(context, stored)
+    stored = _renewed(context, caches, stored)
     caching = stored.value.caching
     if caching is None or not caching.wanted or caching.current is not None:
         return stored.value
     try:
-        cache = _adoptable(context, stored.value) or _made(context, stored.value)
+        cache = _adoptable(context, caches, stored.value) or _made(context, caches, stored.value)
     except PermanentError as error:
         if job.cache == "required":
             raise
@@ -134,15 +141,15 @@ def with_cache(context: Submitting, stored: Stored[Job]) -> Job:
     stored = context.store.change(stored, lambda job: job.with_cache(use))
     known = [] if stored.value.caching is None else [found.name for found in stored.value.caching.uses]
     if cache.name not in known:
-        context.provider.delete_cache(cache.name)
+        caches.delete_cache(cache.name)
     return stored.value
 
 
-def _renewed(context: Submitting, stored: Stored[Job]) -> Stored[Job]:
+def _renewed(context: Submitting, caches: Caches, stored: Stored[Job]) -> Stored[Job]:
     """Let the job's cache live on; one that is gone is recorded as lost."""
     job, now = stored.value, context.now()
     current = job.caching.current if job.caching else None
-    if current is None or context.provider.keep_cache(current.name, context.settings.cache_seconds):
+    if current is None or caches.keep_cache(current.name, context.settings.cache_seconds):
         return stored
     log("cache lost", severity="WARNING", job_id=job.job_id, cache=current.name)
     stored = context.store.change(stored, lambda job: job.cache_lost(now, current.name))
@@ -151,28 +158,28 @@ def _renewed(context: Submitting, stored: Stored[Job]) -> Stored[Job]:
     return stored
 
 
-def _adoptable(context: Submitting, job: Job) -> Cache | None:
+def _adoptable(context: Submitting, caches: Caches, job: Job) -> Cache | None:
     """Return a cache that a crashed worker made and did not record."""
     name = names.cache_name(stack_id(context), job.job_id)
     used = {use.name for use in job.caching.uses} if job.caching else set[str]()
-    found = [cache for cache in _all_caches(context) if cache.display_name == name and cache.name not in used]
+    found = [cache for cache in _all_caches(caches) if cache.display_name == name and cache.name not in used]
     return min(found, key=lambda cache: cache.created_at, default=None)
 
 
-def _all_caches(context: Submitting) -> Iterator[Cache]:
+def _all_caches(caches: Caches) -> Iterator[Cache]:
     token: str | None = None
     while True:
-        page = context.provider.list_caches(token)
+        page = caches.list_caches(token)
         yield from page.caches
         token = page.next_token
         if token is None:
             return
 
 
-def _made(context: Submitting, job: Job) -> Cache:
+def _made(context: Submitting, caches: Caches, job: Job) -> Cache:
     assert job.caching is not None
     pattern = work.get(context, job.caching.pattern)
-    cache = context.provider.create_cache(
+    cache = caches.create_cache(
         model=job.model,
         body=cache_body(pattern, job.caching.depth),
         display_name=names.cache_name(stack_id(context), job.job_id),

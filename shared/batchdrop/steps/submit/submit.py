@@ -3,37 +3,31 @@
     STAGING --upload--> STAGED --intent--> CREATING --create--> SUBMITTED
                            ^                  |  in doubt (timeout, crash, 5xx): never repeat
                            |                  v
-                           +-- quarantine -- reconcile: list ALL pages for the shard's display name
-                               is over,        found     -> adopt the oldest, cancel the others
-                               nothing found   not found -> wait; a failed listing is not "not found"
+                           +-- quarantine -- reconcile: `find`, by what was known before the call
+                               is over,        ours      -> adopt the oldest, cancel the others
+                               none            in doubt, none, could not look -> wait
 
 Where the stack's documents were lost, an upload from before has its batches looked for first: its first intent is
 not followed by a create but by the same look and quarantine.
 
 `intent` is written before the call with a deadline: a worker that was paused past it does not send. The
 quarantine outlasts the deadline, the server's own timeout and the lag of its listing, so that a batch that is not in a
-listing begun after it was never created. Creating is not idempotent (ai.google.dev/gemini-api/docs/batch-api, "Submit
-jobs once"), and the provider offers no request id (google-genai 3.4.0, types.CreateBatchJobConfig).
+listing begun after it was never created. Creating is idempotent at no provider.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from batchdrop.core.errors import (
-    BatchdropError,
-    CapacityError,
-    LeaseLostError,
-    PermanentError,
-    TransientError,
-    UnknownOutcomeError,
-)
+from batchdrop.core.errors import BatchdropError, CapacityError, LeaseLostError, PermanentError, TransientError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.shard import BatchRef, Intent, Shard, ShardState
+from batchdrop.core.state.batch import BatchRef
+from batchdrop.core.state.batch import Intent as StoredIntent
+from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.value import Failure
-from batchdrop.ports import Batch, BatchKind
+from batchdrop.ports import Batch, BatchKind, Busy, Intent, Refused, Sight, Unknown
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.progress import hand_back, job_of, keep
@@ -112,7 +106,7 @@ def _waits_for_resume(context: Submitting, stored: Stored[Shard]) -> bool:
 def _queued(context: Submitting, stored: Stored[Shard]) -> None:
     stop = stored.value.must_stop(context.now())
     if stop is None:
-        dispatch(context, stored.value.model)
+        dispatch(context, stored.value.pool)
     else:
         _end(context, stored, stop)
 
@@ -120,8 +114,9 @@ def _queued(context: Submitting, stored: Stored[Shard]) -> None:
 def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     """Upload the rendered shard unless a file that will outlive the wait is there already."""
     shard, now = stored.value, context.now()
-    reachable = shard.account == context.provider.account()
-    if shard.file and reachable and shard.file_expires_at and now + FILE_MARGIN < shard.file_expires_at:
+    provider = context.provider_of(shard)
+    outlives = shard.file_expires_at is None or now + FILE_MARGIN < shard.file_expires_at
+    if shard.file and outlives and shard.account == provider.batches.account():
         return keep(context, stored, lambda shard: shard.still_staged(now))
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
@@ -131,19 +126,19 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
             return None
         stored, files = attached
         size = rendered_size(context, job, shard, uris(files))
-        file = context.provider.stage(rendered(context, job, shard, uris(files)), size=size, display_name=name)
+        staged = provider.batches.stage(rendered(context, job, shard, uris(files)), size=size, name=name)
     except CapacityError as error:
-        _requeue(context, stored, error)
+        _requeue(context, stored, error.retry_after_seconds)
         return None
     except PermanentError as error:
-        _end(context, stored, _refusal(error))
+        _end(context, stored, Failure(code=error.code, message=error.sentence))
         return None
     log("shard staged", shard_id=shard.shard_id, bytes=size)
-    margin = timedelta(seconds=context.settings.batch_deadline_seconds(shard.model)) - FILE_MARGIN
-    expiries = [found for found in (file.expires_at, *(one.expires_at - margin for one in files)) if found is not None]
-    expires_at = min(expiries, default=None)
-    now, account = context.now(), context.provider.account()
-    return keep(context, stored, lambda shard: shard.staged(now, file.name, expires_at, account))
+    margin = _batch_deadline(context, shard) - FILE_MARGIN
+    ends = [end for end in (staged.expires_at, *(file.expires_at - margin for file in files)) if end is not None]
+    expires_at = min(ends, default=None)
+    now, account = context.now(), provider.batches.account()
+    return keep(context, stored, lambda shard: shard.staged(now, staged.reference, expires_at, account))
 
 
 def _create(context: Submitting, stored: Stored[Shard]) -> None:
@@ -152,17 +147,17 @@ def _create(context: Submitting, stored: Stored[Shard]) -> None:
         hand_back(context, stored, "TIME_OVER", seconds=0)
     elif _waits_for_resume(context, stored):
         return
-    elif stored.value.account != context.provider.account():
+    elif stored.value.account != context.provider_of(stored.value).batches.account():
         _stage_again(context, stored)
     else:
-        name = names.display_name(stack_id(context), stored.value.shard_id)
         # Asked before the intent: between its deadline's check and the call there is nothing a worker could pause in.
+        intent = _intent(context, stored.value, stored.value.attempts + 1)
         look_first = stored.value.attempts == 0 and _may_have_run_before(context, stored.value)
         stored = _intended(context, stored)
         if look_first:
             hand_back(context, stored, "STATE_LOST", seconds=0)
         else:
-            _send(context, stored, name)
+            _send(context, stored, intent)
 
 
 def _stage_again(context: Submitting, stored: Stored[Shard]) -> None:
@@ -170,7 +165,7 @@ def _stage_again(context: Submitting, stored: Stored[Shard]) -> None:
     shard, now = stored.value, context.now()
     keep(context, stored, lambda shard: shard.requeued_without_file(now))
     free(context, shard)
-    dispatch(context, shard.model)
+    dispatch(context, shard.pool)
 
 
 def _intended(context: Submitting, stored: Stored[Shard]) -> Stored[Shard]:
@@ -180,7 +175,7 @@ def _intended(context: Submitting, stored: Stored[Shard]) -> Stored[Shard]:
         TransientError: INTENT_LATE, this worker was paused in between; nothing was sent.
     """
     before, now = context.clock.monotonic(), context.now()
-    intent = Intent(attempt=stored.value.attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
+    intent = StoredIntent(attempt=stored.value.attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
     stored = keep(context, stored, lambda shard: shard.intended(now, intent))
     late = context.clock.monotonic() - before > INTENT_SECONDS or context.now() > intent.deadline
     if late:
@@ -189,29 +184,40 @@ def _intended(context: Submitting, stored: Stored[Shard]) -> Stored[Shard]:
     return stored
 
 
-def _send(context: Submitting, stored: Stored[Shard], name: str) -> None:
-    """Send one create call and record what is known."""
-    shard = stored.value
-    try:
-        batch = context.provider.create(
-            model=shard.model,
-            kind=BatchKind(shard.batch_kind),
-            file=shard.file or "",
-            display_name=name,
-            timeout_seconds=context.settings.create_timeout_seconds,
-        )
-    except CapacityError as error:
-        _requeue(context, stored, error)
-    except PermanentError as error:
-        _end(context, stored, _refusal(error))
-    except TransientError:
-        keep(context, stored, lambda shard: shard.not_created(context.now()))
-        raise
-    except UnknownOutcomeError:
-        context.clock.pause(FIRST_LOOK_SECONDS, FIRST_LOOK_SECONDS)
-        _reconcile(context, stored)
-    else:
-        adopt(context, stored, batch, ())
+def _intent(context: Submitting, shard: Shard, attempt: int) -> Intent:
+    """Return what a provider is told of a shard: enough to create its batch, and to find it."""
+    return Intent(
+        name=names.display_name(stack_id(context), shard.shard_id),
+        model=shard.model,
+        kind=BatchKind(shard.batch_kind),
+        staged=shard.file or "",
+        requests=shard.requests,
+        attempt=attempt,
+        timeout_seconds=context.settings.create_timeout_seconds,
+        past=frozenset((*shard.past, *shard.batch.duplicates)),
+    )
+
+
+def _send(context: Submitting, stored: Stored[Shard], intent: Intent) -> None:
+    """Send one create call and record what is known.
+
+    Raises:
+        TransientError: The provider could not be asked; nothing was created.
+    """
+    created = context.provider_of(stored.value).batches.create(intent)
+    match created:
+        case Batch():
+            adopt(context, stored, created, ())
+        case Refused():
+            _end(context, stored, Failure(code=created.code, message=created.message))
+        case Busy(unit=None):
+            keep(context, stored, lambda shard: shard.not_created(context.now()))
+            raise TransientError(created.message, code=created.code)
+        case Busy():
+            _requeue(context, stored, created.retry_after_seconds)
+        case Unknown():
+            context.clock.pause(FIRST_LOOK_SECONDS, FIRST_LOOK_SECONDS)
+            _reconcile(context, stored)
 
 
 def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
@@ -230,7 +236,7 @@ def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: 
         duplicates=duplicates,
     )
     now = context.now()
-    deadline = now + timedelta(seconds=context.settings.batch_deadline_seconds(stored.value.model))
+    deadline = now + _batch_deadline(context, stored.value)
     log("batch submitted", shard_id=stored.value.shard_id, batch=batch.name, duplicates=len(duplicates))
     return keep(context, stored, lambda shard: shard.submitted(now, ref, deadline))
 
@@ -238,18 +244,22 @@ def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: 
 def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     """Find out whether an intent became a batch; None while that is not known yet."""
     shard, settings = stored.value, context.settings
-    name = names.display_name(stack_id(context), shard.shard_id)
+    batches = context.provider_of(shard).batches
     looked_at = context.now()  # before the listing: a pause after it does not make what it did not show lost
-    named = (batch for batch in _batches_named(context, name) if batch.name not in shard.past)
-    found = sorted(named, key=lambda batch: (batch.created_at, batch.name))
-    if found:
-        oldest, *others = found
+    found = batches.find(_intent(context, shard, shard.attempts), context.time_left.over)
+    if found.sight is Sight.COULD_NOT_LOOK:
+        raise TransientError("the provider's batches could not be seen whole", code=found.code)
+    if found.sight is Sight.IN_DOUBT:
+        hand_back(context, stored, "IN_DOUBT", seconds=settings.reconcile_seconds)
+        return None
+    if found.sight is Sight.OURS:
+        oldest, *others = found.batches
         for other in others:
             if may_cancel(context, other):
-                context.provider.cancel(other.name)
+                batches.cancel(other.name)
             log("duplicate batch found", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
         return adopt(context, stored, oldest, tuple(batch.name for batch in others))
-    if shard.account != context.provider.account():
+    if shard.account != batches.account():
         log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id)
         hand_back(context, stored, "ACCOUNT_CHANGED", seconds=settings.reconcile_seconds)
         return None
@@ -263,23 +273,10 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
     return keep(context, stored, lambda shard: shard.not_created(context.now()))
 
 
-def _batches_named(context: Submitting, name: str) -> list[Batch]:
-    found: list[Batch] = []
-    token: str | None = None
-    while True:
-        page = context.provider.list_batches(token)
-        found += [batch for batch in page.batches if batch.display_name == name]
-        token = page.next_token
-        if token is None:
-            return found
-        if context.time_left.over():
-            raise TransientError("no time to list all batches", code="TIME_OVER")
-
-
-def _requeue(context: Submitting, stored: Stored[Shard], error: CapacityError) -> None:
+def _requeue(context: Submitting, stored: Stored[Shard], retry_after_seconds: float | None) -> None:
     """Put a refused shard back in the queue with its file; nothing was created."""
     shard = stored.value
-    back_off(context, shard.model, error.retry_after_seconds)
+    back_off(context, shard, retry_after_seconds)
     keep(context, stored, lambda shard: shard.requeued(context.now()))
     free(context, shard)
 
@@ -294,7 +291,7 @@ def _end(context: Submitting, stored: Stored[Shard], stop: Failure) -> None:
     log("shard ended without a batch", severity="WARNING", shard_id=shard.shard_id, code=stop.code)
     free(context, shard)
     wake(context, ended)
-    dispatch(context, shard.model)
+    dispatch(context, shard.pool)
 
 
 def _rows_needed(context: Submitting, shard: Shard) -> bool:
@@ -303,5 +300,6 @@ def _rows_needed(context: Submitting, shard: Shard) -> bool:
     return not redo or job_of(context, shard).value.finish == "standard"
 
 
-def _refusal(error: PermanentError) -> Failure:
-    return Failure(code=error.code, message=error.sentence)
+def _batch_deadline(context: Submitting, shard: Shard) -> timedelta:
+    facts = context.provider_of(shard).facts
+    return timedelta(seconds=context.settings.batch_deadline_seconds(facts, shard.model))

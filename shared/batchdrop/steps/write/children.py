@@ -17,9 +17,11 @@ from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
+from batchdrop.core.state.batch import NoBatch
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Child, NoBatch, Route, Segment, Shard, ShardKind, ShardState
-from batchdrop.ports import BatchState
+from batchdrop.core.state.segment import Segment
+from batchdrop.core.state.shard import Child, Route, Shard, ShardKind, ShardState
+from batchdrop.ports import BatchState, Cause
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.shard_lines import line_numbers
@@ -33,7 +35,7 @@ def taken_apart(shard: Shard, smallest: int) -> bool:
     """A batch that failed whole is taken apart, never sent again unchanged; a single line is not."""
     if shard.batch.state is NoBatch.TOO_LARGE:
         return True
-    failed = shard.batch.state is BatchState.FAILED and not shard.batch.output_file
+    failed = shard.batch.state is BatchState.FAILED and not shard.batch.parts and shard.batch.cause is not Cause.OURS
     return failed and shard.stop is None and shard.requests > smallest
 
 
@@ -62,7 +64,7 @@ def next_round(context: Writing, shard: Shard, segments: Sequence[Segment]) -> t
     return tuple(found)
 
 
-def shard_of(parent: Shard, child: Child, job: Job, now: datetime) -> Shard:
+def shard_of(parent: Shard, child: Child, job: Job, wire: str, now: datetime) -> Shard:
     """Return the record of a child as it begins: in the queue, or ended when it needs no batch."""
     asks = child.route.asks
     return Shard(
@@ -82,7 +84,10 @@ def shard_of(parent: Shard, child: Child, job: Job, now: datetime) -> Shard:
         lists=child.lists,
         list_key=child.list_key,
         tokens=child.tokens,
+        provider=parent.provider,
         model=parent.model,
+        account=parent.account,
+        wire=wire,
         team=parent.team,
         priority=parent.priority,
         queued_at=now,

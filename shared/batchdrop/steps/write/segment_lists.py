@@ -11,7 +11,8 @@ import msgspec
 from batchdrop.core.limits import limit
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.shard import Segment, Segments, Shard
+from batchdrop.core.state.segment import Segment, Segments
+from batchdrop.core.state.shard import Shard
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 

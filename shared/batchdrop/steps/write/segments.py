@@ -16,7 +16,8 @@ from batchdrop.core.result.row import error_row, result_row
 from batchdrop.core.settings import CommonSettings, WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import DEADLINE, Segment, SegmentFile, Shard, ShardKind
+from batchdrop.core.state.segment import Segment, SegmentFile
+from batchdrop.core.state.shard import DEADLINE, Shard, ShardKind
 from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.steps import work

@@ -11,41 +11,42 @@ another round can help also go to a child; of all rows of a line, finalizing kee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+
+import msgspec
 
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.result.join import Joined, Windowed
-from batchdrop.core.result.order import Item, OutOfWindowError, merged, runs
-from batchdrop.core.result.outcome import Answer, Result, missing
+from batchdrop.core.result.order import OutOfWindowError
+from batchdrop.core.result.outcome import Answer, missing
+from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
-from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Segment, Shard, ShardState
-from batchdrop.core.upload.lines import split_blocks
-from batchdrop.dialects.gemini.answer import read_result
+from batchdrop.core.state.segment import Segment
+from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.value import Failure
 from batchdrop.dialects.spoken import spoken
-from batchdrop.ports import Batch, BatchState
-from batchdrop.steps import work
+from batchdrop.ports import BatchState, Cause
 from batchdrop.steps.ask.ask import answer_all
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import record
 from batchdrop.steps.next import wake
 from batchdrop.steps.progress import go_on_later, hand_back, job_of, keep
 from batchdrop.steps.shard_lines import input_lines, ranges_of
+from batchdrop.steps.stack import wire
 from batchdrop.steps.submit.attach import detach
 from batchdrop.steps.submit.dispatch import dispatch
 from batchdrop.steps.write.children import halves, next_round, shard_of, taken_apart
+from batchdrop.steps.write.results import results, sorted_results
 from batchdrop.steps.write.segment_lists import kept, segments_of
 from batchdrop.steps.write.segments import write_segment
 from batchdrop.store import Stored
 
 _S = ShardState
 STATES = frozenset({_S.ENDED, _S.WRITING, _S.SETTLING})
-_UNREADABLE = b"?"
-"""Stands for a result line over the limit: it is counted, and belongs to no line."""
 
 Writing = Context[WriteSettings]
 Answers = Windowed[Result] | Joined[Result]
@@ -106,11 +107,11 @@ def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Sha
         stored = answered
     shard, nothing = stored.value, _nothing(stored.value)
     try:
-        answers = partial(Windowed, _results(context, shard), spoken().answer, nothing, context.settings.window_bytes)
+        answers = partial(Windowed, results(context, shard), spoken().answer, nothing, context.settings.window_bytes)
         return _write_ranges(context, stored, job, answers, "a")
     except OutOfWindowError:
         log("results are out of order", shard_id=shard.shard_id)
-        answers = partial(Joined, _sorted_results(context, shard), spoken().answer, nothing)
+        answers = partial(Joined, sorted_results(context, shard), spoken().answer, nothing)
         return _write_ranges(context, stored, job, answers, "b")
 
 
@@ -143,8 +144,7 @@ def _nothing(shard: Shard) -> Answer:
     if shard.results_lost:
         return missing("RESULTS_LOST", "The batch ended, but its results can no longer be read.")
     if shard.batch.state is BatchState.FAILED:
-        code = f"BATCH_FAILED_{spoken().fault_name(shard.batch.error_code)}"
-        return missing(code, shard.batch.error_message or "The batch failed.")
+        return _failed_whole(shard)
     if shard.batch.state is BatchState.SUCCEEDED:
         return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
     if shard.route.asks:
@@ -152,64 +152,20 @@ def _nothing(shard: Shard) -> Answer:
     return missing(f"BATCH_{shard.batch.state}", "The batch ended before this line was answered.")
 
 
-def _sorted_results(context: Writing, shard: Shard) -> Iterator[Item[Result]]:
-    """Spill sorted runs of one window each to WORK, then merge them."""
-    spilled: list[str] = []
-    for index, run in enumerate(runs(_raw_results(context, shard), context.settings.window_bytes)):
-        name = names.run(shard.shard_id, shard.fence, index)
-        work.put(context, name, (item[2] + b"\n" for item in run))
-        spilled.append(name)
-    return merged([_run(context, name) for name in spilled])
-
-
-def _run(context: Writing, name: str) -> Iterator[Item[Result]]:
-    for raw in work.lines(context, name):
-        number, result = read_result(raw)
-        yield number or 0, len(raw), result or Result()
-
-
-def _results(context: Writing, shard: Shard) -> Iterator[Item[Result]]:
-    """Stream the results of the shard's batch, those that cannot be told apart as line 0."""
-    for raw in _result_lines(context, shard):
-        number, result = read_result(raw)
-        yield number or 0, len(raw), result or Result()
-
-
-def _raw_results(context: Writing, shard: Shard) -> Iterator[Item[bytes]]:
-    for raw in _result_lines(context, shard):
-        number, _ = read_result(raw)
-        yield number or 0, len(raw), raw
-
-
-def _result_lines(context: Writing, shard: Shard) -> Iterator[bytes]:
-    """Stream the lines of the batch's result file; a line over the limit counts as unreadable."""
-    if shard.route.asks:
-        for name in shard.answers:
-            yield from work.lines(context, name)
-        return
-    if not shard.batch.output_file or shard.results_lost:
-        return
-    chunks = context.provider.read_results(_batch(shard))
-    for block in split_blocks(chunks, max_line_bytes=context.settings.max_row_bytes):
-        yield from (_UNREADABLE if line is None else line for line in block.lines)
-
-
-def _batch(shard: Shard) -> Batch:
-    return Batch(
-        name=shard.batch.name,
-        display_name="",
-        model=shard.model,
-        state=shard.batch.state if isinstance(shard.batch.state, BatchState) else BatchState.UNKNOWN,
-        raw_state=shard.batch.raw_state,
-        created_at=shard.batch.created_at or shard.created_at,
-        output_file=shard.batch.output_file,
-    )
+def _failed_whole(shard: Shard) -> Answer:
+    """The answer of a line in a batch that failed whole: another try may help, unless we made the lines wrongly."""
+    failure = shard.batch.failure or Failure(code="UNKNOWN", message="")
+    nothing = missing(f"BATCH_FAILED_{failure.code}", failure.message or "The batch failed.")
+    return msgspec.structs.replace(nothing, passing=shard.batch.cause is not Cause.OURS)
 
 
 def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
     """Create the children, then end the shard; the children's names are in its record already."""
     shard, now = stored.value, context.now()
-    children = [context.store.ensure(shard_of(shard, child, job, now)).value for child in shard.children]
+    children = [
+        context.store.ensure(shard_of(shard, child, job, wire(context, job, child.shard_id), now)).value
+        for child in shard.children
+    ]
     record(context, job, shard)
     detach(context, shard)
     settled = keep(context, stored, lambda shard: shard.settled(now)).value
@@ -218,7 +174,7 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
         if child.route.asks:
             wake(context, child)
     if children:
-        dispatch(context, shard.model)
+        dispatch(context, shard.pool)
 
 
 def _go_on_later(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
@@ -232,7 +188,7 @@ def _failed(context: Writing, stored: Stored[Shard], error: BatchdropError) -> N
     """Try again later; results that time will not bring back are given up."""
     now = context.now()
     give_up_at = stored.value.deadline_at + timedelta(hours=context.settings.results_hours)
-    reachable = stored.value.account == context.provider.account()
+    reachable = stored.value.account == context.provider_of(stored.value).batches.account()
     lost = error.code if (isinstance(error, PermanentError) and reachable) or now >= give_up_at else ""
     severity = "ERROR" if lost else "INFO"
     hand_back(context, stored, error.code, severity=severity, last=lambda shard: shard.with_results_lost(now, lost))

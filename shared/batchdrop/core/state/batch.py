@@ -1,0 +1,72 @@
+"""A shard's batch as its document keeps it, and why there is none."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from batchdrop.core.value import Failure, Value
+from batchdrop.ports import Batch, BatchState, Cause
+
+
+class NoBatch(StrEnum):
+    """Why there is no batch, or none any more."""
+
+    NOT_YET = ""
+    NONE = "NONE"
+    """Ended before one was created."""
+    TOO_LARGE = "TOO_LARGE"
+    """Taken apart before it was sent."""
+    GONE = "GONE"
+    """The provider does not know it any more."""
+
+
+class Intent(Value):
+    """The record of one create call, written before it is sent."""
+
+    attempt: int
+    at: datetime
+    deadline: datetime
+
+
+class BatchRef(Value):
+    """The adopted batch as last seen, or why there is none."""
+
+    name: str = ""
+    state: BatchState | NoBatch = NoBatch.NOT_YET
+    raw_state: str = ""
+    parts: tuple[str, ...] = ()
+    """Its result files."""
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+    cause: Cause | None = None
+    failure: Failure | None = None
+    """What to do about a batch that failed whole, and what its provider says of it."""
+    duplicates: tuple[str, ...] = ()
+
+    def seen(self, batch: Batch) -> BatchRef:
+        """Keep the provider's word."""
+        return self._with(state=batch.state, raw_state=batch.raw_state)
+
+    def ended(self, batch: Batch) -> BatchRef:
+        """Keep all the provider says of a batch that will not change any more."""
+        return self._with(
+            state=batch.state,
+            raw_state=batch.raw_state,
+            parts=batch.parts,
+            ended_at=batch.ended_at,
+            cause=batch.failed.cause if batch.failed else None,
+            failure=Failure(code=batch.failed.code, message=batch.failed.message) if batch.failed else None,
+        )
+
+    def gone(self) -> BatchRef:
+        """The provider does not know the batch any more; its last word stays."""
+        return self._with(state=NoBatch.GONE)
+
+    def after(self, earlier: BatchRef) -> BatchRef:
+        """Keep the duplicates of a batch that this one takes the place of."""
+        return self._with(duplicates=(*earlier.duplicates, *self.duplicates))
+
+    def with_duplicate(self, name: str) -> BatchRef:
+        """Name a batch of the same shard that is not its own."""
+        return self._with(duplicates=(*self.duplicates, name))

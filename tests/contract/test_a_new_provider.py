@@ -1,0 +1,193 @@
+"""A provider that nobody has heard of runs the whole flow: its sixty lines are all that had to be written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from batchdrop.core.settings import PollSettings
+from batchdrop.core.state import queries
+from batchdrop.core.state.capacity import account_of, pool_of
+from batchdrop.ports import Batch, Busy, Cause, Created, Failed, Intent, Part, Refused, Topic, Unit, Unknown
+from batchdrop.providers.gemini.api import gemini as offered
+from batchdrop.steps.context import routed
+from batchdrop.steps.submit.dispatch import read_ledger
+from batchdrop_local.emulators.gemini import GeminiEmulator
+from tests.contract.fake import FakeBatches, fake
+from tests.harness import Stack, assert_accounted, lines, make_stack
+
+pytestmark = pytest.mark.embedded_only
+Make = Callable[..., Stack]
+
+
+@pytest.fixture
+def batches() -> FakeBatches:
+    """The service."""
+    return FakeBatches()
+
+
+@pytest.fixture
+def stack(tmp_path: Path, gemini: GeminiEmulator, batches: FakeBatches) -> Stack:
+    """A stack with the fake provider and, under another name, Gemini."""
+    plain = make_stack(tmp_path, gemini, model="fake-1")
+    return dataclasses.replace(plain, providers={"fake": fake(batches), "gemini": offered(plain.provider)})
+
+
+def test_an_upload_becomes_rows(stack: Stack, batches: FakeBatches) -> None:
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two", "fail", "four")))
+    assert_accounted(stack, job)
+    assert [(row["key"], row["text"]) for row in stack.rows(job, "results")] == [
+        ("k1", "ONE"),
+        ("k2", "TWO"),
+        ("k4", "FOUR"),
+    ]
+    [row] = stack.rows(job, "errors")
+    assert (row["key"], row["code"], row["message"]) == ("k3", "FAKE_FAULT", "it was told to")
+    assert (job.provider, job.model, job.account) == ("fake", "fake-1", "nobody's")
+    assert batches.batches == {}, "what a job had at the provider is deleted when it has ended"
+
+
+def test_ids_on_the_wire_are_ours_and_the_users_keys_stay_here(stack: Stack, batches: FakeBatches) -> None:
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two")))
+    [shard] = stack.shards(job.job_id)
+    [file] = batches.files.values()
+    assert [line.split(b" ")[0].decode() for line in file.splitlines()] == [f"{shard.wire}-1", f"{shard.wire}-2"]
+    assert b"k1" not in file
+
+
+def test_rows_of_others_are_counted_and_never_written(stack: Stack, batches: FakeBatches) -> None:
+    def foreign(batch: Batch) -> Iterator[Part]:
+        [file] = [batches.files[part] for part in batch.parts]
+        lines = [line.replace(b"ONE", b"THEIRS").replace(b"one", b"theirs") for line in file.splitlines(keepends=True)]
+        yield Part("theirs", (b"x" * 12 + line[12:] for line in lines))
+        yield from FakeBatches.results(batches, batch)
+        yield Part("more of theirs", iter([b"7 nobody's\n", b"\n"]))
+
+    batches.results = foreign  # type: ignore[method-assign]
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two")))
+    assert_accounted(stack, job)
+    assert [row["text"] for row in stack.rows(job, "results")] == ["ONE", "TWO"]
+    assert stack.shards(job.job_id)[0].unknown_rows == 4
+
+
+# ---------------------------------------------------------------------------------------------- create
+def then(batches: FakeBatches, *answers: Created) -> None:
+    """Let the next creates be answered so; an unknown one is made all the same."""
+    left = list(answers)
+
+    def create(intent: Intent) -> Created:
+        if not left:
+            return FakeBatches.create(batches, intent)
+        if isinstance(left[0], Unknown):
+            FakeBatches.create(batches, intent)
+        return left.pop(0)
+
+    batches.create = create  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Busy(Unit.TOKENS, "FULL", "no room", 30),
+        Busy(Unit.BATCHES, "FULL", "no room"),
+        Busy(None, "LOCKED", "no way in"),
+        Unknown("LOST"),
+    ],
+    ids=lambda answer: f"{type(answer).__name__} {getattr(answer, 'unit', '')}",
+)
+def test_what_a_create_says_is_done_and_nothing_is_created_twice(
+    stack: Stack, batches: FakeBatches, answer: Created
+) -> None:
+    then(batches, answer)
+    info = stack.upload("a.jsonl", lines("one"))
+    stack.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in stack.shards(job.job_id)))
+    assert len(batches.batches) == 1
+    assert_accounted(stack, stack.run(info))
+
+
+def test_a_refused_create_is_the_answer_of_its_lines(stack: Stack, batches: FakeBatches) -> None:
+    then(batches, Refused("FAKE_REFUSED", "never"))
+    job = stack.run(stack.upload("a.jsonl", lines("one")))
+    assert [row["code"] for row in stack.rows(job, "errors")] == ["FAKE_REFUSED"]
+
+
+# ------------------------------------------------------------------------------------- failures of a whole batch
+def fails(batches: FakeBatches, cause: Cause) -> None:
+    """Let the first batch fail whole."""
+
+    def get(name: str) -> Batch | None:
+        batch = FakeBatches.get(batches, name)
+        if name != "fake/0" or batch is None:
+            return batch
+        failed = Failed(cause, "FAKE_FAILURE", "it fell over")
+        return dataclasses.replace(batch, state=type(batch.state).FAILED, parts=(), failed=failed)
+
+    batches.get = get  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("cause", "creates"), [(Cause.POISON, 3), (Cause.WAIT, 2)])
+def test_a_batch_that_fails_whole_goes_again_as_its_cause_says(
+    stack: Stack, batches: FakeBatches, cause: Cause, creates: int
+) -> None:
+    fails(batches, cause)
+    made: list[str] = []
+    create = batches.create
+    batches.create = lambda intent: (made.append(intent.staged), create(intent))[1]  # type: ignore[method-assign]
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two")))
+    assert_accounted(stack, job)
+    assert (job.counts.results, len(made)) == (2, creates)
+    assert (made[0] == made[1]) == (cause is Cause.WAIT), "the same file goes again, or halves of it"
+
+
+def test_lines_that_we_made_wrongly_do_not_go_again(stack: Stack, batches: FakeBatches) -> None:
+    fails(batches, Cause.OURS)
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two")))
+    assert_accounted(stack, job)
+    assert [row["code"] for row in stack.rows(job, "errors")] == ["BATCH_FAILED_FAKE_FAILURE"] * 2
+
+
+# -------------------------------------------------------------------------------------------- instances
+def test_two_providers_stand_side_by_side_and_share_no_ledger(stack: Stack) -> None:
+    ours = stack.run(stack.upload("a.jsonl", lines("one")))
+    theirs = stack.run(stack.upload("b.jsonl", lines("one"), {"model": "gemini/gemini-2.5-flash"}))
+    assert (ours.provider, theirs.provider, theirs.model) == ("fake", "gemini", "gemini-2.5-flash")
+    assert_accounted(stack, theirs)
+    context = stack.context(PollSettings)
+    names = {name for name, _ in context.store.ledgers.found(queries.ledgers())}
+    assert names == {
+        account_of("fake"),
+        account_of("gemini"),
+        pool_of("fake", "fake-1"),
+        pool_of("gemini", "gemini-2.5-flash"),
+    }
+    assert read_ledger(context, pool_of("fake", "fake-1")).entries == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "name"),
+    [
+        ("fake-1", "fake", "fake-1"),
+        ("gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
+        ("gemini/fake-1", "gemini", "fake-1"),
+        ("fake/gemini-2.5-flash", "fake", "gemini-2.5-flash"),
+        ("meta-llama/Llama-3.3-70B", "fake", "meta-llama/Llama-3.3-70B"),
+        ("gemini/", "fake", "gemini/"),
+    ],
+)
+def test_a_prefix_counts_when_a_provider_is_configured_under_it(
+    stack: Stack, model: str, provider: str, name: str
+) -> None:
+    assert routed(stack.context(PollSettings).providers, model) == (provider, name)
+
+
+def test_a_wake_on_looks_looks_at_once(stack: Stack, batches: FakeBatches) -> None:
+    info = stack.upload("a.jsonl", lines("one"))
+    stack.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in stack.shards(job.job_id)))
+    [shard] = stack.shards(stack.find_by(info).job_id)
+    stack.context(PollSettings).wake(Topic.LOOKS, shard.job_id, shard.shard_id)
+    stack.deliver()
+    [shard] = stack.shards(shard.job_id)
+    assert shard.state == "WRITTEN"
