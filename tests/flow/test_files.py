@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from batchdrop.dialects.gemini import view
+from batchdrop.dialects.gemini import request as view
 from batchdrop.dialects.gemini.media import Inline, taken_out
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.harness import Row, Stack, assert_accounted, jsonl, request

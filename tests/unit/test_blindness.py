@@ -14,8 +14,8 @@ BLIND = ("core", "ports", "steps", "store.py", "handling.py")
 NAMES = re.compile(r"gemini|vertex|openai|anthropic|claude|gpt-", re.IGNORECASE)
 
 EXCEPTIONS = {
+    "core/codes.py": "sentences that send a user to the API's documentation",
     "core/money/cache_cost.py": "what keeping a cache costs, by model; the price source has no such rates",
-    "core/problem.py": "sentences that send a user to the API's documentation",
     "core/recipe/recipe.py": "the words of `output`: which API's answers are written beside the rows",
     "core/settings.py": "the key, address and tier of the provider a stack has when it configures none; its model",
     "core/state/job.py": "the form of an upload's lines, until a conversion says otherwise",

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import MIB, limit
 from batchdrop.core.money.cache_cost import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
 from batchdrop.core.money.estimate import Expected, Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing, source
-from batchdrop.core.problem import FIXES, Code
 from batchdrop.core.recipe.recipe import RECIPE_NAME, Recipe, merged, parse_recipe
 from batchdrop.core.upload.kinds import Form, form_of, refused_name
 from batchdrop.core.upload.lines import split_lines
@@ -33,10 +33,10 @@ from batchdrop.dialects.convert import PARQUET, Findings
 from batchdrop.dialects.dialect import LineForm, Rejected
 from batchdrop.dialects.gemini.attachments import addresses, may_name
 from batchdrop.dialects.gemini.beginnings import Watch
+from batchdrop.dialects.gemini.check import examine, no_images
 from batchdrop.dialects.gemini.models import DEFAULT, cannot, draws_nothing, foreign, table
-from batchdrop.dialects.gemini.render import compile_recipe
-from batchdrop.dialects.gemini.request import body_of, examine, no_images
-from batchdrop.dialects.gemini.view import may_ask_images, request, view
+from batchdrop.dialects.gemini.render import body_of, compile_recipe
+from batchdrop.dialects.gemini.request import may_ask_images, request, view
 from batchdrop.ports import BatchKind
 
 SHOWN = 100
@@ -94,7 +94,7 @@ def _examined(lines: Iterator[bytes], model: str, *, converted: bool) -> Iterato
     for number, (raw, _) in enumerate(split_lines(lines, max_line_bytes=MAX_LINE * 2), 1):
         if raw is None or len(raw) > MAX_LINE:
             code = Code.LINE_TOO_LONG
-            yield number, Rejected(b"null", code, "", f"The line is longer than {MAX_LINE} bytes.", FIXES[code])
+            yield number, Rejected(b"null", code, "", f"The line is longer than {MAX_LINE} bytes.", code.fix)
         elif raw.strip():
             result = examine(raw, model, converted=converted)
             yield number, result if isinstance(result, Rejected) else raw
@@ -131,7 +131,7 @@ def _able(file: Checked, found: Found) -> Iterator[tuple[int, bytes | Rejected]]
         if line.kind is not kind:
             code = Code.MIXED_KINDS
             message = "The file mixes embedding requests with generation requests."
-            yield number, Rejected(line.key, code, "/request", message, FIXES[code])
+            yield number, Rejected(line.key, code, "/request", message, code.fix)
         elif no_pictures and may_ask_images(result) and request(result).asks_images:
             yield number, no_images(line.key, file.model or DEFAULT_MODEL)
         else:

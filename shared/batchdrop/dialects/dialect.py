@@ -181,7 +181,11 @@ class Dialect(Protocol):
         ...
 
     def body_of(self, line: bytes, /, *, longer: bool, beginning: Any, files: Mapping[str, str]) -> bytes:
-        """Return the request as it goes out; what stands around it is the provider's envelope."""
+        """Return the request of a line as it goes out."""
+        ...
+
+    def bodies_of(self, lines: bytes, number: int, /) -> list[tuple[int, bytes]]:
+        """Return number and request of lines that follow each other, as they are."""
         ...
 
     def body_bytes(self, line: bytes, accepted: Accepted, /) -> int:

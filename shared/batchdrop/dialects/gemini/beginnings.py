@@ -20,7 +20,7 @@ import msgspec
 
 from batchdrop.core.limits import limit
 from batchdrop.dialects.dialect import Unit
-from batchdrop.dialects.gemini.view import INSTRUCTIONS, request, view
+from batchdrop.dialects.gemini.request import INSTRUCTIONS, request, view
 
 GIVE_UP: Final = 64
 """After so many lines that share nothing worth a cache, a job is taken for one whose lines differ."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from batchdrop.dialects.gemini.answer import answer
 from batchdrop.dialects.gemini.attachments import may_name
+from batchdrop.dialects.gemini.check import examine as check
+from batchdrop.dialects.gemini.check import no_images
 from batchdrop.dialects.gemini.media import draws
 from batchdrop.dialects.gemini.models import draws_nothing
-from batchdrop.dialects.gemini.request import body_bytes, body_of, no_images
-from batchdrop.dialects.gemini.request import examine as check
+from batchdrop.dialects.gemini.render import bodies_of, body_bytes, body_of
+from batchdrop.dialects.gemini.request import identify, identify_all, may_ask_images, request
 from batchdrop.dialects.gemini.usage import add_usage
-from batchdrop.dialects.gemini.view import identify, identify_all, may_ask_images, request
 
 __all__ = [
     "add_usage",
     "answer",
+    "bodies_of",
     "body_bytes",
     "body_of",
     "check",

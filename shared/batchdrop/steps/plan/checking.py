@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from batchdrop.core.problem import FIXES, Code
+from batchdrop.core.codes import Code
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.job import Job
 from batchdrop.core.wire import id_bytes
@@ -87,4 +87,4 @@ class Checks:
 
 def rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:
     """Refuse a line for a reason that has one way to mend it."""
-    return Rejected(key, code, pointer, message, FIXES[code])
+    return Rejected(key, code, pointer, message, code.fix)

@@ -12,6 +12,7 @@ carry its fence: what a step that lost its lease wrote is never read.
 
 from __future__ import annotations
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
@@ -106,18 +107,21 @@ def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure |
         return as_records(context, found)
     except PermanentError as error:
         if error.code in _UNREADABLE:
-            return Failure(code=error.code, message=error.sentence, fix=_UNREADABLE[error.code])
+            return Failure(code=error.code, message=error.sentence, fix=Code(error.code).fix)
         raise
 
 
-_UNREADABLE = {
-    "GZIP_INVALID": "Compress the file again, or not at all.",
-    "GZIP_BOMB": "Compress the file again, or not at all.",
-    "ARRAY_INVALID": "Write the array again, whole and alone, or one request a line.",
-    "PARQUET_BOMB": "Write the table without what repeats, or as several files.",
-    "TABLE_INVALID": "Write the table again; the sentence says what is wrong with it.",
-    "RECIPE_WITHOUT_PROMPT": "Give the recipe a prompt.",
-}
+_UNREADABLE = frozenset(
+    {
+        Code.GZIP_INVALID,
+        Code.GZIP_BOMB,
+        Code.ARRAY_INVALID,
+        Code.PARQUET_BOMB,
+        Code.TABLE_INVALID,
+        Code.RECIPE_WITHOUT_PROMPT,
+    }
+)
+"""What is wrong with a file as a whole: its job is refused. Anything else permanent is ours to mend."""
 
 
 def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:

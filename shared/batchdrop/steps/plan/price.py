@@ -24,8 +24,8 @@ from batchdrop.core.state.caching import Caching
 from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.request import body_of
-from batchdrop.dialects.gemini.view import view
+from batchdrop.dialects.gemini.render import body_of
+from batchdrop.dialects.gemini.request import view
 from batchdrop.ports import BatchKind
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import change_budget

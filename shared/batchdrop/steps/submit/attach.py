@@ -22,9 +22,9 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.logs import log
-from batchdrop.core.problem import FIXES, Code
 from batchdrop.core.settings import DispatchSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import with_object
@@ -88,7 +88,7 @@ class Looked:
 
 def _rejected(key: bytes, pointer: str, uri: str, reason: tuple[Code, str]) -> Rejected:
     code, message = reason
-    return Rejected(key, code, pointer, f"{message} ({uri})", FIXES[code])
+    return Rejected(key, code, pointer, f"{message} ({uri})", code.fix)
 
 
 def _refused(context: Dispatching, upload: str, uri: str) -> tuple[Code, str] | None:
