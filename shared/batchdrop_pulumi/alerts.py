@@ -106,7 +106,7 @@ def _waiting(args: StackArgs) -> gcp.monitoring.AlertPolicyConditionArgs:
 
 def _silent(args: StackArgs) -> gcp.monitoring.AlertPolicyConditionArgs:
     """No tick was answered well. Summed over revisions, of which a deployment makes another."""
-    [poll] = [service for service in SERVICES if service.caller is Caller.SCHEDULER]
+    [poll] = [service for service in SERVICES if Caller.SCHEDULER in service.callers]
     return gcp.monitoring.AlertPolicyConditionArgs(
         display_name="no tick has ended well",
         condition_absent=gcp.monitoring.AlertPolicyConditionConditionAbsentArgs(

@@ -18,7 +18,7 @@ from batchdrop_pulumi.arguments import StackArgs
 from batchdrop_pulumi.buckets import Buckets
 from batchdrop_pulumi.identities import BUILD, Identities
 from batchdrop_pulumi.images import Images
-from batchdrop_pulumi.services import ENTRIES, RUNTIME, SERVICES, Place, Service
+from batchdrop_pulumi.services import ENTRIES, RUNTIME, SERVICES, Caller, Place, Service
 
 SERVED: Final[Mapping[str, str]] = {"LOG_EXECUTION_ID": "true", "THREADS": "1"}
 """Variables of the functions framework. With one thread gunicorn ends a worker whose call outlasts the timeout; Cloud
@@ -46,7 +46,7 @@ class Functions(pulumi.ComponentResource):
         self._stem, self._args, self._around = name, args, around
         self._sources = {entry: self._source(entry) for entry in ENTRIES}
         self.functions = {service.name: self._function(service) for service in SERVICES}
-        self._invokers = [self._invoker(service) for service in SERVICES]
+        self._invokers = [self._invoker(service, caller) for service in SERVICES for caller in service.callers]
         self.register_outputs({})
 
     def address(self, name: str) -> pulumi.Output[str]:
@@ -139,14 +139,14 @@ class Functions(pulumi.ComponentResource):
                 variables[f"BATCHDROP_{key.upper()}"] = value
         return variables
 
-    def _invoker(self, service: Service) -> gcp.cloudrunv2.ServiceIamMember:
+    def _invoker(self, service: Service, caller: Caller) -> gcp.cloudrunv2.ServiceIamMember:
         """Let the caller call: the invoker role sits on the Cloud Run service behind the function."""
         return gcp.cloudrunv2.ServiceIamMember(
-            f"{self._stem}-{service.caller}-invokes-{service.name}",
+            f"{self._stem}-{caller}-invokes-{service.name}",
             project=self._args.project,
             name=self.functions[service.name].name,
             location=self._args.region,
             role="roles/run.invoker",
-            member=self._around.identities.member(service.caller),
+            member=self._around.identities.member(caller),
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -1,9 +1,9 @@
 """The services table: a row a function. Accounts, roles, subscriptions, variables and alerts are derived from it.
 
-         entry   INPUT  WORK                  OUTPUT        pushed            publishes to
+         entry   INPUT  WORK                  OUTPUT        called by         publishes to
 submit   submit  read   create, read          own reports   uploads           shards, batches-finished, jobs-completed
 shards   submit  read   create, read          the identity  shards            shards, batches-finished, jobs-completed
-poll     poll    read   list, delete          own reports   (by the clock)    uploads, shards, batches-finished
+poll     poll    read   list, delete          own reports   the clock, looks  uploads, shards, batches-finished
 write    write   read   create, read, delete  create, read  batches-finished  shards, batches-finished, jobs-completed
 
 `submit` and `shards` run the same code: uploads that convert for minutes must not take the instances that send batches.
@@ -73,7 +73,7 @@ class Service:
     """The folder in `functions/` and the function in its `main.py`."""
     settings: type[CommonSettings]
     memory: str
-    caller: Caller
+    callers: tuple[Caller, ...]
     pushed: tuple[Topic, ...]
     publishes: tuple[Topic, ...]
     buckets: tuple[BucketRole, ...]
@@ -120,7 +120,7 @@ SERVICES: Final = (
         entry="submit",
         settings=SubmitSettings,
         memory="1Gi",
-        caller=Caller.PUSH,
+        callers=(Caller.PUSH,),
         pushed=(Topic.UPLOADS,),
         publishes=_STEPS,
         buckets=(_READS_INPUT, *_ADDS_WORK, _LISTS_OUTPUT, _REPORTS),
@@ -132,7 +132,7 @@ SERVICES: Final = (
         entry="submit",
         settings=SubmitSettings,
         memory="1Gi",
-        caller=Caller.PUSH,
+        callers=(Caller.PUSH,),
         pushed=(Topic.SHARDS,),
         publishes=_STEPS,
         buckets=(_READS_INPUT, *_ADDS_WORK, _LISTS_OUTPUT, _FOUNDS_STACK),
@@ -144,8 +144,8 @@ SERVICES: Final = (
         entry="poll",
         settings=PollSettings,
         memory="512Mi",
-        caller=Caller.SCHEDULER,
-        pushed=(),
+        callers=(Caller.SCHEDULER, Caller.PUSH),
+        pushed=(Topic.LOOKS,),
         publishes=(Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED),
         buckets=(_READS_INPUT, _USES_WORK, _LISTS_OUTPUT, _REPORTS_SPENDING),
         secrets=(GEMINI_KEY,),
@@ -157,7 +157,7 @@ SERVICES: Final = (
         entry="write",
         settings=WriteSettings,
         memory="1Gi",
-        caller=Caller.PUSH,
+        callers=(Caller.PUSH,),
         pushed=(Topic.BATCHES_FINISHED,),
         publishes=_STEPS,
         buckets=(
@@ -202,7 +202,7 @@ AUDIENCES: Final = (
             BucketRole(Place.WORK, "roles/storage.objectUser"),
             BucketRole(Place.OUTPUT, "roles/storage.objectViewer"),
         ),
-        publishes=(Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED),
+        publishes=(Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.LOOKS),
         takes_dead_letters=True,
         uses_database=True,
         project_roles=("roles/logging.viewer", "roles/monitoring.viewer"),

@@ -94,7 +94,7 @@ class Stack(pulumi.ComponentResource):
             after,
         )
         for service in SERVICES:
-            if service.caller is Caller.SCHEDULER:
+            if Caller.SCHEDULER in service.callers:
                 address = functions.address(service.name)
                 call_by_the_clock(name, args, service.name, address, callers[Caller.SCHEDULER].email, after)
         announce_uploads(

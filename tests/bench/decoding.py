@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from batchdrop.dialects.gemini.request import Accepted, examine
+from batchdrop.dialects.dialect import Accepted
+from batchdrop.dialects.gemini.check import examine
 from tests.bench.data import MB, line
 from tests.bench.figures import Figure, Size
 

@@ -45,7 +45,7 @@ GOAL_MIB = 256
 GROWTH = 1.1
 STEPS = 30
 CLOUD = ("google.cloud.firestore", "google.cloud.pubsub_v1", "google.cloud.storage")
-TOPICS = {"submit": (Topic.UPLOADS, Topic.SHARDS), "poll": (), "write": (Topic.BATCHES_FINISHED,)}
+TOPICS = {"submit": (Topic.UPLOADS, Topic.SHARDS), "poll": (Topic.LOOKS,), "write": (Topic.BATCHES_FINISHED,)}
 
 
 def run(size: Size) -> Iterator[Figure]:

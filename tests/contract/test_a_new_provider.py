@@ -108,6 +108,17 @@ def test_what_a_create_says_is_done_and_nothing_is_created_twice(
     assert_accounted(stack, stack.run(info))
 
 
+@pytest.mark.parametrize(("unit", "halved"), [(Unit.TOKENS, True), (Unit.BATCHES, False), (Unit.BYTES, False)])
+def test_a_refusal_holds_off_what_it_is_about(stack: Stack, batches: FakeBatches, unit: Unit, halved: bool) -> None:
+    then(batches, Busy(unit, "FULL", "no room", 7200))
+    info = stack.upload("a.jsonl", lines("one"))
+    stack.run(info, until=lambda job: any(shard.attempts == 1 for shard in stack.shards(job.job_id)))
+    context = stack.context(PollSettings)
+    pool, account = (read_ledger(context, name) for name in (pool_of("fake", "fake-1"), account_of("fake")))
+    assert (pool.learnt_limit is not None, pool.held(context.now())) == (halved, halved)
+    assert account.held(context.now()) == (not halved)
+
+
 def test_a_refused_create_is_the_answer_of_its_lines(stack: Stack, batches: FakeBatches) -> None:
     then(batches, Refused("FAKE_REFUSED", "never"))
     job = stack.run(stack.upload("a.jsonl", lines("one")))

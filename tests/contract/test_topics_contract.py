@@ -141,7 +141,7 @@ def dead(request: pytest.FixtureRequest, tmp_path: Path, endpoint: Endpoint) -> 
 
         return local, given_up
     project = request.getfixturevalue("project")
-    set_up(project, "test", dict.fromkeys((Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED), endpoint.url))
+    set_up(project, "test", {topic: endpoint.url for topic in Topic if topic is not Topic.JOBS_COMPLETED})
     cloud = PubSubTopics(project, "test", pull_seconds=0.5)
     path = f"{cloud.topic_path(Topic.UPLOADS)}-dead"
 

@@ -157,15 +157,15 @@ class Dying:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    def create(self, **options: object) -> object:
-        self._inner.create(**options)  # type: ignore[attr-defined]
+    def create(self, intent: object) -> object:
+        self._inner.create(intent)  # type: ignore[attr-defined]
         raise Crash("create")
 
-    def list_batches(self, token: str | None = None) -> object:
+    def find(self, intent: object, over: object) -> object:
         if self.left:
             self.left -= 1
-            raise Crash("list_batches")
-        return self._inner.list_batches(token)  # type: ignore[attr-defined]
+            raise Crash("find")
+        return self._inner.find(intent, over)  # type: ignore[attr-defined]
 
 
 def test_five_crashes_in_doubt_do_not_hide_a_batch_that_runs(stack: Stack, gemini: GeminiEmulator) -> None:

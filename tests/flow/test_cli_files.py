@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batchdrop.cli.main import main
-from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.dialect import LineForm
 from tests.harness import Stack, jsonl, lines, request
 from tests.samples.dialects import write_sample
 from tests.samples.tables import write_samples
@@ -50,8 +50,8 @@ def test_each_problem_is_told_with_file_line_and_field(run: Run, tmp_path: Path)
     assert sums == {"dialect": "gemini", "requests": 1, "rejections": 2, "warnings": []}
 
 
-@pytest.mark.parametrize("dialect", [Dialect.OPENAI, Dialect.ANTHROPIC, Dialect.GEMINI_BARE, Dialect.GEMINI_BODY])
-def test_a_converted_file_is_gemini_and_validates(dialect: Dialect, run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dialect", [LineForm.OPENAI, LineForm.ANTHROPIC, LineForm.GEMINI_BARE, LineForm.GEMINI_BODY])
+def test_a_converted_file_is_gemini_and_validates(dialect: LineForm, run: Run, tmp_path: Path) -> None:
     sample = write_sample(dialect, tmp_path / "a.jsonl", 500)
     code, out, err = run("convert", tmp_path / "a.jsonl", "--to", "gemini")
     assert (code, err.count("a.jsonl:")) == (1, len(sample.refused))
@@ -90,7 +90,7 @@ def test_files_that_cannot_be_read_are_said_to_be_so(run: Run, tmp_path: Path) -
 
 
 def test_an_upload_is_judged_as_the_command_judged_it(run: Run, stack: Stack, tmp_path: Path) -> None:
-    write_sample(Dialect.OPENAI, tmp_path / "a.jsonl", 500)
+    write_sample(LineForm.OPENAI, tmp_path / "a.jsonl", 500)
     told = [json.loads(line) for line in run("validate", tmp_path / "a.jsonl", "--json")[1].splitlines()][:-1]
     job = stack.run(stack.upload("a.jsonl", (tmp_path / "a.jsonl").read_bytes()))
     rows = stack.rows(job, "rejections")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.dialect import LineForm
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator, RowFaults
 from tests.harness import Row, Stack, assert_accounted, jsonl, lines
 from tests.samples.dialects import write_sample
@@ -37,9 +37,9 @@ def put(stack: Stack, name: str, data: bytes) -> None:
 
 
 # -------------------------------------------------------------------------------------------- dialects
-@pytest.mark.parametrize("dialect", [Dialect.OPENAI, Dialect.ANTHROPIC, Dialect.GEMINI_BARE, Dialect.GEMINI_BODY])
+@pytest.mark.parametrize("dialect", [LineForm.OPENAI, LineForm.ANTHROPIC, LineForm.GEMINI_BARE, LineForm.GEMINI_BODY])
 def test_a_file_of_another_dialect_becomes_rows_with_the_users_keys(
-    dialect: Dialect, stack: Stack, tmp_path: Path
+    dialect: LineForm, stack: Stack, tmp_path: Path
 ) -> None:
     sample = write_sample(dialect, tmp_path / "sample.jsonl", 500)
     data = (tmp_path / "sample.jsonl").read_bytes()
@@ -51,14 +51,14 @@ def test_a_file_of_another_dialect_becomes_rows_with_the_users_keys(
     assert bool(body["warnings"]) == bool(sample.warned)
     rejected = stack.rows(job, "rejections")
     assert all(row["pointer"] and row["message"] and row["fix"] for row in rejected)
-    if dialect in (Dialect.OPENAI, Dialect.ANTHROPIC):
+    if dialect in (LineForm.OPENAI, LineForm.ANTHROPIC):
         keys = {number: json.loads(line).get("custom_id") for number, line in enumerate(data.splitlines(), 1)}
         assert all(row["key"] == keys[row["line"]] for row in stack.rows(job, "results"))
 
 
-@pytest.mark.parametrize(("dialect", "package"), [(Dialect.OPENAI, "openai"), (Dialect.ANTHROPIC, "anthropic")])
+@pytest.mark.parametrize(("dialect", "package"), [(LineForm.OPENAI, "openai"), (LineForm.ANTHROPIC, "anthropic")])
 def test_results_come_back_in_the_dialect_of_the_input(
-    dialect: Dialect, package: str, stack: Stack, tmp_path: Path, gemini: GeminiEmulator
+    dialect: LineForm, package: str, stack: Stack, tmp_path: Path, gemini: GeminiEmulator
 ) -> None:
     gemini.faults = Faults(rows=RowFaults(shuffle=True))
     write_sample(dialect, tmp_path / "sample.jsonl", 500)
@@ -73,7 +73,7 @@ def test_results_come_back_in_the_dialect_of_the_input(
     places = [order[line["custom_id"]] for line in answered]
     assert places == sorted(places)
     for line in answered:
-        if dialect is Dialect.OPENAI:
+        if dialect is LineForm.OPENAI:
             assert line["response"]["status_code"] == 200
             types.chat.ChatCompletion.model_validate(line["response"]["body"])
         else:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from batchdrop.dialects.gemini.media import Inline, expected_bytes, taken_out
+from batchdrop.dialects.gemini import request as view
+from batchdrop.dialects.gemini.media import Inline, taken_out
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.harness import Row, Stack, assert_accounted, jsonl, request
 
@@ -76,7 +77,7 @@ def test_image_requests_are_cut_by_what_they_will_answer(stack_with: Make) -> No
 )
 def test_the_size_of_an_image_row_follows_its_resolution(config: Row, mib: int) -> None:
     [line] = jsonl([{"request": {"generationConfig": config}}]).splitlines()
-    assert expected_bytes(line) == mib * 1024 * 1024
+    assert view.request(line).image_bytes == mib * 1024 * 1024
 
 
 @pytest.mark.parametrize(

@@ -214,11 +214,12 @@ def test_every_account_may_do_exactly_what_it_must(graph: Graph) -> None:
         ("push", "roles/run.invoker", "name:batchdrop-submit"),
         ("push", "roles/run.invoker", "name:batchdrop-write"),
         ("scheduler", "roles/run.invoker", "name:batchdrop-poll"),
+        ("push", "roles/run.invoker", "name:batchdrop-poll"),
     }
     for name in FUNCTIONS:
         expected.add((name, "roles/datastore.user", f"project:my-project if {database}"))
         expected.add((name, "roles/secretmanager.secretAccessor", "secretId:id-batchdrop-gemini-key"))
-    for name in ("uploads", "shards", "batches-finished"):
+    for name in ("uploads", "shards", "batches-finished", "looks"):
         expected.add(("pubsub-agent", "roles/pubsub.publisher", f"{topic}{name}-dead"))
         expected.add(("pubsub-agent", "roles/pubsub.subscriber", f"subscription:batchdrop-{name}"))
         expected.add((operators, "roles/pubsub.publisher", f"{topic}{name}"))
@@ -265,7 +266,7 @@ def pushes(graph: Graph) -> dict[str, Resource]:
 
 def test_every_push_is_retried_dead_lettered_and_never_expires(graph: Graph) -> None:
     found = pushes(graph)
-    assert set(found) == {"batchdrop-uploads", "batchdrop-shards", "batchdrop-batches-finished"}
+    assert set(found) == {"batchdrop-uploads", "batchdrop-shards", "batchdrop-batches-finished", "batchdrop-looks"}
     for name, subscription in found.items():
         assert subscription["expirationPolicy"] == {"ttl": ""}
         assert subscription["retryPolicy"] == {"minimumBackoff": "10s", "maximumBackoff": "600s"}
@@ -277,12 +278,12 @@ def test_every_push_is_retried_dead_lettered_and_never_expires(graph: Graph) -> 
         assert subscription["ackDeadlineSeconds"] == 600
         push = subscription["pushConfig"]
         assert push["pushEndpoint"] == push["oidcToken"]["audience"]
-        assert re.fullmatch(r"https://batchdrop-(submit|shards|write)\.run\.app", push["pushEndpoint"])
+        assert re.fullmatch(r"https://batchdrop-(submit|shards|write|poll)\.run\.app", push["pushEndpoint"])
 
 
 def test_dead_letters_wait_where_replay_looks(graph: Graph) -> None:
     subscriptions = of(graph, "pubsub/subscription:Subscription")
-    for topic in (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED):
+    for topic in (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.LOOKS):
         waiting = subscriptions[f"batchdrop-{topic}-dead"]
         assert waiting["topic"] == f"id-batchdrop-{topic}-dead"
         assert waiting["expirationPolicy"] == {"ttl": ""}
@@ -347,7 +348,7 @@ def test_the_functions_fit_their_limits(graph: Graph) -> None:
 
 def test_uploads_and_shard_wakes_have_instances_of_their_own(graph: Graph) -> None:
     endpoint = {name: entry["pushConfig"]["pushEndpoint"] for name, entry in pushes(graph).items()}
-    assert len(set(endpoint.values())) == len(endpoint) == 3
+    assert len(set(endpoint.values())) == len(endpoint) == 4
 
 
 def test_old_images_are_deleted(graph: Graph) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchdrop.dialects.anthropic.messages import TABLE as MESSAGE_FIELDS
 from batchdrop.dialects.detect import detect
-from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.dialect import LineForm, Translated
 from batchdrop.dialects.gemini.check import check_request
 from batchdrop.dialects.openai.chat import TABLE as CHAT_FIELDS
 from batchdrop.dialects.openai.responses import TABLE as RESPONSE_FIELDS
@@ -60,7 +60,7 @@ messages: Anything = st.lists(
     ),
     max_size=3,
 )
-dialects = st.sampled_from(list(Dialect))
+dialects = st.sampled_from(list(LineForm))
 urls = st.sampled_from(["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/completions", ""])
 
 
@@ -89,7 +89,7 @@ gemini_lines: Anything = st.fixed_dictionaries(
 anything: Anything = openai_lines | anthropic_lines | gemini_lines | objects
 
 
-def translated_is_valid(dialect: Dialect, raw: bytes) -> None:
+def translated_is_valid(dialect: LineForm, raw: bytes) -> None:
     found = translate(dialect, raw)
     key_of(dialect, raw)
     if not isinstance(found, Translated):
@@ -103,24 +103,24 @@ def translated_is_valid(dialect: Dialect, raw: bytes) -> None:
 
 @settings(max_examples=400)
 @given(st.binary(max_size=200), dialects)
-def test_any_bytes_give_a_request_or_a_problem(raw: bytes, dialect: Dialect) -> None:
+def test_any_bytes_give_a_request_or_a_problem(raw: bytes, dialect: LineForm) -> None:
     translated_is_valid(dialect, raw)
     detect([raw])
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(anything, dialects)
-def test_any_object_gives_a_valid_request_or_a_problem(line: Json, dialect: Dialect) -> None:
+def test_any_object_gives_a_valid_request_or_a_problem(line: Json, dialect: LineForm) -> None:
     raw = msgspec.json.encode(line)
     translated_is_valid(dialect, raw)
-    translated_is_valid(Dialect.OPENAI if "body" in line else Dialect.ANTHROPIC, raw)
+    translated_is_valid(LineForm.OPENAI if "body" in line else LineForm.ANTHROPIC, raw)
     assert detect([raw]) is not None
 
 
 @settings(max_examples=600, deadline=None)
-@given(st.sampled_from([Dialect.OPENAI, Dialect.ANTHROPIC]), st.integers(0, 27), st.data())
+@given(st.sampled_from([LineForm.OPENAI, LineForm.ANTHROPIC]), st.integers(0, 27), st.data())
 def test_a_good_line_with_one_value_changed_gives_a_valid_request_or_a_problem(
-    dialect: Dialect, number: int, data: st.DataObject
+    dialect: LineForm, number: int, data: st.DataObject
 ) -> None:
     line = msgspec.json.decode(list(lines(dialect, 28))[number])
     holder, name = data.draw(st.sampled_from(list(places(line))))
@@ -153,7 +153,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     dialects,
     urls,
 )
-def test_any_row_gives_one_line_and_always_the_same(row: Json, dialect: Dialect, url: str) -> None:
+def test_any_row_gives_one_line_and_always_the_same(row: Json, dialect: LineForm, url: str) -> None:
     line = answer(dialect, row, url)
     assert line == answer(dialect, row, url)
     assert line.count(b"\n") == 1
@@ -163,7 +163,7 @@ def test_any_row_gives_one_line_and_always_the_same(row: Json, dialect: Dialect,
 @pytest.mark.parametrize("depth", [50, 101, 5000, 200_000])
 def test_nesting_of_any_depth_ends_in_a_verdict(depth: int) -> None:
     deep = b'{"a":' * depth + b"1" + b"}" * depth
-    for dialect in Dialect:
+    for dialect in LineForm:
         translated_is_valid(dialect, deep)
         translated_is_valid(dialect, b'{"custom_id":"a","params":' + deep + b"}")
         translated_is_valid(dialect, b'{"custom_id":"a","url":"/v1/responses","body":' + deep + b"}")

@@ -19,7 +19,8 @@ from batchdrop.core.recipe.recipe import Generation, Recipe, merged, parse_recip
 from batchdrop.core.recipe.template import FILTERS, TemplateError, compile_template
 from batchdrop.core.result.tables import Joined, Kind, plan_columns, write_csv, write_parquet
 from batchdrop.core.upload.tables import Blank, Entry, Record, Unreadable, read_jsonl, read_parquet, read_separated
-from batchdrop.dialects.gemini.check import Checked, check_line, check_request
+from batchdrop.dialects.dialect import Accepted
+from batchdrop.dialects.gemini.check import check_line, check_request
 from batchdrop.dialects.gemini.render import compile_recipe, render_record
 from tests.samples.tables import REVIEWS_RECIPE, TICKETS_RECIPE
 
@@ -213,7 +214,7 @@ def test_whatever_is_rendered_passes_the_validation(recipe: Recipe, fields: dict
     if isinstance(line, Problem):
         assert line.message
         return
-    assert isinstance(check_line(line), Checked)
+    assert isinstance(check_line(line), Accepted)
     assert check_request(json.loads(line)["request"])[2] == []
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.dialect import LineForm
 
 Json = dict[str, Any]
 PNG: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -60,18 +60,18 @@ class Sample:
     refused: tuple[int, ...]
 
 
-def write_sample(dialect: Dialect, path: Path, count: int = 500) -> Sample:
+def write_sample(dialect: LineForm, path: Path, count: int = 500) -> Sample:
     """Write a file of `count` lines in a dialect."""
     with path.open("wb") as out:
         for line in lines(dialect, count):
             out.write(line + b"\n")
     numbers = range(1, count + 1)
-    warns = dialect in (Dialect.OPENAI, Dialect.ANTHROPIC)
+    warns = dialect in (LineForm.OPENAI, LineForm.ANTHROPIC)
     warned = tuple(n for n in numbers if n % 50 == 7) if warns else ()
-    return Sample(count, warned, tuple(n for n in numbers if n % 100 == 13 and dialect is not Dialect.RECORDS))
+    return Sample(count, warned, tuple(n for n in numbers if n % 100 == 13 and dialect is not LineForm.RECORDS))
 
 
-def lines(dialect: Dialect, count: int) -> Iterator[bytes]:
+def lines(dialect: LineForm, count: int) -> Iterator[bytes]:
     """Yield the lines of a sample, without newlines."""
     for number in range(1, count + 1):
         yield msgspec.json.encode(_MAKERS[dialect](number))
@@ -217,11 +217,11 @@ def _record(number: int) -> Json:
     return {"id": number, "subject": f"Ticket {number}", "content": _ticket(number), "channel": "mail"}
 
 
-_MAKERS: Final[dict[Dialect, Callable[[int], Json]]] = {
-    Dialect.GEMINI: _gemini,
-    Dialect.GEMINI_BARE: _gemini_request,
-    Dialect.GEMINI_BODY: _gemini_body,
-    Dialect.OPENAI: _openai,
-    Dialect.ANTHROPIC: _anthropic,
-    Dialect.RECORDS: _record,
+_MAKERS: Final[dict[LineForm, Callable[[int], Json]]] = {
+    LineForm.GEMINI: _gemini,
+    LineForm.GEMINI_BARE: _gemini_request,
+    LineForm.GEMINI_BODY: _gemini_body,
+    LineForm.OPENAI: _openai,
+    LineForm.ANTHROPIC: _anthropic,
+    LineForm.RECORDS: _record,
 }

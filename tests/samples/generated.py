@@ -153,7 +153,7 @@ def _records(chance: random.Random) -> tuple[bytes, str, list[str]]:
 
 
 def _dialect(chance: random.Random) -> tuple[bytes, str, list[str]]:
-    dialect = chance.choice((dialects.Dialect.OPENAI, dialects.Dialect.ANTHROPIC, dialects.Dialect.GEMINI_BARE))
+    dialect = chance.choice((dialects.LineForm.OPENAI, dialects.LineForm.ANTHROPIC, dialects.LineForm.GEMINI_BARE))
     lines = list(dialects.lines(dialect, 60))
     begin = chance.randint(0, 30)
     return b"".join(line.rstrip(b"\n") + b"\n" for line in lines[begin : begin + 20]), ".jsonl", []

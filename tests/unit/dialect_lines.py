@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from batchdrop.core.problem import Problem
-from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.dialect import LineForm, Translated
 from batchdrop.dialects.gemini.check import check_request
 from batchdrop.dialects.translate import translate
 
@@ -18,7 +18,7 @@ USER = [{"role": "user", "content": "Hello"}]
 def openai(url: str = "/v1/chat/completions", **body: Any) -> Translated | Problem:
     """Translate an OpenAI line."""
     line = {"custom_id": "a", "method": "POST", "url": url, "body": {"model": "gpt-4o", **body}}
-    return translate(Dialect.OPENAI, msgspec.json.encode(line))
+    return translate(LineForm.OPENAI, msgspec.json.encode(line))
 
 
 def chat(**body: Any) -> Translated | Problem:
@@ -30,7 +30,7 @@ def chat(**body: Any) -> Translated | Problem:
 def anthropic(**params: Any) -> Translated | Problem:
     """Translate a message that says hello, or the messages given."""
     line = {"custom_id": "a", "params": {"model": "claude", "max_tokens": 2000, "messages": USER} | params}
-    return translate(Dialect.ANTHROPIC, msgspec.json.encode(line))
+    return translate(LineForm.ANTHROPIC, msgspec.json.encode(line))
 
 
 def request(found: Translated | Problem) -> Json:

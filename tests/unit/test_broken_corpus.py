@@ -10,7 +10,7 @@ import pytest
 from batchdrop.core.problem import Problem
 from batchdrop.core.recipe.recipe import parse_recipe
 from batchdrop.core.upload.tables import Unreadable, read_jsonl, read_separated
-from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.dialect import LineForm
 from batchdrop.dialects.gemini.check import check_line
 from batchdrop.dialects.translate import translate
 
@@ -148,32 +148,32 @@ def message(**fields: Any) -> bytes:
     return json.dumps({"custom_id": "a", "params": params}).encode()
 
 
-OTHERS: dict[str, tuple[Dialect, bytes, str, str]] = {
-    "openai: no messages": (Dialect.OPENAI, chat(messages=[]), "EMPTY", "/body/messages"),
+OTHERS: dict[str, tuple[LineForm, bytes, str, str]] = {
+    "openai: no messages": (LineForm.OPENAI, chat(messages=[]), "EMPTY", "/body/messages"),
     "openai: an unknown role": (
-        Dialect.OPENAI,
+        LineForm.OPENAI,
         chat(messages=[{"role": "robot", "content": "x"}]),
         "BAD_ENUM",
         "/body/messages/0/role",
     ),
-    "openai: temperature as text": (Dialect.OPENAI, chat(temperature="hot"), "WRONG_TYPE", "/body/temperature"),
+    "openai: temperature as text": (LineForm.OPENAI, chat(temperature="hot"), "WRONG_TYPE", "/body/temperature"),
     "openai: an address nobody has": (
-        Dialect.OPENAI,
+        LineForm.OPENAI,
         chat().replace(b"chat/completions", b"videos"),
         "NO_EQUIVALENT",
         "/url",
     ),
-    "openai: spoken answers": (Dialect.OPENAI, chat(modalities=["audio"]), "NO_EQUIVALENT", "/body/modalities"),
-    "openai: not a line of it": (Dialect.OPENAI, message(), "DIALECT_MIXED", ""),
-    "openai: an unknown setting": (Dialect.OPENAI, chat(temprature=1), "UNKNOWN_FIELD", "/body/temprature"),
-    "anthropic: no messages": (Dialect.ANTHROPIC, message(messages=[]), "EMPTY", "/params/messages"),
+    "openai: spoken answers": (LineForm.OPENAI, chat(modalities=["audio"]), "NO_EQUIVALENT", "/body/modalities"),
+    "openai: not a line of it": (LineForm.OPENAI, message(), "DIALECT_MIXED", ""),
+    "openai: an unknown setting": (LineForm.OPENAI, chat(temprature=1), "UNKNOWN_FIELD", "/body/temprature"),
+    "anthropic: no messages": (LineForm.ANTHROPIC, message(messages=[]), "EMPTY", "/params/messages"),
     "anthropic: an answer begun": (
-        Dialect.ANTHROPIC,
+        LineForm.ANTHROPIC,
         message(messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]),
         "NO_EQUIVALENT",
         "/params/messages",
     ),
-    "anthropic: not a line of it": (Dialect.ANTHROPIC, chat(), "DIALECT_MIXED", ""),
+    "anthropic: not a line of it": (LineForm.ANTHROPIC, chat(), "DIALECT_MIXED", ""),
 }
 
 

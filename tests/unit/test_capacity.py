@@ -52,6 +52,17 @@ def test_a_refusal_holds_off_and_halves_the_belief_which_recovers() -> None:
     assert refused(less, NOW, 1000, 60).learnt_limit == 20
 
 
+def test_many_refusals_for_one_mistake_halve_the_belief_once() -> None:
+    ledger = admitted(Ledger(), "a", entry(80), NOW, **BOUNDS)
+    assert ledger is not None
+    first = refused(ledger, NOW, 1000, 60, made_at=NOW - timedelta(minutes=9))
+    second = refused(first, NOW + timedelta(minutes=1), 1000, 60, made_at=NOW - timedelta(minutes=8))
+    assert (first.learnt_limit, second.learnt_limit, second.learnt_at) == (40, 40, NOW)
+    assert second.held(NOW + timedelta(seconds=119))
+    later = refused(second, NOW + timedelta(minutes=3), 1000, 60, made_at=NOW + timedelta(minutes=2))
+    assert later.learnt_limit == 20
+
+
 def test_a_refused_shard_is_tried_again_when_nothing_else_is_in_flight() -> None:
     ledger = admitted(Ledger(), "a", entry(80), NOW, **BOUNDS)
     assert ledger is not None

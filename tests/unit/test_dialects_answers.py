@@ -16,7 +16,7 @@ from batchdrop.core.problem import Problem
 from batchdrop.core.result import row as rows
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer, Outcome, missing
-from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.dialect import LineForm, Translated
 from batchdrop.dialects.gemini.answer import answer as judged
 from batchdrop.dialects.reply import answer
 from batchdrop.dialects.translate import EMBEDDINGS_URL, RESPONSES_URL, key_of, translate
@@ -64,7 +64,7 @@ def rejection() -> Json:
 
 
 def openai(row: Json, url: str = "/v1/chat/completions") -> Json:
-    return msgspec.json.decode(answer(Dialect.OPENAI, row, url))
+    return msgspec.json.decode(answer(LineForm.OPENAI, row, url))
 
 
 def chat(row: Json) -> ChatCompletion:
@@ -76,7 +76,7 @@ def responded(row: Json) -> Response:
 
 
 def message(row: Json) -> Any:
-    return MessageBatchIndividualResponse.model_validate_json(answer(Dialect.ANTHROPIC, row)).result
+    return MessageBatchIndividualResponse.model_validate_json(answer(LineForm.ANTHROPIC, row)).result
 
 
 # ---------------------------------------------------------------------------------------------------- OpenAI
@@ -249,21 +249,21 @@ def test_a_request_that_never_ran_expired_or_was_canceled(row: Json, expected: s
 # ---------------------------------------------------------------------------------------------------- Gemini
 def test_gemini_gets_its_own_form_back() -> None:
     body = response({"text": "Hello"})
-    assert msgspec.json.decode(answer(Dialect.GEMINI, row_of(body))) == {"key": "a", "response": body}
-    assert msgspec.json.decode(answer(Dialect.GEMINI_BODY, row_of(body))) == {"custom_id": "a", "response": body}
-    failed = msgspec.json.decode(answer(Dialect.GEMINI, row_of(None, error={"code": 8, "message": "No."})))
+    assert msgspec.json.decode(answer(LineForm.GEMINI, row_of(body))) == {"key": "a", "response": body}
+    assert msgspec.json.decode(answer(LineForm.GEMINI_BODY, row_of(body))) == {"custom_id": "a", "response": body}
+    failed = msgspec.json.decode(answer(LineForm.GEMINI, row_of(None, error={"code": 8, "message": "No."})))
     assert failed == {"key": "a", "error": {"code": 8, "message": "PROVIDER_RESOURCE_EXHAUSTED: No."}}
-    assert msgspec.json.decode(answer(Dialect.GEMINI, rejection()))["error"]["code"] == 3
+    assert msgspec.json.decode(answer(LineForm.GEMINI, rejection()))["error"]["code"] == 3
 
 
 def test_a_record_gets_the_row() -> None:
     row = row_of(response({"text": "Hello"}))
-    assert msgspec.json.decode(answer(Dialect.RECORDS, row)) == row
+    assert msgspec.json.decode(answer(LineForm.RECORDS, row)) == row
 
 
 # ------------------------------------------------------------------------------------------------ round trip
-@pytest.mark.parametrize("dialect", [Dialect.OPENAI, Dialect.ANTHROPIC])
-def test_every_line_of_a_sample_comes_back_as_one_line_its_vendor_reads(dialect: Dialect) -> None:
+@pytest.mark.parametrize("dialect", [LineForm.OPENAI, LineForm.ANTHROPIC])
+def test_every_line_of_a_sample_comes_back_as_one_line_its_vendor_reads(dialect: LineForm) -> None:
     answered = 0
     for number, line in enumerate(lines(dialect, 500), 1):
         found = translate(dialect, line)
@@ -276,7 +276,7 @@ def test_every_line_of_a_sample_comes_back_as_one_line_its_vendor_reads(dialect:
             assert isinstance(found, Translated)
             assert found.key == key
             row = row_of(response({"text": f"Answer {number}"}), key)
-        if dialect is Dialect.ANTHROPIC:
+        if dialect is LineForm.ANTHROPIC:
             parsed = MessageBatchIndividualResponse.model_validate_json(answer(dialect, row))
             assert parsed.custom_id == f"ticket-{number}"
             answered += parsed.result.type == "succeeded"

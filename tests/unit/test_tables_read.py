@@ -30,7 +30,8 @@ from batchdrop.core.upload.tables import (
     read_separated,
 )
 from batchdrop.core.upload.tables.csv import MAX_REREAD_BYTES
-from batchdrop.dialects.gemini.check import Checked, check_line
+from batchdrop.dialects.dialect import Accepted
+from batchdrop.dialects.gemini.check import check_line
 from batchdrop.dialects.gemini.render import CompiledRecipe, compile_recipe, media_type, render_record
 from batchdrop.ports import BatchKind
 from tests.samples.tables import RECORDS, write_samples
@@ -254,14 +255,14 @@ def test_a_record_becomes_a_gemini_line() -> None:
         b'"thinkingConfig":{"thinkingBudget":0},"responseMimeType":"application/json",'
         b'"responseJsonSchema":{"type":"string","enum":["a","b"]}}}}'
     )
-    assert isinstance(check_line(line), Checked)
+    assert isinstance(check_line(line), Accepted)
 
 
 def test_an_embedding_recipe_makes_embedding_requests() -> None:
     line = rendered(compiled("prompt: '{{ t }}'\nembed: {dimensions: 64}"), {"t": "x"})
     assert line == b'{"key":null,"request":{"content":{"parts":[{"text":"x"}]},"outputDimensionality":64}}'
     found = check_line(line)
-    assert isinstance(found, Checked)
+    assert isinstance(found, Accepted)
     assert found.kind is BatchKind.EMBED
 
 
@@ -319,4 +320,4 @@ def test_the_samples_become_requests_one_for_each_record(tmp_path: Path) -> None
         recipe = compiled((tmp_path / name).with_name("recipe.yaml").read_text(encoding="utf-8"))
         lines = [rendered(recipe, row) for row in fields(list(reader((tmp_path / name).read_bytes())))]
         assert len(lines) == RECORDS
-        assert all(isinstance(check_line(line), Checked) for line in lines)
+        assert all(isinstance(check_line(line), Accepted) for line in lines)

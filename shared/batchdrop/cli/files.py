@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import MIB, limit
 from batchdrop.core.money.cache_cost import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
 from batchdrop.core.money.estimate import Expected, Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing, source
-from batchdrop.core.problem import FIXES, Code
 from batchdrop.core.recipe.recipe import RECIPE_NAME, Recipe, merged, parse_recipe
 from batchdrop.core.upload.kinds import Form, form_of, refused_name
 from batchdrop.core.upload.lines import split_lines
@@ -30,13 +30,13 @@ from batchdrop.core.upload.tables import Place
 from batchdrop.core.value import Failure
 from batchdrop.dialects import convert
 from batchdrop.dialects.convert import PARQUET, Findings
-from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.dialect import LineForm, Rejected
 from batchdrop.dialects.gemini.attachments import addresses, may_name
 from batchdrop.dialects.gemini.beginnings import Watch
-from batchdrop.dialects.gemini.media import asks_images
+from batchdrop.dialects.gemini.check import examine, no_images
 from batchdrop.dialects.gemini.models import DEFAULT, cannot, draws_nothing, foreign, table
-from batchdrop.dialects.gemini.render import compile_recipe
-from batchdrop.dialects.gemini.request import Rejected, body_of, examine, no_images, output_limit
+from batchdrop.dialects.gemini.render import body_of, compile_recipe
+from batchdrop.dialects.gemini.request import may_ask_images, request, view
 from batchdrop.ports import BatchKind
 
 SHOWN = 100
@@ -74,9 +74,9 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
     found = Findings()
     if file.array:
         file = replace(file, chunks=convert.unwrapped(file, Place(), max_line_bytes=MAX_LINE), array=False)
-    if file.dialect is Dialect.GEMINI:
+    if file.dialect is LineForm.GEMINI:
         lines: Iterator[bytes] = file.chunks
-    elif file.dialect is not Dialect.RECORDS:
+    elif file.dialect is not LineForm.RECORDS:
         lines = convert.translated(file, model, found, Place(), max_line_bytes=MAX_LINE)
     else:
         if not recipe.renders:
@@ -86,7 +86,7 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
         typed = recipe.output.joins_parquet
         entries = convert.entries(file, found, Place(), seekable=seekable, max_line_bytes=MAX_LINE, typed=typed)
         lines = convert.rendered(compile_recipe(recipe), entries, found)
-    converted = file.dialect is not Dialect.GEMINI
+    converted = file.dialect is not LineForm.GEMINI
     return Checked(file.kind, _examined(lines, model, converted=converted), found, model, converted)
 
 
@@ -94,7 +94,7 @@ def _examined(lines: Iterator[bytes], model: str, *, converted: bool) -> Iterato
     for number, (raw, _) in enumerate(split_lines(lines, max_line_bytes=MAX_LINE * 2), 1):
         if raw is None or len(raw) > MAX_LINE:
             code = Code.LINE_TOO_LONG
-            yield number, Rejected(b"null", code, "", f"The line is longer than {MAX_LINE} bytes.", FIXES[code])
+            yield number, Rejected(b"null", code, "", f"The line is longer than {MAX_LINE} bytes.", code.fix)
         elif raw.strip():
             result = examine(raw, model, converted=converted)
             yield number, result if isinstance(result, Rejected) else raw
@@ -131,8 +131,8 @@ def _able(file: Checked, found: Found) -> Iterator[tuple[int, bytes | Rejected]]
         if line.kind is not kind:
             code = Code.MIXED_KINDS
             message = "The file mixes embedding requests with generation requests."
-            yield number, Rejected(line.key, code, "/request", message, FIXES[code])
-        elif no_pictures and asks_images(result):
+            yield number, Rejected(line.key, code, "/request", message, code.fix)
+        elif no_pictures and may_ask_images(result) and request(result).asks_images:
             yield number, no_images(line.key, file.model or DEFAULT_MODEL)
         else:
             yield number, result
@@ -267,7 +267,7 @@ def _expected(file: Checked, output_tokens: int | None, watch: Watch) -> Expecte
         watch.see(result)
         requests, total = requests + 1, total + found.tokens
         embeds += found.kind is BatchKind.EMBED
-        most = output_limit(body_of(result, longer=False))
+        most = view(body_of(result, longer=False)).output_limit
         limit_, unlimited = max(limit_, most or 0), unlimited + (most is None)
     return expected(
         requests,

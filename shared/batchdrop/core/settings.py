@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -27,6 +27,10 @@ def _hold(*relations: tuple[bool, str]) -> None:
     broken = [sentence for holds, sentence in relations if not holds]
     if broken:
         raise ValueError("; ".join(broken))
+
+
+InstanceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
+"""Part of a ledger's name, and what may stand before a model's."""
 
 
 class Instance(BaseModel):
@@ -60,7 +64,7 @@ class CommonSettings(BaseSettings):
     gemini_api_key_file: Path | None = None
     gemini_base_url: str | None = None
     tier: int = Field(1, ge=1, le=3)
-    providers: dict[str, Instance] = Field(default_factory=dict[str, Instance])
+    providers: dict[InstanceName, Instance] = Field(default_factory=dict[InstanceName, Instance])
     """By name; the first takes the models nobody claims. Empty: `gemini` alone, as the three settings above say."""
 
     function_timeout_seconds: float = Field(540, gt=0)

@@ -42,7 +42,7 @@ from batchdrop.core.upload.tables import (
 from batchdrop.core.value import Failure
 from batchdrop.dialects.converted import accepted, rejected
 from batchdrop.dialects.detect import detect
-from batchdrop.dialects.dialect import Dialect, Translated
+from batchdrop.dialects.dialect import LineForm, Translated
 from batchdrop.dialects.gemini.render import CompiledRecipe, render_record
 from batchdrop.dialects.translate import key_of, translate
 
@@ -115,7 +115,7 @@ class Opened:
     """A file looked at: its ending, its dialect, all its bytes with gzip undone."""
 
     suffix: str
-    dialect: Dialect
+    dialect: LineForm
     zipped: bool
     chunks: Iterator[bytes]
     failure: Failure | None = None
@@ -163,13 +163,13 @@ def opened(
     head = b"".join(held)[:HEAD_BYTES]
     chunks = chain(held, chunks)
     if suffix in SEPARATORS or suffix == PARQUET:
-        return Opened(suffix, Dialect.RECORDS, zipped, chunks)
+        return Opened(suffix, LineForm.RECORDS, zipped, chunks)
     array = suffix == JSON and not unpacked and arrays.begins(head)
     dialect = detect(arrays.complete(head) if array else lines_of_head(head))
     failure = None if array or unpacked else not_jsonl(head)
     if suffix == JSON and dialect is None and failure is None and not unpacked:
         failure = API_BODY if _BODY.match(head) else NO_REQUESTS
-    return Opened(suffix, dialect or Dialect.GEMINI, zipped, chunks, failure, array)
+    return Opened(suffix, dialect or LineForm.GEMINI, zipped, chunks, failure, array)
 
 
 def unwrapped(file: Opened, place: Place, *, max_line_bytes: int) -> Iterator[bytes]:

@@ -11,15 +11,15 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from batchdrop.dialects.dialect import Dialect, Json
+from batchdrop.dialects.dialect import Json, LineForm
 
 LOOKED_AT: Final = 64
 """Lines that are looked at; a file is in one dialect, so a few would do."""
 
 
-def detect(lines: Iterable[bytes]) -> Dialect | None:
+def detect(lines: Iterable[bytes]) -> LineForm | None:
     """Return the dialect of a file from its first lines; None when none of them is a JSON object. Never raises."""
-    votes: Counter[Dialect] = Counter()
+    votes: Counter[LineForm] = Counter()
     seen = 0
     for raw in lines:
         if not raw.strip():
@@ -33,19 +33,19 @@ def detect(lines: Iterable[bytes]) -> Dialect | None:
     return votes.most_common(1)[0][0] if votes else None
 
 
-def form_of(line: Json) -> Dialect:
+def form_of(line: Json) -> LineForm:
     """Return the dialect one decoded line is in."""
     if isinstance(line.get("request"), dict):
-        return Dialect.GEMINI
+        return LineForm.GEMINI
     if "custom_id" in line and isinstance(line.get("params"), dict):
-        return Dialect.ANTHROPIC
+        return LineForm.ANTHROPIC
     body = line.get("body")
     if isinstance(body, dict) and not line.keys().isdisjoint(("custom_id", "url", "method")):
-        return Dialect.GEMINI_BODY if _is_gemini(cast("Json", body)) else Dialect.OPENAI
-    return Dialect.GEMINI_BARE if _is_gemini(line) else Dialect.RECORDS
+        return LineForm.GEMINI_BODY if _is_gemini(cast("Json", body)) else LineForm.OPENAI
+    return LineForm.GEMINI_BARE if _is_gemini(line) else LineForm.RECORDS
 
 
-def _vote(raw: bytes) -> Dialect | None:
+def _vote(raw: bytes) -> LineForm | None:
     try:
         line = msgspec.json.decode(raw.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -1,16 +1,34 @@
-"""The words of the dialects: their names, a translated line, and what a translation warns of."""
+"""Dialects: what each language of requests and answers gives to the steps, and the words they share.
+
+    a line       --check-->   Accepted: kind, tokens, size, key             | Rejected: what is wrong, where, the fix
+    its request  --request--> Request: one view of what else is asked of it: images, limit, schema, beginning
+    the line     --body_of--> the request as it goes out                    (longer, without a beginning, with files)
+    a result     --answer-->  core.result.outcome.Answer                    usage --add_usage--> tokens by class
+
+A dialect is a folder here whose `language` module gives the functions of `Dialect`; pure, and total over every byte
+string a user or a provider may write. `dialects.spoken` finds it by its name.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
+
+import msgspec
+
+from batchdrop.core.money.usage import Usage
+from batchdrop.core.result.join import InputLine
+from batchdrop.core.result.outcome import Answer
+from batchdrop.core.result.result import Result
+from batchdrop.ports import BatchKind
 
 Json = dict[str, Any]
 """A decoded JSON object of a foreign API; its shape is what the tables of this package are about."""
 
 
-class Dialect(StrEnum):
+class LineForm(StrEnum):
     """What the lines of a file look like."""
 
     GEMINI = "gemini"
@@ -59,3 +77,125 @@ class Translated:
     request: bytes
     wants: str | None = None
     warnings: tuple[Caveat, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------ the protocol
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """A line that can run: its key as JSON, its kind, and an estimate of its prompt's tokens."""
+
+    kind: BatchKind
+    key: bytes
+    tokens: int
+    media: bool = True
+    """False when all parts are known to be text."""
+    request_bytes: int | None = None
+    """How long its request is, when checking showed it by the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line that is refused: what is wrong, where, and what would mend it."""
+
+    key: bytes
+    code: str
+    pointer: str
+    message: str
+    fix: str
+
+
+Unit = tuple[int, bytes, bytes]
+"""A part of a request: number of its turn (-1: the instructions), role as JSON, bytes."""
+
+
+class Request(Protocol):
+    """One view of an accepted request, decoded once."""
+
+    @property
+    def wants_json(self) -> bool:
+        """True when the answer must be JSON."""
+        ...
+
+    @property
+    def schema(self) -> bytes:
+        """The schema the answer must keep to, as written; empty without one."""
+        ...
+
+    @property
+    def output_limit(self) -> int | None:
+        """The most tokens the answer may have, None when the request does not say."""
+        ...
+
+    @property
+    def asks_images(self) -> bool:
+        """True when the answer shall hold images."""
+        ...
+
+    @property
+    def image_bytes(self) -> int:
+        """How large a row with the image will be, by the resolution asked for."""
+        ...
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The parts in order, the instructions first; none when a cache of ours cannot serve the request."""
+        ...
+
+
+class Dialect(Protocol):
+    """The language of one kind of provider. A line is an accepted line of input unless something else is said."""
+
+    def check(self, line: bytes, model: str, /, *, converted: bool) -> Accepted | Rejected:
+        """Return what any line asks for, or the first thing wrong with it; `converted`: written by a conversion."""
+        ...
+
+    def request(self, line: bytes, /) -> Request:
+        """Return the view of a line's request."""
+        ...
+
+    def may_ask_images(self, line: bytes, /) -> bool:
+        """Tell at a glance whether a line could ask for images; False is certain."""
+        ...
+
+    def may_name(self, line: bytes, /) -> bool:
+        """Tell at a glance whether a line could name an object; False is certain."""
+        ...
+
+    def draws(self, model: str, /) -> bool:
+        """Tell whether a model answers with images."""
+        ...
+
+    def draws_nothing(self, model: str, /) -> bool:
+        """Tell whether a model is known to make no images."""
+        ...
+
+    def no_images(self, key: bytes, model: str, /) -> Rejected:
+        """Refuse a line that asks a model for images which makes none."""
+        ...
+
+    def identify(self, line: bytes, number: int, /) -> InputLine:
+        """Return what a row needs of a line."""
+        ...
+
+    def identify_all(self, lines: bytes, number: int, /) -> list[InputLine]:
+        """Return what rows need of lines that follow each other, the first of which has that number."""
+        ...
+
+    def body_of(self, line: bytes, /, *, longer: bool, beginning: Any, files: Mapping[str, str]) -> bytes:
+        """Return the request of a line as it goes out."""
+        ...
+
+    def bodies_of(self, lines: bytes, number: int, /) -> list[tuple[int, bytes]]:
+        """Return number and request of lines that follow each other, as they are."""
+        ...
+
+    def body_bytes(self, line: bytes, accepted: Accepted, /) -> int:
+        """Return how long `body_of` makes a line as it is, without making it."""
+        ...
+
+    def answer(self, result: Result, line: InputLine, /) -> Answer:
+        """Return what became of a line's request."""
+        ...
+
+    def add_usage(self, total: Usage, metadata: bytes | None, /) -> None:
+        """Add the tokens an answer used to a total, by the classes that have a price."""
+        ...

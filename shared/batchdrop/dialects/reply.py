@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from batchdrop.dialects.anthropic import reply as anthropic_reply
-from batchdrop.dialects.dialect import Dialect, Json
+from batchdrop.dialects.dialect import Json, LineForm
 from batchdrop.dialects.neutral import Reply, read
 from batchdrop.dialects.openai import reply as openai_reply
 from batchdrop.dialects.translate import CHAT_URL
@@ -15,7 +15,7 @@ from batchdrop.dialects.translate import CHAT_URL
 _encode: Final = msgspec.json.encode
 
 
-def answer(dialect: Dialect, row: Json, url: str = CHAT_URL) -> bytes:
+def answer(dialect: LineForm, row: Json, url: str = CHAT_URL) -> bytes:
     """Return a result, error or rejection row as the other API would have answered, newline included.
 
     A pure function of its arguments: no time, no chance. Dialects without answers of their own get the row itself.
@@ -28,15 +28,15 @@ def answer(dialect: Dialect, row: Json, url: str = CHAT_URL) -> bytes:
     return _encode(_line(dialect, row, url)) + b"\n"
 
 
-def _line(dialect: Dialect, row: Json, url: str) -> Json:
-    if dialect is Dialect.RECORDS:
+def _line(dialect: LineForm, row: Json, url: str) -> Json:
+    if dialect is LineForm.RECORDS:
         return row
     reply = read(row)
-    if dialect is Dialect.OPENAI:
+    if dialect is LineForm.OPENAI:
         return openai_reply.line(reply, url)
-    if dialect is Dialect.ANTHROPIC:
+    if dialect is LineForm.ANTHROPIC:
         return anthropic_reply.line(reply)
-    name = "custom_id" if dialect is Dialect.GEMINI_BODY else "key"
+    name = "custom_id" if dialect is LineForm.GEMINI_BODY else "key"
     return {name: row.get("key"), **_gemini(row, reply)}
 
 

@@ -16,7 +16,7 @@ from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.dialects.anthropic import messages
 from batchdrop.dialects.detect import form_of
-from batchdrop.dialects.dialect import Dialect, Json, Translated
+from batchdrop.dialects.dialect import Json, LineForm, Translated
 from batchdrop.dialects.draft import (
     Draft,
     Refused,
@@ -44,7 +44,7 @@ _MODEL_IN_URL: Final = re.compile(r"models/([^/:]+)")
 _encode: Final = msgspec.json.encode
 
 
-def translate(dialect: Dialect, raw: bytes) -> Translated | Problem:
+def translate(dialect: LineForm, raw: bytes) -> Translated | Problem:
     """Return a line's Gemini request, or the first thing wrong with it. Total: it never raises.
 
     Requests of the three Gemini dialects stay as they are written, in either spelling.
@@ -60,20 +60,20 @@ def translate(dialect: Dialect, raw: bytes) -> Translated | Problem:
     return Translated(key, _encode(request), draft.wants, tuple(draft.warnings))
 
 
-def key_of(dialect: Dialect, raw: bytes) -> bytes:
+def key_of(dialect: LineForm, raw: bytes) -> bytes:
     """Return the user's key as JSON, `null` when there is none or the line cannot be read. Total."""
     try:
         line = loads(raw)
     except Refused:
         return b"null"
-    name = "custom_id" if dialect in (Dialect.OPENAI, Dialect.ANTHROPIC, Dialect.GEMINI_BODY) else "key"
+    name = "custom_id" if dialect in (LineForm.OPENAI, LineForm.ANTHROPIC, LineForm.GEMINI_BODY) else "key"
     key = cast("Json", line).get(name) if isinstance(line, dict) else None
     return _encode(key) if isinstance(key, (str, int, float)) else b"null"
 
 
 # ---------------------------------------------------------------------------------------------- envelopes
 def _gemini(draft: Draft, line: Json) -> tuple[bytes, Json]:
-    request = _inside(Dialect.GEMINI, line, "request")
+    request = _inside(LineForm.GEMINI, line, "request")
     for name in line:
         if name not in ("key", "request"):
             refuse(Code.UNKNOWN_FIELD, join("", name), "The line has a field besides key and request.")
@@ -82,17 +82,17 @@ def _gemini(draft: Draft, line: Json) -> tuple[bytes, Json]:
 
 def _bare(draft: Draft, line: Json) -> tuple[bytes, Json]:
     form = form_of(line)
-    if form not in (Dialect.GEMINI_BARE, Dialect.RECORDS):
-        _mixed(Dialect.GEMINI_BARE, form)
+    if form not in (LineForm.GEMINI_BARE, LineForm.RECORDS):
+        _mixed(LineForm.GEMINI_BARE, form)
     return _key(line, "key"), _as_written(draft, {name: line[name] for name in line if name != "key"}, "")
 
 
 def _gemini_body(draft: Draft, line: Json) -> tuple[bytes, Json]:
-    body = _inside(Dialect.GEMINI_BODY, line, "body")
+    body = _inside(LineForm.GEMINI_BODY, line, "body")
     _envelope(draft, line)
     url = text_of(line.get("url") or "", "/url")
     if _reader(url) is not None:
-        _mixed(Dialect.GEMINI_BODY, Dialect.OPENAI)
+        _mixed(LineForm.GEMINI_BODY, LineForm.OPENAI)
     found = _MODEL_IN_URL.search(url)
     if found:
         draft.wants = found[1]
@@ -100,37 +100,37 @@ def _gemini_body(draft: Draft, line: Json) -> tuple[bytes, Json]:
 
 
 def _openai(draft: Draft, line: Json) -> tuple[bytes, Json]:
-    body = _inside(Dialect.OPENAI, line, "body")
+    body = _inside(LineForm.OPENAI, line, "body")
     url = word_of(line, "url", "")
     reader = _reader(url)
     if reader is None:
         form = form_of(line)
-        if form is not Dialect.OPENAI:
-            _mixed(Dialect.OPENAI, form)
+        if form is not LineForm.OPENAI:
+            _mixed(LineForm.OPENAI, form)
         refuse(Code.NO_EQUIVALENT, "/url", "The address has no translation.", f"Use {', '.join(_URLS)}.")
     _envelope(draft, line)
     return _key(line, "custom_id"), reader(draft, body, "/body")
 
 
 def _anthropic(draft: Draft, line: Json) -> tuple[bytes, Json]:
-    params = _inside(Dialect.ANTHROPIC, line, "params")
+    params = _inside(LineForm.ANTHROPIC, line, "params")
     leftovers(draft, line, frozenset({"custom_id", "params"}), "")
     return _key(line, "custom_id"), messages.translate(draft, params, "/params")
 
 
 def _record(draft: Draft, line: Json) -> tuple[bytes, Json]:
     form = form_of(line)
-    if form is not Dialect.RECORDS:
-        _mixed(Dialect.RECORDS, form)
+    if form is not LineForm.RECORDS:
+        _mixed(LineForm.RECORDS, form)
     message = "The line is a record, not a request."
     refuse(Code.NO_EQUIVALENT, "", message, "Put a recipe with a prompt template into the folder.")
 
 
-def _inside(dialect: Dialect, line: Json, name: str) -> Json:
+def _inside(dialect: LineForm, line: Json, name: str) -> Json:
     """Return the request inside a line, or refuse a line of another dialect or none."""
     if name not in line:
         form = form_of(line)
-        if form not in (dialect, Dialect.RECORDS):
+        if form not in (dialect, LineForm.RECORDS):
             _mixed(dialect, form)
     return object_of(needed(line, name, ""), f"/{name}")
 
@@ -146,7 +146,7 @@ def _envelope(draft: Draft, line: Json) -> None:
     leftovers(draft, line, _ENVELOPE, "")
 
 
-def _mixed(dialect: Dialect, form: Dialect) -> None:
+def _mixed(dialect: LineForm, form: LineForm) -> None:
     refuse(Code.DIALECT_MIXED, "", f"The file is in the dialect {dialect}, this line in {form}.")
 
 
@@ -209,11 +209,11 @@ _URLS: Final[dict[str, Callable[[Draft, Json, str], Json]]] = {
     RESPONSES_URL: responses.translate,
     EMBEDDINGS_URL: _embedding,
 }
-_READERS: Final[dict[Dialect, Callable[[Draft, Json], tuple[bytes, Json]]]] = {
-    Dialect.GEMINI: _gemini,
-    Dialect.GEMINI_BARE: _bare,
-    Dialect.GEMINI_BODY: _gemini_body,
-    Dialect.OPENAI: _openai,
-    Dialect.ANTHROPIC: _anthropic,
-    Dialect.RECORDS: _record,
+_READERS: Final[dict[LineForm, Callable[[Draft, Json], tuple[bytes, Json]]]] = {
+    LineForm.GEMINI: _gemini,
+    LineForm.GEMINI_BARE: _bare,
+    LineForm.GEMINI_BODY: _gemini_body,
+    LineForm.OPENAI: _openai,
+    LineForm.ANTHROPIC: _anthropic,
+    LineForm.RECORDS: _record,
 }

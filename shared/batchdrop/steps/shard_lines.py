@@ -16,7 +16,8 @@ from batchdrop.core.upload.cut import RangePlan, decode_plan
 from batchdrop.core.upload.lines import BOM, each_line, gathered, whole_lines
 from batchdrop.core.wire import line_id
 from batchdrop.dialects.gemini.beginnings import Beginning, beginning
-from batchdrop.dialects.gemini.request import bodies_of, body_of, identify, identify_all
+from batchdrop.dialects.gemini.render import bodies_of, body_of
+from batchdrop.dialects.gemini.request import identify, identify_all
 from batchdrop.ports import BatchKind
 from batchdrop.steps import pieces, work
 from batchdrop.steps.context import Context

@@ -97,6 +97,10 @@ class Ledger(Value):
         gone = set(shards)
         return self._with(entries={name: entry for name, entry in self.entries.items() if name not in gone})
 
+    def held_off(self, until: datetime) -> Ledger:
+        """Admit nothing until then; what is believed of the limit stays."""
+        return self._with(hold_until=until)
+
     def learnt(self, limit: int, at: datetime, hold_until: datetime) -> Ledger:
         """Believe in a limit, and admit nothing until then."""
         return self._with(learnt_limit=limit, learnt_at=at, hold_until=hold_until)
@@ -137,7 +141,14 @@ def freed(ledger: Ledger, shard: str, until: datetime | None = None) -> Ledger:
     return ledger.with_entry(shard, entry.kept(until))
 
 
-def refused(ledger: Ledger, now: datetime, configured: int, hold_seconds: float) -> Ledger:
-    """Return the ledger after a 429: held off, its learnt limit halved."""
+def refused(
+    ledger: Ledger, now: datetime, configured: int, hold_seconds: float, made_at: datetime | None = None
+) -> Ledger:
+    """Return the ledger after a refusal: held off, its learnt limit halved.
+
+    A batch that was made (`made_at`) before the limit was learnt tells nothing new: many are refused for one mistake.
+    """
+    if made_at is not None and ledger.learnt_at is not None and made_at < ledger.learnt_at:
+        return ledger.held_off(now + timedelta(seconds=hold_seconds))
     believed = min(ledger.limit(configured, now), max(ledger.tokens(), 1))
     return ledger.learnt(max(believed // 2, 1), now, now + timedelta(seconds=hold_seconds))

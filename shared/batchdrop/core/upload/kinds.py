@@ -17,6 +17,7 @@ import re
 from enum import StrEnum
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.recipe.recipe import RECIPE_NAME
 from batchdrop.core.value import Failure
 
@@ -76,22 +77,14 @@ def refused_name(name: str) -> Failure | None:
     """Say why a file that looks like data cannot be taken, and what to do instead."""
     name = name.lower()
     if _PACKED.search(name):
-        return _refusal("PACKED", "The file is packed in a way that is not read.", "Upload it plain or as .gz.")
+        return _refusal(Code.PACKED)
     if name.endswith(_SHEETS):
-        return _refusal("SPREADSHEET", "A spreadsheet is not read.", "Save it as CSV (UTF-8) and upload that.")
+        return _refusal(Code.SPREADSHEET)
     if name.endswith(_ARCHIVES):
-        fix = "Upload the files themselves, each plain or as .gz."
-        return _refusal("ARCHIVE", "An archive of several files is not read.", fix)
-    if name.endswith(_TABLES):
-        return _refusal("UNKNOWN_TABLE", "Tables of this kind are not read.", "Save it as Parquet, CSV or JSON lines.")
-    return None
+        return _refusal(Code.ARCHIVE)
+    return _refusal(Code.UNKNOWN_TABLE) if name.endswith(_TABLES) else None
 
 
-TEXT_FILE: Final = Failure(
-    code="TEXT_FILE",
-    message="A text file holds no requests and no records.",
-    fix="Name it .jsonl if each line is a JSON object, or .csv if it is a table with a header.",
-)
 NO_REQUESTS: Final = Failure(
     code="NO_REQUESTS",
     message="The file holds neither one JSON object a line nor one array of them.",
@@ -104,5 +97,8 @@ API_BODY: Final = Failure(
 )
 
 
-def _refusal(code: str, message: str, fix: str) -> Failure:
-    return Failure(code=code, message=message, fix=fix)
+def _refusal(code: Code) -> Failure:
+    return Failure(code=code.value, message=code.sentence, fix=code.fix)
+
+
+TEXT_FILE: Final = _refusal(Code.TEXT_FILE)

@@ -19,40 +19,13 @@ from typing import Final
 import msgspec
 
 from batchdrop.core.limits import limit
+from batchdrop.dialects.dialect import Unit
+from batchdrop.dialects.gemini.request import INSTRUCTIONS, request, view
 
-_NULL = msgspec.Raw(b"null")
 GIVE_UP: Final = 64
 """After so many lines that share nothing worth a cache, a job is taken for one whose lines differ."""
 LARGE: Final = 1 << 20
 """What a part that names a file weighs when cuts are compared: its tokens are not in the line."""
-_INSTRUCTIONS: Final = ("systemInstruction", "system_instruction", "tools", "toolConfig", "tool_config")
-
-Unit = tuple[int, bytes, bytes]
-"""Number of the content (-1: instructions and tools), its role as JSON, the part's bytes."""
-
-
-class _Content(msgspec.Struct, frozen=True):
-    parts: list[msgspec.Raw]
-    role: msgspec.Raw = msgspec.Raw(b'"user"')
-
-
-class _Request(msgspec.Struct, frozen=True):
-    contents: list[_Content]
-    system_camel: msgspec.Raw = msgspec.field(default=_NULL, name="systemInstruction")
-    system_snake: msgspec.Raw = msgspec.field(default=_NULL, name="system_instruction")
-    tools: msgspec.Raw = _NULL
-    choice_camel: msgspec.Raw = msgspec.field(default=_NULL, name="toolConfig")
-    choice_snake: msgspec.Raw = msgspec.field(default=_NULL, name="tool_config")
-    cached_camel: str | None = msgspec.field(default=None, name="cachedContent")
-    cached_snake: str | None = msgspec.field(default=None, name="cached_content")
-
-
-class _Line(msgspec.Struct, frozen=True):
-    request: _Request
-
-
-_decode_line = msgspec.json.Decoder(_Line).decode
-_decode_request = msgspec.json.Decoder(_Request).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
 
@@ -60,23 +33,9 @@ _encode = msgspec.json.encode
 def units_of_line(line: bytes) -> tuple[Unit, ...]:
     """Return the units of an accepted input line; none when its requests cannot be served from a cache of ours."""
     try:
-        return _units(_decode_line(line).request)
+        return request(line).units
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
-
-
-def _units(request: _Request) -> tuple[Unit, ...]:
-    if request.cached_camel or request.cached_snake:
-        return ()
-    values = (request.system_camel, request.system_snake, request.tools, request.choice_camel, request.choice_snake)
-    shown = ((name, bytes(value)) for name, value in zip(_INSTRUCTIONS, values, strict=True))
-    first = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in shown if value != b"null")
-    parts = (
-        (index, bytes(content.role), bytes(part))
-        for index, content in enumerate(request.contents)
-        for part in content.parts
-    )
-    return ((-1, b"", first), *parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +116,17 @@ class Beginning:
     units: tuple[Unit, ...]
     cache: str
 
-    def spared(self, request: bytes) -> bytes:
+    def spared(self, body: bytes) -> bytes:
         """Return the request as it is sent: what follows the beginning, or itself when it has another one."""
         depth = len(self.units)
         try:
-            found = _units(_decode_request(request))
+            found = view(body).units
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return request
+            return body
         if len(found) <= depth or found[:depth] != self.units:
-            return request
-        members = _decode_members(request)
-        for name in _INSTRUCTIONS:
+            return body
+        members = _decode_members(body)
+        for name in INSTRUCTIONS:
             members.pop(name, None)
         members["cachedContent"] = msgspec.Raw(_encode(self.cache))
         members["contents"] = msgspec.Raw(_contents(found[depth:]))

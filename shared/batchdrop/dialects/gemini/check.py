@@ -8,14 +8,43 @@ from typing import Any
 from batchdrop.core import strict_json
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
+from batchdrop.dialects.converted import read
+from batchdrop.dialects.dialect import Accepted, Rejected
 from batchdrop.dialects.gemini import fast, fields
-from batchdrop.dialects.gemini.fast import Checked
+from batchdrop.dialects.gemini.models import DRAWS
 from batchdrop.ports import BatchKind
 
 ENVELOPE = frozenset({"key", "request"})
 
 
-def check_line(raw: bytes, model: str = "") -> Checked | tuple[bytes, list[Problem]]:
+def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
+    """Return what a line asks for, or what is wrong with it first. Total over what users write: it never raises."""
+    if converted:
+        entry = read(raw)
+        if not isinstance(entry, bytes):
+            return Rejected(entry[0], *entry[1])
+        raw = entry
+    found = check_line(raw, model)
+    if isinstance(found, Accepted):
+        return found
+    key, problems = found
+    first = problems[0]
+    more = f" ({len(problems) - 1} more problems in this line.)" if len(problems) > 1 else ""
+    return Rejected(key, first.code, first.pointer, first.message + more, first.advice())
+
+
+def no_images(key: bytes, model: str) -> Rejected:
+    """Refuse a line that asks a model for images which makes none."""
+    return Rejected(
+        key,
+        Code.NOT_SUPPORTED,
+        "/request/generationConfig/responseModalities",
+        f"The model {model} makes no images.",
+        f"Ask for TEXT only, or name a model that draws, such as {DRAWS}.",
+    )
+
+
+def check_line(raw: bytes, model: str = "") -> Accepted | tuple[bytes, list[Problem]]:
     """Check a `{"key": …, "request": …}` line.
 
     Args:
@@ -33,7 +62,7 @@ def check_request(request: Any, model: str = "", pointer: str = "") -> tuple[Bat
     return fields.check_request(request, model, pointer)
 
 
-def _check_slowly(raw: bytes, model: str) -> Checked | tuple[bytes, list[Problem]]:
+def _check_slowly(raw: bytes, model: str) -> Accepted | tuple[bytes, list[Problem]]:
     try:
         line = strict_json.loads(raw)
     except strict_json.StrictError as error:
@@ -48,7 +77,7 @@ def _check_slowly(raw: bytes, model: str) -> Checked | tuple[bytes, list[Problem
     if problems:
         return written, problems
     kind, tokens, problems = fields.check_request(entry["request"], model, "/request")
-    return (written, problems) if problems else Checked(kind, written, tokens)
+    return (written, problems) if problems else Accepted(kind, written, tokens)
 
 
 def _envelope(entry: dict[str, Any]) -> list[Problem]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from batchdrop.dialects.dialect import Accepted
 from batchdrop.ports import BatchKind
 
 CHARS_PER_TOKEN: Final = 4
@@ -70,18 +71,7 @@ class _EmbedLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True,
     key: str | int | None = None
 
 
-class Checked(msgspec.Struct, frozen=True, gc=False):
-    """An accepted line: its key as JSON, its kind, and an estimate of its prompt's tokens."""
-
-    kind: BatchKind
-    key: bytes
-    tokens: int
-    media: bool = True
-    """False when all parts are known to be text."""
-    request_bytes: int | None = None
-    """How long its request is, when checking found out by the way."""
-
-
+_Line = _GenerateLine | _EmbedLine
 _decode_generate: Final = msgspec.json.Decoder(_GenerateLine).decode
 _decode_embed: Final = msgspec.json.Decoder(_EmbedLine).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -89,7 +79,7 @@ _GENERATE: Final = BatchKind.GENERATE
 _EMBED: Final = BatchKind.EMBED
 
 
-def check(raw: bytes, field_is_valid: Callable[[str, bytes], bool]) -> Checked | None:
+def check(raw: bytes, field_is_valid: Callable[[str, bytes], bool]) -> Accepted | None:
     """Return what the line asks for, or None when the slow path must look at it.
 
     Args:
@@ -112,7 +102,7 @@ def check(raw: bytes, field_is_valid: Callable[[str, bytes], bool]) -> Checked |
     return _checked(_GENERATE, raw, line, contents)
 
 
-def _check_embed(raw: bytes) -> Checked | None:
+def _check_embed(raw: bytes) -> Accepted | None:
     try:
         line = _decode_embed(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -120,7 +110,7 @@ def _check_embed(raw: bytes) -> Checked | None:
     return _checked(_EMBED, raw, line, [line.request.content])
 
 
-def _checked(kind: BatchKind, raw: bytes, line: _GenerateLine | _EmbedLine, contents: list[_Content]) -> Checked | None:
+def _checked(kind: BatchKind, raw: bytes, line: _Line, contents: list[_Content]) -> Accepted | None:
     written = _encode(line)
     shortest = len(written) == len(raw)
     if not shortest and not _as_many_names(raw, written):
@@ -130,7 +120,7 @@ def _checked(kind: BatchKind, raw: bytes, line: _GenerateLine | _EmbedLine, cont
         return None
     key = _encode(line.key)
     tokens = characters // CHARS_PER_TOKEN + media * MEDIA_TOKENS + 1
-    return Checked(kind, key, tokens, media > 0, _request_bytes(raw, key) if shortest else None)
+    return Accepted(kind, key, tokens, media > 0, _request_bytes(raw, key) if shortest else None)
 
 
 def _as_many_names(raw: bytes, written: bytes) -> bool:

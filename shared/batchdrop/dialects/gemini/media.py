@@ -1,4 +1,4 @@
-"""Binary parts of answers: found, named by content, taken out of the response; and how large they will be.
+"""Binary parts of answers: found, named by content, taken out of the response.
 
 A response keeps its shape: in place of `data` an `inlineData` names the object (`file`) that holds the bytes.
 """
@@ -29,10 +29,6 @@ _MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
 )
 _RAW_AUDIO: Final = ("audio/l16", "audio/pcm")
 """Speech models answer bare 16-bit samples without a header (ai.google.dev/gemini-api/docs/speech-generation)."""
-_OUTPUT_BYTES: Final = {"512": MIB, "1K": 2 * MIB, "2K": 8 * MIB, "4K": 24 * MIB}
-"""Base64 bytes of one image row by `imageSize`: about 8 MB at 2K (discuss.ai.google.dev/t/174261), in proportion to
-the pixels otherwise.
-"""
 SLICE: Final = 4 * MIB // 3 // 4 * 4
 """Base64 is decoded in slices of this many characters, a multiple of four."""
 
@@ -82,52 +78,6 @@ def _parts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from cast("list[dict[str, Any]]", content.get("parts") or [])
 
 
-class _Image(msgspec.Struct, frozen=True):
-    camel: str | None = msgspec.field(default=None, name="imageSize")
-    snake: str | None = msgspec.field(default=None, name="image_size")
-
-
-class _Config(msgspec.Struct, frozen=True):
-    modalities: list[str] | None = msgspec.field(default=None, name="responseModalities")
-    modalities_snake: list[str] | None = msgspec.field(default=None, name="response_modalities")
-    camel: _Image | None = msgspec.field(default=None, name="imageConfig")
-    snake: _Image | None = msgspec.field(default=None, name="image_config")
-
-
-class _Request(msgspec.Struct, frozen=True):
-    camel: _Config | None = msgspec.field(default=None, name="generationConfig")
-    snake: _Config | None = msgspec.field(default=None, name="generation_config")
-
-
-class _Line(msgspec.Struct, frozen=True):
-    request: _Request
-
-
-_decode_line = msgspec.json.Decoder(_Line).decode
-
-
 def draws(model: str) -> bool:
     """Tell whether a model answers with images (`gemini-2.5-flash-image`, `gemini-3-pro-image-preview`)."""
     return "-image" in model or model.startswith("nano-banana")
-
-
-def asks_images(raw: bytes) -> bool:
-    """Tell whether an accepted line asks for images."""
-    if b"odalities" not in raw:
-        return False
-    request = _decode_line(raw).request
-    config = request.camel or request.snake
-    wanted = (config.modalities or config.modalities_snake or []) if config else []
-    return "IMAGE" in (str(word).upper() for word in wanted)
-
-
-def expected_bytes(raw: bytes) -> int:
-    """Return how large the row of an image request will be, by the resolution it asks for."""
-    try:
-        request = _decode_line(raw).request
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _OUTPUT_BYTES["1K"]
-    config = request.camel or request.snake
-    image = (config.camel or config.snake) if config else None
-    size = (image.camel or image.snake or "1K") if image else "1K"
-    return _OUTPUT_BYTES.get(size.upper(), _OUTPUT_BYTES["4K"])

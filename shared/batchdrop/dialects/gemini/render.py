@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 import msgspec
@@ -25,6 +26,9 @@ from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.core.recipe.recipe import Attachment, Recipe
 from batchdrop.core.recipe.template import Template, compile_template
+from batchdrop.dialects.dialect import Accepted
+from batchdrop.dialects.gemini.attachments import with_files
+from batchdrop.dialects.gemini.beginnings import Beginning
 
 MAX_LINE_BYTES: Final = limit("input_line")
 MAX_URI_CHARS: Final = 2048
@@ -207,3 +211,59 @@ def media_type(uri: str) -> str | None:
     """Return the MIME type that the ending of an object's name tells."""
     path = uri.partition("?")[0].partition("#")[0] if uri.startswith("https:") else uri
     return MEDIA_TYPES.get(path.rpartition("/")[2].rpartition(".")[2].lower())
+
+
+# ------------------------------------------------------------------------------------------- lines as they go out
+class _Line(msgspec.Struct, frozen=True):
+    request: msgspec.Raw
+
+
+_lines: Final = msgspec.json.Decoder(_Line)
+_decode_line = _lines.decode
+_decode = msgspec.json.decode
+LONGER_FACTOR: Final = 2
+
+
+def body_of(
+    raw: bytes,
+    *,
+    longer: bool,
+    beginning: Beginning | None = None,
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """Return the request of an accepted input line as it goes out.
+
+    Args:
+        raw: The input line.
+        longer: Give the answer twice the room.
+        beginning: What a cache holds is left out.
+        files: The provider's files by the objects they were made of.
+    """
+    request = bytes(_decode_line(raw).request)
+    if beginning is not None:
+        request = beginning.spared(request)
+    if files:
+        request = with_files(request, files)
+    return with_longer_output(request) if longer else request
+
+
+def bodies_of(lines: bytes, number: int) -> list[tuple[int, bytes]]:
+    """Return number and request of accepted input lines as they are, the first of which has that number."""
+    return [(number, bytes(found.request)) for number, found in enumerate(_lines.decode_lines(lines), number)]
+
+
+def body_bytes(raw: bytes, found: Accepted) -> int:
+    """Return how long `body_of` makes an accepted input line, without making it."""
+    return memoryview(_decode_line(raw).request).nbytes if found.request_bytes is None else found.request_bytes
+
+
+def with_longer_output(request: bytes) -> bytes:
+    """Return the request with twice the output limit it had; without a limit, unchanged."""
+    body: dict[str, Any] = _decode(request)
+    name = "generationConfig" if "generationConfig" in body else "generation_config"
+    config: dict[str, Any] = body.get(name) or {}
+    field = "maxOutputTokens" if "maxOutputTokens" in config else "max_output_tokens"
+    if field not in config:
+        return request
+    config[field] = int(config[field]) * LONGER_FACTOR
+    return _encode(body)

@@ -1,187 +1,185 @@
-"""Input lines, whatever their dialect: examined once, rendered for the provider, identified for the rows.
+"""One view of a request: what the steps ask of it beside what checking tells, from one typed decode.
 
-Rendering is a pure function of the line and the kind of round; the provider's line around it is its envelope's.
+Each field may be written in camelCase or in snake_case; an accepted request has it in one of the two. What a check
+lets through in more than one type (`"maxOutputTokens": "100"`, `contents` without its brackets) is kept as JSON and
+decoded when it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from batchdrop.core.problem import Code
+from batchdrop.core.limits import MIB
 from batchdrop.core.result.join import InputLine
-from batchdrop.dialects.converted import read
-from batchdrop.dialects.gemini.attachments import with_files
-from batchdrop.dialects.gemini.beginnings import Beginning
-from batchdrop.dialects.gemini.check import Checked, check_line
-from batchdrop.dialects.gemini.models import DRAWS
+from batchdrop.dialects.dialect import Unit
 
-Accepted = Checked
-_NULL = msgspec.Raw(b"null")
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A line that is refused: what is wrong, where, and what would mend it."""
-
-    key: bytes
-    code: str
-    pointer: str
-    message: str
-    fix: str
+INSTRUCTIONS: Final = ("systemInstruction", "system_instruction", "tools", "toolConfig", "tool_config")
+_NULL: Final = msgspec.Raw(b"null")
+_OUTPUT_BYTES: Final = {"512": MIB, "1K": 2 * MIB, "2K": 8 * MIB, "4K": 24 * MIB}
+"""Base64 bytes of one image row by `imageSize`: about 8 MB at 2K (discuss.ai.google.dev/t/174261), in proportion to
+the pixels otherwise.
+"""
 
 
-class _GenerationConfig(msgspec.Struct, frozen=True):
-    camel: str | None = msgspec.field(default=None, name="responseMimeType")
-    snake: str | None = msgspec.field(default=None, name="response_mime_type")
-    json_camel: msgspec.Raw = msgspec.field(default=_NULL, name="responseJsonSchema")
-    json_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_json_schema")
-    schema_camel: msgspec.Raw = msgspec.field(default=_NULL, name="responseSchema")
+class _Config(msgspec.Struct, frozen=True, gc=False):
+    mime_type: str | None = msgspec.field(default=None, name="responseMimeType")
+    mime_type_snake: str | None = msgspec.field(default=None, name="response_mime_type")
+    json_schema: msgspec.Raw = msgspec.field(default=_NULL, name="responseJsonSchema")
+    json_schema_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_json_schema")
+    schema: msgspec.Raw = msgspec.field(default=_NULL, name="responseSchema")
     schema_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_schema")
+    limit: msgspec.Raw = msgspec.field(default=_NULL, name="maxOutputTokens")
+    limit_snake: msgspec.Raw = msgspec.field(default=_NULL, name="max_output_tokens")
+    modalities: msgspec.Raw = msgspec.field(default=_NULL, name="responseModalities")
+    modalities_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_modalities")
+    image: msgspec.Raw = msgspec.field(default=_NULL, name="imageConfig")
+    image_snake: msgspec.Raw = msgspec.field(default=_NULL, name="image_config")
+
+    @property
+    def wants_json(self) -> bool:
+        return (self.mime_type or self.mime_type_snake) == "application/json"
+
+    def answer_schema(self) -> bytes:
+        if not self.wants_json:
+            return b""
+        schemas = (self.json_schema, self.json_schema_snake, self.schema, self.schema_snake)
+        written = (bytes(schema) for schema in schemas if schema is not _NULL)
+        return next((schema for schema in written if schema != b"null"), b"")
 
 
-class _Request(msgspec.Struct, frozen=True):
-    camel: _GenerationConfig | None = msgspec.field(default=None, name="generationConfig")
-    snake: _GenerationConfig | None = msgspec.field(default=None, name="generation_config")
+class _Content(msgspec.Struct, frozen=True):
+    parts: list[msgspec.Raw]
+    role: msgspec.Raw = msgspec.Raw(b'"user"')
 
 
-class _Envelope(msgspec.Struct, frozen=True):
-    request: _Request
+class _Image(msgspec.Struct, frozen=True):
+    size: str | None = msgspec.field(default=None, name="imageSize")
+    size_snake: str | None = msgspec.field(default=None, name="image_size")
+
+
+_NO_CONFIG: Final = _Config()
+
+
+class GeminiRequest(msgspec.Struct, frozen=True):
+    """An accepted request; see `dialects.dialect.Request`."""
+
+    contents: msgspec.Raw = _NULL
+    config: _Config | None = msgspec.field(default=None, name="generationConfig")
+    config_snake: _Config | None = msgspec.field(default=None, name="generation_config")
+    system: msgspec.Raw = msgspec.field(default=_NULL, name="systemInstruction")
+    system_snake: msgspec.Raw = msgspec.field(default=_NULL, name="system_instruction")
+    tools: msgspec.Raw = _NULL
+    choice: msgspec.Raw = msgspec.field(default=_NULL, name="toolConfig")
+    choice_snake: msgspec.Raw = msgspec.field(default=_NULL, name="tool_config")
+    cached: msgspec.Raw = msgspec.field(default=_NULL, name="cachedContent")
+    cached_snake: msgspec.Raw = msgspec.field(default=_NULL, name="cached_content")
+
+    @property
+    def settings(self) -> _Config:
+        """The generation settings, empty when the request has none."""
+        return self.config or self.config_snake or _NO_CONFIG
+
+    @property
+    def wants_json(self) -> bool:
+        """True when the answer must be JSON."""
+        return self.settings.wants_json
+
+    @property
+    def schema(self) -> bytes:
+        """The schema the answer must keep to, as written; empty without one, or when JSON is not asked for."""
+        return self.settings.answer_schema()
+
+    @property
+    def output_limit(self) -> int | None:
+        """The `maxOutputTokens`, None when it is not there or no number."""
+        limit = _either(self.settings.limit, self.settings.limit_snake, int | None)
+        return limit or None
+
+    @property
+    def asks_images(self) -> bool:
+        """True when IMAGE is among the `responseModalities`."""
+        wanted = _either(self.settings.modalities, self.settings.modalities_snake, list[str] | None)
+        return "IMAGE" in (word.upper() for word in wanted or ())
+
+    @property
+    def image_bytes(self) -> int:
+        """How large the row of an image will be, by the resolution asked for; 1K when nothing is said."""
+        image = _either(self.settings.image, self.settings.image_snake, _Image | None) or _Image()
+        return _OUTPUT_BYTES.get((image.size or image.size_snake or "1K").upper(), _OUTPUT_BYTES["4K"])
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The parts in order, instructions and tools first; none when a cache of ours cannot serve the request."""
+        if bytes(self.cached) not in _NOTHING or bytes(self.cached_snake) not in _NOTHING:
+            return ()
+        try:
+            contents = _decode_contents(self.contents)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ()
+        values = (self.system, self.system_snake, self.tools, self.choice, self.choice_snake)
+        shown = ((name, bytes(value)) for name, value in zip(INSTRUCTIONS, values, strict=True))
+        first = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in shown if value != b"null")
+        parts = (
+            (index, bytes(content.role), bytes(part))
+            for index, content in enumerate(contents)
+            for part in content.parts
+        )
+        return ((-1, b"", first), *parts)
+
+
+class _Line(msgspec.Struct, frozen=True):
+    request: GeminiRequest
     key: msgspec.Raw = _NULL
     record: msgspec.Raw = _NULL
 
 
-class _RawEnvelope(msgspec.Struct, frozen=True):
-    request: msgspec.Raw
+_NOTHING: Final = (b"null", b'""')
+_lines: Final = msgspec.json.Decoder(_Line)
+_decode_line: Final = _lines.decode
+_decode_request: Final = msgspec.json.Decoder(GeminiRequest).decode
+_decode_contents: Final = msgspec.json.Decoder(list[_Content]).decode
 
 
-_envelopes = msgspec.json.Decoder(_Envelope)
-_raw_envelopes = msgspec.json.Decoder(_RawEnvelope)
-_decode_envelope = _envelopes.decode
-_decode_raw = _raw_envelopes.decode
-_decode = msgspec.json.decode
-_encode = msgspec.json.encode
-
-LONGER_FACTOR = 2
-DEFAULT_OUTPUT_TOKENS = 8192
+def request(line: bytes) -> GeminiRequest:
+    """Return the view of an accepted line's request."""
+    return _decode_line(line).request
 
 
-def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
-    """Return what a line asks for, or what is wrong with it first. Total over what users write: it never raises."""
-    if converted:
-        entry = read(raw)
-        if not isinstance(entry, bytes):
-            return Rejected(entry[0], *entry[1])
-        raw = entry
-    found = check_line(raw, model)
-    if isinstance(found, Checked):
-        return found
-    key, problems = found
-    first = problems[0]
-    more = f" ({len(problems) - 1} more problems in this line.)" if len(problems) > 1 else ""
-    return Rejected(key, first.code, first.pointer, first.message + more, first.advice())
+def view(body: bytes) -> GeminiRequest:
+    """Return the view of an accepted request, of its bytes alone."""
+    return _decode_request(body)
 
 
-def no_images(key: bytes, model: str) -> Rejected:
-    """Refuse a line that asks a model for images which makes none."""
-    return Rejected(
-        key,
-        Code.NOT_SUPPORTED,
-        "/request/generationConfig/responseModalities",
-        f"The model {model} makes no images.",
-        f"Ask for TEXT only, or name a model that draws, such as {DRAWS}.",
-    )
+def may_ask_images(line: bytes) -> bool:
+    """Tell at a glance whether a line could ask for images; False is certain, in either spelling of the field."""
+    return b"odalities" in line
 
 
-def identify(raw: bytes, number: int) -> InputLine:
-    """Return what rows need of an accepted line."""
-    return _identified(_decode_envelope(raw), number)
+def identify(line: bytes, number: int) -> InputLine:
+    """Return what a row needs of an accepted line."""
+    return _identified(_decode_line(line), number)
 
 
 def identify_all(lines: bytes, number: int) -> list[InputLine]:
-    """Return what rows need of accepted lines, the first of which has that number."""
-    return [_identified(envelope, number) for number, envelope in enumerate(_envelopes.decode_lines(lines), number)]
+    """Return what rows need of accepted lines that follow each other, the first of which has that number."""
+    return [_identified(line, number) for number, line in enumerate(_lines.decode_lines(lines), number)]
 
 
-def _identified(envelope: _Envelope, number: int) -> InputLine:
-    config = envelope.request.camel or envelope.request.snake
-    if config is None:
-        return InputLine(number, bytes(envelope.key), False, b"", bytes(envelope.record))
-    wants_json = (config.camel or config.snake) == "application/json"
-    schema = b""
-    if wants_json:
-        schemas = (config.json_camel, config.json_snake, config.schema_camel, config.schema_snake)
-        schema = next((bytes(found) for found in schemas if bytes(found) != b"null"), b"")
-    return InputLine(number, bytes(envelope.key), wants_json, schema, bytes(envelope.record))
+def _identified(line: _Line, number: int) -> InputLine:
+    settings = line.request.config or line.request.config_snake
+    if settings is None:
+        return InputLine(number, bytes(line.key), False, b"", bytes(line.record))
+    return InputLine(number, bytes(line.key), settings.wants_json, settings.answer_schema(), bytes(line.record))
 
 
-def body_of(
-    raw: bytes,
-    *,
-    longer: bool,
-    beginning: Beginning | None = None,
-    files: Mapping[str, str] = MappingProxyType({}),
-) -> bytes:
-    """Return the request of an accepted input line as it goes out.
-
-    Args:
-        raw: The input line.
-        longer: Give the answer twice the room.
-        beginning: What a cache holds is left out.
-        files: The provider's files by the objects they were made of.
-    """
-    request = bytes(_decode_raw(raw).request)
-    if beginning is not None:
-        request = beginning.spared(request)
-    if files:
-        request = with_files(request, files)
-    return with_longer_output(request) if longer else request
-
-
-def bodies_of(lines: bytes, number: int) -> list[tuple[int, bytes]]:
-    """Return number and request of accepted input lines as they are, the first of which has that number."""
-    return [(number, bytes(found.request)) for number, found in enumerate(_raw_envelopes.decode_lines(lines), number)]
-
-
-def body_bytes(raw: bytes, found: Accepted) -> int:
-    """Return how long `body_of` makes an accepted input line, without making it."""
-    return memoryview(_decode_raw(raw).request).nbytes if found.request_bytes is None else found.request_bytes
-
-
-class _Limit(msgspec.Struct, frozen=True):
-    camel: int | None = msgspec.field(default=None, name="maxOutputTokens")
-    snake: int | None = msgspec.field(default=None, name="max_output_tokens")
-
-
-class _Limited(msgspec.Struct, frozen=True):
-    camel: _Limit | None = msgspec.field(default=None, name="generationConfig")
-    snake: _Limit | None = msgspec.field(default=None, name="generation_config")
-
-
-_decode_limited = msgspec.json.Decoder(_Limited).decode
-
-
-def output_limit(request: bytes) -> int | None:
-    """Return the `maxOutputTokens` of a request body, None when it has none."""
-    try:
-        found = _decode_limited(request)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+def _either(camel: msgspec.Raw, snake: msgspec.Raw, kind: Any) -> Any:
+    """Return the field in the spelling that is there, None when it is of another type."""
+    raw = snake if camel is _NULL else camel
+    if raw is _NULL:
         return None
-    config = found.camel or found.snake
-    return (config.camel or config.snake) if config else None
-
-
-def with_longer_output(request: bytes) -> bytes:
-    """Return the request with twice the output limit it had; without a limit, unchanged."""
-    body: dict[str, Any] = _decode(request)
-    name = "generationConfig" if "generationConfig" in body else "generation_config"
-    config: dict[str, Any] = body.get(name) or {}
-    field = "maxOutputTokens" if "maxOutputTokens" in config else "max_output_tokens"
-    if field not in config:
-        return request
-    config[field] = int(config[field]) * LONGER_FACTOR
-    return _encode(body)
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.limits import GIB
 from batchdrop.ports import Facts, Staging, Unit
 
@@ -33,7 +34,13 @@ TIERS: Final = (1, 2, 3)
 
 
 def facts_of(tier: int = 1) -> Facts:
-    """Return what is true for an account of a tier."""
+    """Return what is true for an account of a tier.
+
+    Raises:
+        ConfigurationError: There is no such tier.
+    """
+    if tier not in TIERS:
+        raise ConfigurationError(f"there is no tier {tier}: an account has tier 1, 2 or 3", code="SETTINGS_INVALID")
     return Facts(
         kind="gemini",
         dialect="gemini",

@@ -30,8 +30,8 @@ from batchdrop.core.state import names, queries
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.answer import answer
-from batchdrop.dialects.gemini.usage import add_usage
+from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import Ask, BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -61,6 +61,7 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
     if attached is None:
         return None
     stored, files = attached
+    language = _language(context, stored.value)
     answered, usage = _answered(context, stored.value)
     allowance = _allowance(context, job)
     every = bodies(context, job, stored.value, uris(files))
@@ -78,7 +79,7 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
             found = list(pool.map(partial(_ask, context, asker, stored.value), group))
             kept = [line for line in found if isinstance(line, bytes)]
             stored = _keep_answers(context, stored, kept)
-            _count(usage, kept)
+            _count(language, usage, kept)
             refused = [error for error in found if isinstance(error, CapacityError)]
             if refused:
                 waits = (error.retry_after_seconds or context.settings.back_off_seconds for error in refused)
@@ -109,21 +110,27 @@ def _ask(context: Writing, asker: Ask, shard: Shard, entry: tuple[int, bytes]) -
 
 def _answered(context: Writing, shard: Shard) -> tuple[frozenset[int], Usage]:
     """Return the lines that have an answer, and the tokens of all answers."""
+    language = _language(context, shard)
     numbers: set[int] = set()
     usage = Usage()
     for name in shard.answers:
-        numbers |= _count(usage, work.lines(context, name))
+        numbers |= _count(language, usage, work.lines(context, name))
     return frozenset(numbers), usage
 
 
-def _count(usage: Usage, lines: Iterable[bytes]) -> set[int]:
+def _language(context: Writing, shard: Shard) -> Dialect:
+    return spoken(context.provider_of(shard).facts.dialect)
+
+
+def _count(language: Dialect, usage: Usage, lines: Iterable[bytes]) -> set[int]:
     """Add what answers used; return their lines."""
     numbers: set[int] = set()
     for line in lines:
         number, result = read_kept(line)
         if number:
             numbers.add(number)
-            add_usage(usage, answer(result, InputLine(number, b"null", wants_json=False)).usage)
+            found = language.answer(result, InputLine(number, b"null", wants_json=False))
+            language.add_usage(usage, found.usage)
     return numbers
 
 

@@ -136,11 +136,11 @@ def _in_words_of(job: Job) -> Callable[[bytes], bytes]:
     """Return what writes a row as the output's dialect has it."""
     if job.output.dialect == "rows":
         return bytes
-    from batchdrop.dialects.dialect import Dialect
+    from batchdrop.dialects.dialect import LineForm
     from batchdrop.dialects.reply import answer
     from batchdrop.dialects.translate import CHAT_URL
 
-    dialect, url = Dialect(job.output.dialect), job.dialect_url or CHAT_URL
+    dialect, url = LineForm(job.output.dialect), job.dialect_url or CHAT_URL
     return lambda row: answer(dialect, msgspec.json.decode(row), url).rstrip(b"\n")
 
 

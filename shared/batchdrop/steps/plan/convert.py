@@ -26,7 +26,7 @@ from batchdrop.core.upload.tables import Place
 from batchdrop.core.value import Failure
 from batchdrop.dialects import convert
 from batchdrop.dialects.convert import PARQUET, Findings, Opened
-from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.dialect import LineForm
 from batchdrop.dialects.gemini.render import compile_recipe
 from batchdrop.steps import pieces, work
 from batchdrop.steps.context import Context
@@ -56,7 +56,7 @@ def as_records(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure 
     )
     if file.failure is not None:
         return file.failure
-    if file.dialect is Dialect.GEMINI and not file.zipped and not file.array:
+    if file.dialect is LineForm.GEMINI and not file.zipped and not file.array:
         return _plain(context, stored, file)
     return _step(context, stored, file)
 
@@ -97,7 +97,7 @@ def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] |
         return as_records(context, keep(context, stored, lambda job: job.converting(context.now(), after)))
     records = Records(
         pieces=written,
-        converted=file.dialect is not Dialect.GEMINI,
+        converted=file.dialect is not LineForm.GEMINI,
         dialect=file.kind,
         dialect_url=found.url,
         columns=_kept_columns(context, job, found),
@@ -133,9 +133,9 @@ def _lines(context: Planning, job: Job, file: Opened, place: Place, found: Findi
     most = context.settings.max_line_bytes
     if file.array:
         return convert.unwrapped(file, place, max_line_bytes=most)
-    if file.dialect is Dialect.GEMINI:
+    if file.dialect is LineForm.GEMINI:
         return convert.plain(file, place)
-    if file.dialect is not Dialect.RECORDS:
+    if file.dialect is not LineForm.RECORDS:
         return convert.translated(file, job.model, found, place, max_line_bytes=most)
     recipe = frozen(context, job)
     if not recipe.renders:

@@ -24,7 +24,8 @@ from batchdrop.core.state.caching import Caching
 from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.request import body_of, output_limit
+from batchdrop.dialects.gemini.render import body_of
+from batchdrop.dialects.gemini.request import view
 from batchdrop.ports import BatchKind
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import change_budget
@@ -40,7 +41,7 @@ def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching,
     planned = job.with_plan(context.now(), cursor)
     sample = [body_of(raw, longer=False) for _, raw in _sample(context, planned)]
     counted = _counted(context, job, sample, cursor)
-    limits = [output_limit(request) for request in sample]
+    limits = [view(request).output_limit for request in sample]
     found = expected(
         cursor.requests,
         counted or cursor.tokens,

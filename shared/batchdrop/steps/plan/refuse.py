@@ -20,7 +20,7 @@ from batchdrop.core.state import names
 from batchdrop.core.upload.kinds import TEXT_FILE, Form, refused_name
 from batchdrop.core.value import Failure
 from batchdrop.dialects import convert
-from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.dialect import LineForm
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.recipes import nearest_recipe
@@ -58,14 +58,14 @@ def _reason(context: Receiving, info: ObjectInfo, form: Form) -> Failure | bool:
         return False if recipe is None else TEXT_FILE
     attached = isinstance(recipe, Recipe) and any(entry.type == _ATTACHED for entry in recipe.attachments)
     found = _dialect(context, info)
-    if found is not Dialect.RECORDS:
+    if found is not LineForm.RECORDS:
         return found if isinstance(found, Failure) and not attached else not isinstance(found, Failure)
     if isinstance(recipe, Recipe):
         return convert.RECIPE_MISSING if not recipe.renders else not attached
     return convert.RECIPE_MISSING if recipe is None else True
 
 
-def _dialect(context: Receiving, info: ObjectInfo) -> Dialect | Failure:
+def _dialect(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
     """Return what a JSON file holds, from its beginning."""
     settings = context.settings
     try:

@@ -128,6 +128,6 @@ def requeue_refused(context: Polling, stored: Stored[Shard], batch: Batch) -> No
         return
     shard = refused.value
     log("batch refused late", severity="WARNING", shard_id=shard.shard_id, batch=batch.name)
-    back_off(context, shard, None)
+    back_off(context, shard, None, made_at=batch.created_at)
     free(context, shard)
     dispatch(context, shard.pool)

@@ -22,16 +22,16 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.logs import log
-from batchdrop.core.problem import FIXES, Code
 from batchdrop.core.settings import DispatchSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import with_object
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
+from batchdrop.dialects.dialect import Rejected
 from batchdrop.dialects.gemini.attachments import SCHEME, address, addresses, named, named_by_line, own_folder
-from batchdrop.dialects.gemini.request import Rejected
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -88,7 +88,7 @@ class Looked:
 
 def _rejected(key: bytes, pointer: str, uri: str, reason: tuple[Code, str]) -> Rejected:
     code, message = reason
-    return Rejected(key, code, pointer, f"{message} ({uri})", FIXES[code])
+    return Rejected(key, code, pointer, f"{message} ({uri})", code.fix)
 
 
 def _refused(context: Dispatching, upload: str, uri: str) -> tuple[Code, str] | None:

@@ -12,7 +12,7 @@ the future by their number, so a small job is served between the shards of a lar
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.logs import log
@@ -20,6 +20,7 @@ from batchdrop.core.settings import CommonSettings, DispatchSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import Ledger, Reservation, account_of, admitted, freed, refused
 from batchdrop.core.state.shard import Shard
+from batchdrop.ports import Unit
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.stack import paused
@@ -48,13 +49,32 @@ def free(context: Context[DispatchSettings], shard: Shard, *, keep: bool = False
     change_ledger(context, account_of(shard.provider), lambda ledger: freed(ledger, shard.shard_id))
 
 
-def back_off(context: Context[DispatchSettings], shard: Shard, seconds: float | None) -> None:
-    """After a refusal: admit nothing of the shard's model for a while and believe in half the limit."""
-    settings = context.settings
+def back_off(
+    context: Context[DispatchSettings],
+    shard: Shard,
+    seconds: float | None,
+    unit: Unit | None = None,
+    made_at: datetime | None = None,
+) -> None:
+    """After a refusal: admit nothing for a while, and believe in half of the limit it was about.
+
+    Args:
+        context: The call's surroundings.
+        shard: What was refused.
+        seconds: How long the provider asked to wait, if it said so.
+        unit: What it has no more of; None: what it counts of a model.
+        made_at: When the refused batch was made, if it was accepted before it was refused.
+    """
+    settings, facts, now = context.settings, context.provider_of(shard).facts, context.now()
     wait = settings.back_off_seconds if seconds is None else seconds
-    limit = settings.tokens_limit(context.provider_of(shard).facts, shard.model)
-    change_ledger(context, shard.pool, lambda ledger: refused(ledger, context.now(), limit, wait))
-    log("model held off", severity="WARNING", model=shard.model, seconds=wait)
+    if unit in (None, facts.unit):
+        limit = settings.tokens_limit(facts, shard.model)
+        change_ledger(context, shard.pool, lambda ledger: refused(ledger, now, limit, wait, made_at))
+        log("model held off", severity="WARNING", model=shard.model, seconds=wait)
+    else:
+        until = now + timedelta(seconds=wait)
+        change_ledger(context, account_of(shard.provider), lambda ledger: ledger.held_off(until))
+        log("provider held off", severity="WARNING", provider=shard.provider, seconds=wait)
 
 
 def ensure_ledger(context: Context[DispatchSettings], pool: str) -> None:

@@ -29,7 +29,7 @@ from batchdrop.core.state.batch import BatchRef
 from batchdrop.core.state.batch import Intent as StoredIntent
 from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.value import Failure
-from batchdrop.ports import Batch, BatchKind, Busy, Intent, Refused, Sight, Unknown
+from batchdrop.ports import Batch, BatchKind, Busy, Intent, Refused, Sight, Unit, Unknown
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.progress import hand_back, job_of, keep
@@ -224,7 +224,7 @@ def _send(context: Submitting, stored: Stored[Shard], intent: Intent) -> None:
             keep(context, stored, lambda shard: shard.not_created(context.now()))
             raise TransientError(created.message, code=created.code)
         case Busy():
-            _requeue(context, stored, created.retry_after_seconds)
+            _requeue(context, stored, created.retry_after_seconds, created.unit)
         case Unknown():
             context.clock.pause(FIRST_LOOK_SECONDS, FIRST_LOOK_SECONDS)
             _reconcile(context, stored)
@@ -304,10 +304,12 @@ def _last_intent(context: Submitting, shard: Shard) -> datetime:
     return known if recovered is None else max(known, recovered)
 
 
-def _requeue(context: Submitting, stored: Stored[Shard], retry_after_seconds: float | None) -> None:
+def _requeue(
+    context: Submitting, stored: Stored[Shard], retry_after_seconds: float | None, unit: Unit | None = None
+) -> None:
     """Put a refused shard back in the queue with its file; nothing was created."""
     shard = stored.value
-    back_off(context, shard, retry_after_seconds)
+    back_off(context, shard, retry_after_seconds, unit)
     keep(context, stored, lambda shard: shard.requeued(context.now()))
     free(context, shard)
 

@@ -18,7 +18,8 @@ from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment, SegmentFile
 from batchdrop.core.state.shard import DEADLINE, Shard, ShardKind
-from batchdrop.dialects.gemini.usage import add_usage
+from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -72,6 +73,7 @@ class RowFile:
 class _Tally:
     """What the rows of a segment add up to."""
 
+    language: Dialect
     outcomes: Counter[Outcome] = field(default_factory=Counter[Outcome])
     open_lines: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     files: int = 0
@@ -84,7 +86,7 @@ class _Tally:
         self.outcomes[answer.outcome] += 1
         self.files += answer.file_count
         self.file_bytes += answer.file_bytes
-        add_usage(self.usage if answer.outcome.is_result else self.failed, answer.usage)
+        self.language.add_usage(self.usage if answer.outcome.is_result else self.failed, answer.usage)
 
     def segment(self, range_index: int, results: SegmentFile, errors: SegmentFile, open_list: str) -> Segment:
         """Return the segment of these rows."""
@@ -113,7 +115,7 @@ def write_segment(
     """Write one row for each pair and name the lines another round can help."""
     model = msgspec.json.encode(job.model)
     results, errors = (_rows(context, shard, range_index, f"{tag}.{what}") for what in ("results", "errors"))
-    tally = _Tally()
+    tally = _Tally(spoken(context.provider_of(shard).facts.dialect))
     try:
         for line, found in pairs:
             answer = put_away(context, job, found, line.number, shard.round) if found.has_files else found

@@ -28,7 +28,7 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment
 from batchdrop.core.state.shard import Shard, ShardState
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.answer import answer
+from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import BatchState, Cause
 from batchdrop.steps.ask.ask import answer_all
 from batchdrop.steps.context import Context
@@ -106,12 +106,13 @@ def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Sha
             return None
         stored = answered
     shard, nothing = stored.value, _nothing(stored.value)
+    judge = spoken(context.provider_of(shard).facts.dialect).answer
     try:
-        answers = partial(Windowed, results(context, shard), answer, nothing, context.settings.window_bytes)
+        answers = partial(Windowed, results(context, shard), judge, nothing, context.settings.window_bytes)
         return _write_ranges(context, stored, job, answers, "a")
     except OutOfWindowError:
         log("results are out of order", shard_id=shard.shard_id)
-        answers = partial(Joined, sorted_results(context, shard), answer, nothing)
+        answers = partial(Joined, sorted_results(context, shard), judge, nothing)
         return _write_ranges(context, stored, job, answers, "b")
 
 

@@ -1,0 +1,90 @@
+"""What a line asks for: checked by the language it is in, then against its job and its stack.
+
+the language   is it a request, of what kind and size, with how many tokens
+the job        of the same kind as the lines before it; on a model that can draw, if it asks for images
+the stack      every address it names is allowed, and every object it attaches is there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from batchdrop.core.codes import Code
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.core.state.job import Job
+from batchdrop.core.wire import id_bytes
+from batchdrop.dialects.dialect import Accepted, Rejected
+from batchdrop.dialects.spoken import spoken
+from batchdrop.ports import BatchKind
+from batchdrop.steps.context import Context
+from batchdrop.steps.submit.attach import Looked
+
+_NONE: Final[Mapping[str, int]] = {}
+
+
+class Asked(NamedTuple):
+    """What an accepted line adds to the shard it goes into."""
+
+    key: bytes
+    """The user's key as JSON."""
+    size: int
+    """Bytes of the provider's line."""
+    tokens: int
+    output_bytes: int
+    """Expected of its row, when the model answers with images."""
+    objects: Mapping[str, int]
+    """The objects it attaches and their bytes."""
+
+
+class Checks:
+    """Checks the lines of one job; `kind` is that of the lines accepted so far."""
+
+    def __init__(self, context: Context[SubmitSettings], job: Job) -> None:
+        """Begin where the job's cursor stands."""
+        self._provider = context.provider_of(job)
+        self._language = spoken(self._provider.facts.dialect)
+        self._check = self._language.check
+        self._model = job.model
+        self._converted = job.converted
+        self._draws = self._language.draws(job.model)
+        self._draws_nothing = self._language.draws_nothing(job.model)
+        self._max_line_bytes = context.settings.max_line_bytes
+        self.looked = Looked(context, job, job.plan.attached)
+        self.kind = job.plan.batch_kind
+        self._envelope = self._provider.envelope(job.model, BatchKind(self.kind or BatchKind.GENERATE))
+
+    def ask(self, raw: bytes | None, number: int) -> Asked | Rejected:
+        """Return what a line asks for, or the first thing wrong with it; None is a line over the limit."""
+        if raw is None:
+            return rejected(b"null", Code.LINE_TOO_LONG, "", f"The line is longer than {self._max_line_bytes} bytes.")
+        accepted = self._check(raw, self._model, converted=self._converted)
+        if isinstance(accepted, Rejected):
+            return accepted
+        objects = self._against_job(raw, accepted) or self._objects(raw, accepted)
+        if isinstance(objects, Rejected):
+            return objects
+        if accepted.kind != self.kind:
+            self.kind = accepted.kind
+            self._envelope = self._provider.envelope(self._model, accepted.kind)
+        size = self._envelope.size(id_bytes(number), self._language.body_bytes(raw, accepted))
+        output_bytes = self._language.request(raw).image_bytes if self._draws else 0
+        return Asked(accepted.key, size, accepted.tokens, output_bytes, objects)
+
+    def _against_job(self, raw: bytes, accepted: Accepted) -> Rejected | None:
+        """Say why a request cannot run beside the lines before it, or on the job's model."""
+        if accepted.kind != (self.kind or accepted.kind):
+            message = "The upload mixes embedding requests with generation requests."
+            return rejected(accepted.key, Code.MIXED_KINDS, "/request", message)
+        if self._draws_nothing and self._language.may_ask_images(raw) and self._language.request(raw).asks_images:
+            return self._language.no_images(accepted.key, self._model)
+        return None
+
+    def _objects(self, raw: bytes, accepted: Accepted) -> Mapping[str, int] | Rejected:
+        """Return the objects a line attaches, or what is wrong with an address in it."""
+        return self.looked.at(raw, accepted.key) if accepted.media and self._language.may_name(raw) else _NONE
+
+
+def rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:
+    """Refuse a line for a reason that has one way to mend it."""
+    return Rejected(key, code, pointer, message, code.fix)
