@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.core.recipe.recipe import Format, Recipe, RecipeProblem, digest, merged, nearest, parse_recipe
+from batchdrop.core.recipe.recipe import Format, Recipe, RecipeProblem, digest, merged, parse_recipe
 from batchdrop.core.result.schema import SchemaError, schema_check
 from tests.samples.tables import PRODUCTS_RECIPE, REVIEWS_RECIPE, TICKETS_RECIPE
 
@@ -106,24 +106,6 @@ def test_the_digest_changes_with_the_meaning_only() -> None:
     assert digest(recipe("model: a\npriority: 0")) == digest(recipe("# note\npriority: 0\nmodel: 'a'"))
     assert digest(recipe("model: a\npriority: 0")) == digest(recipe("model: a"))
     assert digest(recipe("model: a")) != digest(recipe("model: b"))
-
-
-@pytest.mark.parametrize(
-    ("upload", "expected"),
-    [
-        ("a/b/c/x.csv", "a/b/recipe.yaml"),
-        ("a/b/x.csv", "a/b/recipe.yaml"),
-        ("a/x.csv", "recipe.yaml"),
-        ("ab/x.csv", "recipe.yaml"),
-        ("x.csv", "recipe.yaml"),
-    ],
-)
-def test_the_nearest_recipe_above_applies(upload: str, expected: str) -> None:
-    assert nearest(["recipe.yaml", "a/b/recipe.yaml", "a/b/other.yaml", "ab/c/recipe.yaml"], upload) == expected
-
-
-def test_without_a_recipe_above_none_applies() -> None:
-    assert nearest(["b/recipe.yaml", "a/b/recipe.yaml"], "a/x.csv") is None
 
 
 def test_an_answer_is_held_against_the_schema_without_being_quoted() -> None:

@@ -119,7 +119,7 @@ class Opened:
     zipped: bool
     chunks: Iterator[bytes]
     failure: Failure | None = None
-    """Why it can be none of ours."""
+    """Why the file cannot be run, whatever its lines hold."""
     array: bool = False
     """It is one JSON array: its members are taken out first."""
 
@@ -192,7 +192,7 @@ def plain(file: Opened, place: Place) -> Iterator[bytes]:
 
 
 def dropped(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
-    """Yield all but the first so many bytes."""
+    """Yield all but the first `count` bytes."""
     for chunk in chunks:
         if len(chunk) > count:
             yield chunk[count:]

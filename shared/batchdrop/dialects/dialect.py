@@ -137,7 +137,7 @@ class Request(Protocol):
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """The parts in order, the instructions first; none when a cache of ours cannot serve the request."""
+        """The parts in order, the instructions first; none when the request names a cache itself."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""A row of ours read once, in neutral words, for the writers of answers.
+"""A row, read once into neutral words for those who write it in another API's words.
 
 Token counts: Gemini's candidates do not include thoughts, its prompt includes what was cached
 (ai.google.dev/gemini-api/docs/tokens; real output in the wire facts: 8 + 11 + 829 = 848).

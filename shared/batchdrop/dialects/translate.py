@@ -193,7 +193,7 @@ def _embedded(draft: Draft, value: Any, pointer: str) -> None:
 
 
 def _nothing(draft: Draft, value: Any, pointer: str) -> None:
-    """The field is read elsewhere."""
+    """Leave a field alone that `_embedding` reads itself."""
 
 
 _EMBEDDING: Final[dict[str, Rule]] = {

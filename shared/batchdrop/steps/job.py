@@ -24,7 +24,7 @@ _S = JobState
 STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})
 _CANCELLED: Final = Failure(code="CANCELLED", message="The job was cancelled before this line was answered.")
 STOP_AGAIN = timedelta(minutes=1)
-"""A shard may name children while its siblings are told to stop; so they are told again."""
+"""When a job's shards are told to stop again: meanwhile one of them may have named new children."""
 
 
 def advance_job(context: Context[SubmitSettings], job_id: str) -> None:

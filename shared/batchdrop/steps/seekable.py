@@ -28,11 +28,11 @@ class RangedFile(io.RawIOBase):
         self._piece = (0, b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """Tell that the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Tell that the file can be read from any place."""
         return True
 
     def tell(self) -> int:

@@ -118,7 +118,7 @@ def wire(context: Context[CommonSettings], job: Job, shard_id: str) -> str:
 
 
 def stack_created_at(context: Context[CommonSettings]) -> datetime:
-    """Return when the stack first ran; older objects are none of its business."""
+    """Return when the stack first ran: it takes up no object older than that."""
     return _stack(context).created_at or context.now()
 
 

@@ -38,7 +38,7 @@ MINIMUM: Final[dict[str, int]] = {"gemini-2.5": 2048}
 """Tokens a cache must hold (ai.google.dev/gemini-api/docs/caching, page of 2026-06-22)."""
 DEFAULT_MINIMUM: Final = 4096
 BYTES_PER_TOKEN: Final = 2
-"""Fewer bytes than this make no token on average: ours, low for every script; the provider counts before it counts."""
+"""No script has fewer bytes a token on average. A low guess of our own: the provider counts before a cache is made."""
 
 SENTENCES: Final = {
     "OFF": "The recipe or the upload's metadata switched it off.",

@@ -55,7 +55,6 @@ _KEYS: Final[dict[TokenClass, tuple[str, ...]]] = {
     _C.THOUGHTS: ("output_text_mtok", "output_mtok"),
 }
 """The source's rates for a class, the particular one first: a general rate covers all modalities without their own."""
-Rates = Mapping[str, Decimal]
 Overrides = Mapping[str, Mapping[str, Mapping[str, Decimal]]]
 """A stack's own rates: model -> processing -> the source's names of rates (`input_mtok`) -> dollars a million."""
 
@@ -79,10 +78,6 @@ class Cost:
     reason: str = ""
     flags: tuple[str, ...] = ()
     currency: str = CURRENCY
-
-    def json_amount(self) -> str | None:
-        """Return the amount as JSON keeps it: digits, never a float."""
-        return None if self.amount is None else plain(self.amount)
 
 
 @dataclass(frozen=True, slots=True)

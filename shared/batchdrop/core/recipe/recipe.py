@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -306,14 +306,6 @@ def digest(recipe: Recipe) -> str:
     """Return what is the same exactly for recipes that mean the same (defaults written out or not)."""
     fields = recipe.model_dump(mode="json", exclude_defaults=True)
     return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
-
-
-def nearest(names: Iterable[str], upload: str) -> str | None:
-    """Return the recipe that applies to an upload: of those in its folder and the folders above, the nearest."""
-    parts = upload.split("/")[:-1]
-    folders = ["/".join(parts[:depth]) + "/" if depth else "" for depth in range(len(parts), -1, -1)]
-    there = set(names)
-    return next((name for name in (folder + RECIPE_NAME for folder in folders) if name in there), None)
 
 
 _OVERRIDES: Final = ("model", "deadline", "priority", "finish", "policy", "max-cost", "cache", "output")

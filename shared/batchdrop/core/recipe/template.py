@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from batchdrop.core.limits import KIB
 from batchdrop.core.problem import Code, Problem
-from batchdrop.core.recipe.template_filters import FILTERS, TESTS
+from batchdrop.core.recipe.template_filters import FILTERS
 from batchdrop.core.recipe.template_nodes import RECORD, Frame, Run, TemplateError, block, children
+from batchdrop.core.recipe.template_tests import TESTS
 from batchdrop.core.recipe.template_values import Missing, RenderError, joined, shown
 
 if TYPE_CHECKING:

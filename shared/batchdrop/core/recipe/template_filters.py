@@ -1,6 +1,7 @@
-"""The filters and tests of templates: Jinja2's names and meanings, each paid for before it works.
+"""The filters of templates: Jinja2's names and meanings, each paid for before it works.
 
-A filter takes the meter, the value and its arguments. What is not in these two tables does not exist in a template.
+A filter takes the meter, the value and its arguments. What is neither in this table
+nor in that of `template_tests` does not exist in a template.
 Left out on purpose: filters that call others by name (`map`, `select`), that format (`format`, `indent`, `center`:
 their width is a number somebody else chose), and those for HTML.
 """
@@ -23,7 +24,6 @@ from batchdrop.core.recipe.template_values import (
     known,
     shown,
     too_long,
-    weigh,
     width,
 )
 
@@ -40,14 +40,15 @@ Filter = Callable[..., Any]
 
 
 # ------------------------------------------------------------------------------------------------------ numbers
-def _number(value: Any) -> int | float:
+def number_of(value: Any) -> int | float:
+    """Return a number as it is; TypeError for anything else."""
     if isinstance(value, (int, float)):
         return value
     raise TypeError
 
 
 def _abs(meter: Meter, value: Any) -> int | float:
-    return abs(_number(known(value)))
+    return abs(number_of(known(value)))
 
 
 def _int(meter: Meter, value: Any, default: Any = 0, base: int = 10) -> Any:
@@ -82,7 +83,7 @@ def _round(
 ) -> int | float:
     if isinstance(precision, bool) or not -MAX_PRECISION <= precision <= MAX_PRECISION:
         raise ValueError
-    number = _number(known(value))
+    number = number_of(known(value))
     if method == "common":
         return round(number, precision)
     step: Callable[[float], int] = {"ceil": math.ceil, "floor": math.floor}[method]
@@ -91,14 +92,15 @@ def _round(
 
 
 def _sum(meter: Meter, value: Any, attribute: str | None = None, start: int | float = 0) -> int | float:
-    total = _number(start)
+    total = number_of(start)
     for item in elements(meter, value):
-        total += _number(item if attribute is None else _inner(meter, item, attribute))
+        total += number_of(item if attribute is None else _inner(meter, item, attribute))
     return total
 
 
 # -------------------------------------------------------------------------------------------------------- texts
-def _text(meter: Meter, value: Any) -> str:
+def text_of(meter: Meter, value: Any) -> str:
+    """Return a value as text, paid for."""
     text = shown(meter, known(value))
     meter.read(len(text))
     return text
@@ -106,7 +108,7 @@ def _text(meter: Meter, value: Any) -> str:
 
 def _changed(change: Callable[[str], str]) -> Filter:
     def filter(meter: Meter, value: Any) -> str:
-        text = _text(meter, value)
+        text = text_of(meter, value)
         meter.copy(text)
         meter.read(16 * len(text))
         return change(text)
@@ -115,14 +117,14 @@ def _changed(change: Callable[[str], str]) -> Filter:
 
 
 def _title(meter: Meter, value: Any) -> str:
-    text = _text(meter, value)
+    text = text_of(meter, value)
     meter.work(len(text))
     meter.make(width(text) * len(text) + 64 * (len(text) // 2))
     return _BEGINNING.sub(lambda word: word[0][0].upper() + word[0][1:].lower(), text)
 
 
 def _trim(meter: Meter, value: Any, chars: str | None = None) -> str:
-    text = _text(meter, value)
+    text = text_of(meter, value)
     if chars is not None and len(chars) > MAX_TRIMMED_CHARS:
         raise ValueError
     meter.read(len(text) * len(chars or " "))
@@ -131,7 +133,7 @@ def _trim(meter: Meter, value: Any, chars: str | None = None) -> str:
 
 
 def _replace(meter: Meter, value: Any, old: Any, new: Any, count: int | None = None) -> str:
-    text, old, new = _text(meter, value), _text(meter, old), _text(meter, new)
+    text, old, new = text_of(meter, value), text_of(meter, old), text_of(meter, new)
     meter.search(text, old)
     times = text.count(old) if count is None or count < 0 else min(count, text.count(old))
     size = len(text) + times * (len(new) - len(old))
@@ -146,7 +148,7 @@ def _replace(meter: Meter, value: Any, old: Any, new: Any, count: int | None = N
 def _truncate(
     meter: Meter, value: Any, length: int = 255, killwords: bool = False, end: str = "...", leeway: int = 5
 ) -> str:
-    text = _text(meter, value)
+    text = text_of(meter, value)
     meter.read(len(text) + len(end))
     if length < len(end) or leeway < 0:
         raise ValueError
@@ -158,7 +160,7 @@ def _truncate(
 
 
 def _wordcount(meter: Meter, value: Any) -> int:
-    text = _text(meter, value)
+    text = text_of(meter, value)
     meter.read(32 * len(text))
     count = 0
     for _ in _WORD.finditer(text):
@@ -214,7 +216,7 @@ def _reverse(meter: Meter, value: Any) -> Any:
 
 def _join(meter: Meter, value: Any, separator: Any = "", attribute: str | None = None) -> str:
     items = elements(meter, value)
-    between = _text(meter, separator)
+    between = text_of(meter, separator)
     pieces: list[str] = []
     for item in items:
         piece = shown(meter, known(item) if attribute is None else _inner(meter, item, attribute))
@@ -231,7 +233,7 @@ def _key(meter: Meter, item: Any, attribute: str | None, case_sensitive: bool) -
             return key
         meter.copy(key)
         return key.lower()
-    return _number(key)
+    return number_of(key)
 
 
 def _sort(
@@ -279,7 +281,7 @@ FILTERS: Final[Mapping[str, Filter]] = {
     "reverse": _reverse,
     "round": _round,
     "sort": _sort,
-    "string": _text,
+    "string": text_of,
     "sum": _sum,
     "title": _title,
     "tojson": as_json,
@@ -288,137 +290,4 @@ FILTERS: Final[Mapping[str, Filter]] = {
     "unique": _unique,
     "upper": _changed(str.upper),
     "wordcount": _wordcount,
-}
-
-
-# -------------------------------------------------------------------------------------------------------- tests
-def equal(meter: Meter, left: Any, right: Any) -> bool:
-    """Tell whether two values are the same."""
-    left, right = known(left), known(right)
-    if isinstance(left, str) and isinstance(right, str):
-        meter.read(min(len(left), len(right)))
-    elif isinstance(left, (list, Mapping)) and isinstance(right, (list, Mapping)):
-        weigh(meter, left)
-        weigh(meter, right)
-    return bool(left == right)
-
-
-def less(meter: Meter, left: Any, right: Any) -> bool:
-    """Tell whether one value comes before the other."""
-    left, right = known(left), known(right)
-    if isinstance(left, str) and isinstance(right, str):
-        meter.read(min(len(left), len(right)))
-        return left < right
-    return _number(left) < _number(right)
-
-
-def contains(meter: Meter, value: Any, container: Any) -> bool:
-    """Tell whether a list has an element, an object a name, a text a part."""
-    value, container = known(value), known(container)
-    if isinstance(container, str):
-        if not isinstance(value, str):
-            raise TypeError
-        meter.search(container, value)
-        return value in container
-    if isinstance(container, Mapping):
-        return value in cast("Mapping[Any, Any]", container)
-    if not isinstance(container, list):
-        raise TypeError
-    return any(equal(meter, value, item) for item in elements(meter, container))
-
-
-def _is(*kinds: type) -> Filter:
-    def test(meter: Meter, value: Any) -> bool:
-        return isinstance(known(value), kinds)
-
-    return test
-
-
-def _is_number(*kinds: type) -> Filter:
-    def test(meter: Meter, value: Any) -> bool:
-        return isinstance(known(value), kinds) and not isinstance(value, bool)
-
-    return test
-
-
-def _cased(tell: Callable[[str], bool]) -> Filter:
-    def test(meter: Meter, value: Any) -> bool:
-        return tell(_text(meter, value))
-
-    return test
-
-
-def _remainder(meter: Meter, value: Any, divisor: Any) -> int | float:
-    return _number(known(value)) % _number(known(divisor))
-
-
-def _odd(meter: Meter, value: Any) -> bool:
-    return _remainder(meter, value, 2) == 1
-
-
-def _even(meter: Meter, value: Any) -> bool:
-    return _remainder(meter, value, 2) == 0
-
-
-def _divisible(meter: Meter, value: Any, num: Any) -> bool:
-    return _remainder(meter, value, num) == 0
-
-
-def _same(constant: bool | None) -> Filter:
-    def test(meter: Meter, value: Any) -> bool:
-        return known(value) is constant
-
-    return test
-
-
-def _defined(meter: Meter, value: Any) -> bool:
-    return not isinstance(value, Missing)
-
-
-def _undefined(meter: Meter, value: Any) -> bool:
-    return isinstance(value, Missing)
-
-
-def _unequal(meter: Meter, left: Any, right: Any) -> bool:
-    return not equal(meter, left, right)
-
-
-def _greater(meter: Meter, left: Any, right: Any) -> bool:
-    return less(meter, right, left)
-
-
-def _at_most(meter: Meter, left: Any, right: Any) -> bool:
-    return not less(meter, right, left)
-
-
-def _at_least(meter: Meter, left: Any, right: Any) -> bool:
-    return not less(meter, left, right)
-
-
-TESTS: Final[Mapping[str, Filter]] = {
-    "boolean": _is(bool),
-    "defined": _defined,
-    "divisibleby": _divisible,
-    "even": _even,
-    "false": _same(False),
-    "float": _is(float),
-    "in": contains,
-    "integer": _is_number(int),
-    "iterable": _is(str, list, dict),
-    "lower": _cased(str.islower),
-    "mapping": _is(dict),
-    "none": _same(None),
-    "number": _is(int, float),
-    "odd": _odd,
-    "sequence": _is(str, list, dict),
-    "string": _is(str),
-    "true": _same(True),
-    "undefined": _undefined,
-    "upper": _cased(str.isupper),
-    **dict.fromkeys(("==", "eq", "equalto"), equal),
-    **dict.fromkeys(("!=", "ne"), _unequal),
-    **dict.fromkeys(("<", "lt", "lessthan"), less),
-    **dict.fromkeys((">", "gt", "greaterthan"), _greater),
-    **dict.fromkeys(("<=", "le"), _at_most),
-    **dict.fromkeys((">=", "ge"), _at_least),
 }

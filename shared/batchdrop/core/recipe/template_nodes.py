@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from batchdrop.core.recipe.template_filters import FILTERS, TESTS, equal, less
-from batchdrop.core.recipe.template_filters import contains as within
+from batchdrop.core.recipe.template_filters import FILTERS
+from batchdrop.core.recipe.template_tests import TESTS, equal, less
+from batchdrop.core.recipe.template_tests import contains as within
 from batchdrop.core.recipe.template_values import (
     MAX_OUTPUT_BYTES,
     Loop,

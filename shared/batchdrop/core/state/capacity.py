@@ -117,7 +117,8 @@ def admitted(
 ) -> Ledger | None:
     """Return the ledger with the reservation, itself if it has it, or None if it does not fit or is held off.
 
-    What we believe of the tokens never stops a shard that would be alone: only trying can tell more.
+    A shard that would be the only one of its model is let in whatever its tokens: the limit may be wrong, and only
+    the provider's answer shows it.
     """
     ledger = pruned(ledger, now)
     if shard in ledger.entries:

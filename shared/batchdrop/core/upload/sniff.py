@@ -11,12 +11,11 @@ from batchdrop.core.limits import KIB, MIB
 from batchdrop.core.upload.lines import BOM, lines_of_head
 from batchdrop.core.value import Failure
 
-SNIFFED_BYTES: Final = 4096
 SLACK_BYTES: Final = 64 * KIB
 """A file may always grow to what this many bytes may grow to."""
 MAX_MEMBERS: Final = 10_000
 MEMBER_BYTES: Final = 512
-"""A file may have one more member for so many bytes: making its inflater takes 25 µs, and an empty one is 20 bytes."""
+"""A file may have one member for each 512 bytes: making an inflater takes 25 µs, and an empty member has 20 bytes."""
 GZIP: Final = b"\x1f\x8b"
 _ONE_A_LINE: Final = 'Write one request a line: {"key": …, "request": {…}}.'
 _BINARY: Final[tuple[tuple[bytes, str], ...]] = (

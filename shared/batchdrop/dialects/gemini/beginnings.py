@@ -23,7 +23,7 @@ from batchdrop.dialects.dialect import Unit
 from batchdrop.dialects.gemini.request import INSTRUCTIONS, request, view
 
 GIVE_UP: Final = 64
-"""After so many lines that share nothing worth a cache, a job is taken for one whose lines differ."""
+"""When this many lines share nothing worth a cache, the rest are not looked at."""
 LARGE: Final = 1 << 20
 """What a part that names a file weighs when cuts are compared: its tokens are not in the line."""
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -31,7 +31,7 @@ _encode = msgspec.json.encode
 
 
 def units_of_line(line: bytes) -> tuple[Unit, ...]:
-    """Return the units of an accepted input line; none when its requests cannot be served from a cache of ours."""
+    """Return the units of an accepted input line; none when the request names a cache itself."""
     try:
         return request(line).units
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -40,7 +40,7 @@ def units_of_line(line: bytes) -> tuple[Unit, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A beginning of so many units, and how many requests have it."""
+    """A beginning: how many units long, and how many requests have it."""
 
     depth: int
     requests: int

@@ -111,7 +111,7 @@ class GeminiRequest(msgspec.Struct, frozen=True):
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """The parts in order, instructions and tools first; none when a cache of ours cannot serve the request."""
+        """The parts in order, instructions and tools first; none when the request names a cache itself."""
         if bytes(self.cached) not in _NOTHING or bytes(self.cached_snake) not in _NOTHING:
             return ()
         try:

@@ -1,4 +1,4 @@
-"""Holding: a job that waits for a person or a file says so once, looks again by itself, and not for ever."""
+"""Holding: a job that waits for a person or a file says so once, looks again from time to time, and ends in the end."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | Passed:
 
 
 def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure | None:
-    """Find the job's recipe, look at the file as a whole, make lines of it; None: that goes on in a new message."""
+    """Find the job's recipe, look at the file as a whole, make lines of it; None when a new message goes on."""
     found = resolved(context, stored)
     if isinstance(found, Failure):
         return found
@@ -121,7 +121,7 @@ _UNREADABLE = frozenset(
         Code.RECIPE_WITHOUT_PROMPT,
     }
 )
-"""What is wrong with a file as a whole: its job is refused. Anything else permanent is ours to mend."""
+"""What is wrong with a file as a whole: its job is refused. Any other permanent error is a defect of the stack."""
 
 
 def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:

@@ -137,7 +137,7 @@ def _invalid(name: str, problems: list[RecipeProblem]) -> Failure:
 
 
 def _resolved(context: Planning, job: Job, recipe: Recipe, work_object: str, name: str) -> Resolved:
-    """Return what the recipe says of the job's record; what the upload says was in it before."""
+    """Return the job's fields that its recipe sets; labels of the upload's metadata stand in the job already."""
     inherited = {name: value for name, value in recipe.attribution.items() if name not in job.labels}
     labels, _ = sendable(job.labels | inherited)
     length = timedelta(seconds=seconds(recipe.deadline)) if recipe.deadline else None

@@ -55,7 +55,7 @@ class Looked:
     """The objects a planning step has looked at: their sizes, or why they cannot be attached."""
 
     def __init__(self, context: Dispatching, job: Job, checksum: str = "") -> None:
-        """Know nothing yet but the checksum of what earlier steps attached."""
+        """Begin with no object looked at, and with the checksum of those that earlier steps attached."""
         self._context = context
         self._upload = job.source.object
         self._most = context.provider_of(job).facts.max_file_bytes
