@@ -48,7 +48,7 @@ class Gate(Protocol):
         """A function begins."""
         ...
 
-    def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def pass_through(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Do the call, when and if at all."""
         ...
 
@@ -77,7 +77,7 @@ class Trap:
         calls = range(number + 1, last + 1)
         return [(call, "before") for call in calls] + [(call, "after") for call in calls if call in ends]
 
-    def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def pass_through(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Do a call, and die around it if this is the place."""
         if not self.armed:
             return call(*args, **options)

@@ -48,7 +48,7 @@ class Pauses:
     def begin(self) -> None:
         """Nothing to do."""
 
-    def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def pass_through(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Do the call, but first let the world go on if this is the place."""
         if not self.armed:
             return call(*args, **options)

@@ -66,7 +66,7 @@ class Turnstile:
     def begin(self) -> None:
         """Nothing to do."""
 
-    def pass_through(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def pass_through(self, name: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Wait for the turn, then do the call or die."""
         worker: Worker | None = getattr(self.current, "worker", None)
         if worker is None:
