@@ -91,6 +91,6 @@ def test_of_two_that_write_at_once_one_waits_for_the_other(stack: Stack, there: 
         assert document is not None
         stack.documents.delete(document)
     records = Overtaken(stack.documents, lambda: original(context, first, "digest"))
-    overtaken = replace(context, store=replace(context.store, records=cast("Any", records)))
+    overtaken = replace(context, store=replace(context.store, documents=cast("Any", records)))
     assert original(overtaken, second, "digest") == first
     assert original(context, first, "digest") is None
