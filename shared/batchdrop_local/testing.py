@@ -23,7 +23,7 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 
@@ -124,11 +124,17 @@ def _rows(written: Mapping[str, bytes], what: str) -> list[Row]:
     return [json.loads(line) for part in parts for line in part.split(b"\n") if line]
 
 
+def _fail(error: ModuleNotFoundError) -> NoReturn:
+    pytest.fail(f"{error.name} is missing: pip install 'batchdrop[local]'", pytrace=False)
+
+
 @pytest.fixture
 def gemini_emulator(tmp_path: Path) -> Generator[GeminiEmulator]:
     """A Gemini API on this machine: `url` is the SDK's base_url, `faults` may be set at any time."""
-    from batchdrop_local.emulators.gemini import GeminiEmulator
-
+    try:
+        from batchdrop_local.emulators.gemini import GeminiEmulator
+    except ModuleNotFoundError as error:
+        _fail(error)
     with GeminiEmulator(data_dir=tmp_path / "gemini_emulator") as emulator:
         yield emulator
 
@@ -140,7 +146,7 @@ def batchdrop_stack(tmp_path: Path, gemini_emulator: GeminiEmulator) -> Generato
         from batchdrop.core import logs
         from batchdrop_local.stack.stack import Options, embedded
     except ModuleNotFoundError as error:
-        pytest.fail(f"{error.name} is missing: pip install 'batchdrop[local]'", pytrace=False)
+        _fail(error)
     root = tmp_path / "batchdrop_stack"
     root.mkdir()
     options = Options(root=root, gemini_url=gemini_emulator.url, tick_seconds=TICK_SECONDS, say=lambda _line: None)
