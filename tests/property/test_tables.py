@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.problem import Problem
 from batchdrop.core.recipe.recipe import Generation, Recipe, merged, parse_recipe
@@ -75,8 +76,8 @@ def test_every_line_of_a_table_is_blank_or_in_one_entry(data: bytes) -> None:
     table = b"h\n" + b"".join(b"%bM%d\n" % (line.replace(b",", b""), n) for n, line in enumerate(lines))
     entries = list(read_separated([table]))
     read = sum(str(entry.fields["h"]).count("\n") + 1 for entry in entries if isinstance(entry, Record))
-    not_utf8 = sum(isinstance(entry, Unreadable) and entry.problem.code == "NOT_UTF8" for entry in entries)
-    others = sum(isinstance(entry, Unreadable) and entry.problem.code != "NOT_UTF8" for entry in entries)
+    not_utf8 = sum(isinstance(entry, Unreadable) and entry.problem.code is Code.NOT_UTF8 for entry in entries)
+    others = sum(isinstance(entry, Unreadable) and entry.problem.code is not Code.NOT_UTF8 for entry in entries)
     assert read + others <= len(lines)
     if not not_utf8:
         assert read + others == len(lines)

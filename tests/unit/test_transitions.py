@@ -53,6 +53,7 @@ SHARD_TRANSITIONS: dict[str, Callable[[Shard], Shard | None]] = {
     "requeued_without_file": lambda it: it.requeued_without_file(NOW),
     "intended": lambda it: it.intended(NOW, INTENT),
     "not_sent": lambda it: it.not_sent(NOW),
+    "proved_lost": lambda it: it.proved_lost(LATER, NOW),
     "not_created": lambda it: it.not_created(NOW),
     "submitted": lambda it: it.submitted(NOW, BatchRef(name="b1"), LATER),
     "ended_without_batch": lambda it: it.ended_without_batch(NOW, STOP),
