@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -69,8 +69,10 @@ class Counted:
     def _seen(self, name: str, result: Any) -> Any:
         if name == "objects.create":
             return Counted("object", result, self._tally)
-        if name in ("objects.read", "provider.results"):
+        if name == "objects.read":
             return self._stream(name, result)
+        if name == "provider.results":
+            return (replace(part, chunks=self._stream(name, part.chunks)) for part in result)
         if name == "documents.query":
             self._tally.documents[name] += len(result)
         return result
