@@ -257,9 +257,9 @@ def test_the_queue_is_scanned_team_by_team(records: Documents) -> None:
     entries = [("blue", 0, 3), ("blue", -5, 9), ("red", 0, 1), ("", 0, 2), ("red", 0, 0)]
     for number, (team, rank, minute) in enumerate(entries):
         moment = NOW + timedelta(minutes=minute)
-        make(records, f"s{number}", state="QUEUED", model="m", team=team, priority_rank=rank, queued_at=moment)
-    make(records, "other", state="QUEUED", model="n", team="a", priority_rank=0, queued_at=NOW)
-    make(records, "gone", state="WRITTEN", model="m", team="a", priority_rank=0, queued_at=NOW)
+        make(records, f"s{number}", state="QUEUED", pool="m", team=team, priority_rank=rank, queued_at=moment)
+    make(records, "other", state="QUEUED", pool="n", team="a", priority_rank=0, queued_at=NOW)
+    make(records, "gone", state="WRITTEN", pool="m", team="a", priority_rank=0, queued_at=NOW)
     heads: list[str] = []
     team: str | None = None
     while found := records.query(queries.queued_teams("m", team)):

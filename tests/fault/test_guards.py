@@ -12,7 +12,7 @@ import pytest
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.settings import PollSettings, SubmitSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.shard import ShardState
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Topic
 from batchdrop.steps.stack import stack_id
 from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.core.settings import CommonSettings, PollSettings
 from batchdrop.core.state.batch import BatchRef, NoBatch
-from batchdrop.core.state.shard import ShardState
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.stack import stack_id
 from batchdrop.steps.take_over import take_over

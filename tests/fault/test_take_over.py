@@ -12,7 +12,7 @@ import pytest
 from batchdrop.adapters.local.sqlite_topics import Leased, SqliteTopics
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import ShardState
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Collection, Query, Topic
 from batchdrop.steps.take_over import take_over
 from batchdrop.store import Store

@@ -32,6 +32,7 @@ from batchdrop.core.upload.kinds import is_upload
 from batchdrop.core.upload.sniff import gunzip, not_jsonl
 from batchdrop.handling import answered
 from batchdrop.providers.gemini.facts import facts_of
+from batchdrop.wiring import providers_of
 
 JOB = "0" * 32
 
@@ -249,7 +250,7 @@ def test_wrong_settings_are_named_at_the_start(
     for name, value in variables.items():
         monkeypatch.setenv(f"BATCHDROP_{name}", value)
     with pytest.raises(ConfigurationError) as caught:
-        load(settings)
+        providers_of(load(settings))
     assert caught.value.code == "SETTINGS_INVALID"
     assert word in caught.value.sentence
 
@@ -282,10 +283,9 @@ def test_all_relations_that_are_broken_are_told_at_once(monkeypatch: pytest.Monk
 
 def test_limits_have_sources_and_the_longest_model_name_rules() -> None:
     assert all(limit.source and limit.unit for limit in LIMITS.values())
-    facts = facts_of(1)
-    assert facts.tokens_of("gemini-2.5-flash-lite-001") == 10_000_000
-    assert facts.tokens_of("gemini-2.5-flash") == 3_000_000
-    assert facts.tokens_of("something-else") == 3_000_000
+    assert facts_of(1).tokens_of("gemini-2.5-flash-lite-001") == 10_000_000
+    assert facts_of(1).tokens_of("gemini-2.5-flash") == 3_000_000
+    assert facts_of(1).tokens_of("something-else") == 3_000_000
 
 
 def test_a_log_line_is_one_line_of_json() -> None:

@@ -10,7 +10,8 @@ from batchdrop.core.errors import LeaseLostError, PermanentError
 from batchdrop.core.state.job import JOB_MOVES, Job, JobState, Source, job_index
 from batchdrop.core.state.lease import check_move
 from batchdrop.core.state.queries import INDEXED
-from batchdrop.core.state.shard import SHARD_MOVES, Shard, ShardState, shard_index
+from batchdrop.core.state.shard import Shard, shard_index
+from batchdrop.core.state.shard_state import SHARD_MOVES, ShardState
 from batchdrop.ports import Collection
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

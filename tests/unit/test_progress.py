@@ -16,7 +16,8 @@ from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state.job import JobState
 from batchdrop.core.state.messages import Wake
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Topic
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import topic_of, wake

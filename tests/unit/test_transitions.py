@@ -19,7 +19,8 @@ from batchdrop.core.state.cursors import Counts, PlanCursor
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.state.job_steps import Resolved, Result, SameRows
 from batchdrop.core.state.segment import Segments
-from batchdrop.core.state.shard import Child, Route, Shard, ShardKind, ShardState
+from batchdrop.core.state.shard import Child, Route, Shard, ShardKind
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Failure, Value
 from batchdrop.ports import Batch, BatchState
 from tests.unit.test_lease import NOW, job, shard
@@ -247,7 +248,7 @@ def test_the_batchs_last_word_is_kept_when_it_vanishes() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ CREATING
-KNOWS = {"submitted", "not_sent", "not_created", "requeued", "ended_without_batch"}
+KNOWS = {"submitted", "proved_lost", "not_sent", "not_created", "requeued", "ended_without_batch"}
 """After a create's own answer, or after `find`."""
 
 

@@ -258,6 +258,11 @@ class Code(StrEnum):
         "The job's deadline passed before this line was answered.",
         "Give the job more time, or `finish: standard`.",
     )
+    STATE_LOST = (
+        "STATE_LOST",
+        "What was known of this upload was lost with the stack's documents, and no batch of it was found.",
+        "Upload it again, or run `batchdrop rerun`.",
+    )
     POISONED = (
         "POISONED",
         "A step crashed repeatedly and was given up.",

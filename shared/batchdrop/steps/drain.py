@@ -17,7 +17,8 @@ from typing import Final
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.job import CANCEL, Job, JobState
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake

@@ -16,7 +16,8 @@ from typing import Final
 
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state.job import Job, JobState
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Topic
 from batchdrop.steps.context import Context
 

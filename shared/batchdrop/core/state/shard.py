@@ -30,45 +30,9 @@ from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
 from batchdrop.core.state.capacity import pool_of
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.state.segment import Segment, Segments
+from batchdrop.core.state.shard_state import SHARD_MOVES, ShardState
 from batchdrop.core.value import Failure, Value
 from batchdrop.ports import Batch, IndexValue
-
-
-class ShardState(StrEnum):
-    """Where a shard is."""
-
-    QUEUED = "QUEUED"
-    STAGING = "STAGING"
-    STAGED = "STAGED"
-    CREATING = "CREATING"
-    SUBMITTED = "SUBMITTED"
-    ENDED = "ENDED"
-    WRITING = "WRITING"
-    SETTLING = "SETTLING"
-    WRITTEN = "WRITTEN"
-    SPLIT = "SPLIT"
-    CANCELLED = "CANCELLED"
-
-    @property
-    def terminal(self) -> bool:
-        """True when nothing will happen to the shard any more."""
-        return not SHARD_MOVES[self]
-
-
-_S = ShardState
-SHARD_MOVES: dict[ShardState, frozenset[ShardState]] = {
-    _S.QUEUED: frozenset({_S.STAGING, _S.ENDED, _S.CANCELLED}),
-    _S.STAGING: frozenset({_S.STAGED, _S.QUEUED, _S.ENDED, _S.CANCELLED}),
-    _S.STAGED: frozenset({_S.CREATING, _S.QUEUED, _S.ENDED, _S.CANCELLED}),
-    _S.CREATING: frozenset({_S.STAGED, _S.SUBMITTED, _S.QUEUED, _S.ENDED}),
-    _S.SUBMITTED: frozenset({_S.ENDED, _S.QUEUED}),
-    _S.ENDED: frozenset({_S.WRITING}),
-    _S.WRITING: frozenset({_S.SETTLING}),
-    _S.SETTLING: frozenset({_S.WRITTEN, _S.SPLIT}),
-    _S.WRITTEN: frozenset(),
-    _S.SPLIT: frozenset(),
-    _S.CANCELLED: frozenset(),
-}
 
 
 class ShardKind(StrEnum):

@@ -9,7 +9,8 @@ from typing import Final
 
 from batchdrop.core.state.capacity import Ledger
 from batchdrop.core.state.job import Job, JobState
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 
 _S = ShardState
 RELEASABLE: Final = frozenset({"OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})

@@ -26,7 +26,8 @@ from batchdrop.core.state.cursors import Counts, Finalizing
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.state.job_steps import Result
 from batchdrop.core.state.segment import Segment
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.upload.cut import RangePlan
 from batchdrop.core.value import Failure
 from batchdrop.ports import ObjectInfo, Topic

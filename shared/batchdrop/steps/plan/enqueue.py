@@ -8,7 +8,8 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.capacity import pool_of
 from batchdrop.core.state.job import Job
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.upload.cut import ShardPlan, decode_plan
 from batchdrop.steps import work
 from batchdrop.steps.context import Context

@@ -21,7 +21,8 @@ from typing import Final
 
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Batch, Batches, BatchState, Cause
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake

@@ -27,7 +27,8 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names, queries
 from batchdrop.core.state.capacity import freed
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Value
 from batchdrop.ports import Batch, Batches, Cache, Caches, Files, ProviderFile
 from batchdrop.steps.context import Context

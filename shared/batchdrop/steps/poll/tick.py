@@ -16,7 +16,8 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import is_pool
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
 from batchdrop.steps.figures import queue_figures

@@ -27,7 +27,8 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.batch import BatchRef
 from batchdrop.core.state.batch import Intent as StoredIntent
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Failure
 from batchdrop.ports import Batch, BatchKind, Busy, Intent, Refused, Sight, Unit, Unknown
 from batchdrop.steps.context import Context

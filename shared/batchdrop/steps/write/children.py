@@ -20,7 +20,8 @@ from batchdrop.core.state import names
 from batchdrop.core.state.batch import NoBatch
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment
-from batchdrop.core.state.shard import Child, Route, Shard, ShardKind, ShardState
+from batchdrop.core.state.shard import Child, Route, Shard, ShardKind
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import BatchState, Cause
 from batchdrop.steps import work
 from batchdrop.steps.context import Context

@@ -26,7 +26,8 @@ from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment
-from batchdrop.core.state.shard import Shard, ShardState
+from batchdrop.core.state.shard import Shard
+from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Failure
 from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import BatchState, Cause
