@@ -90,7 +90,7 @@ def lease_by_lease(stack: Stack, info: ObjectInfo, count: int) -> Job | None:
         ("objects", "copy", "'work'", FAILED, MAX_CLAIMS),
         ("objects", "read", "'work'", FAILED, MAX_CLAIMS),
         ("provider", "stage", "", UNSENT, MAX_CLAIMS),
-        ("provider", "read_results", "", UNREAD, 3 * MAX_CLAIMS),
+        ("provider", "results", "", UNREAD, 3 * MAX_CLAIMS),
         ("objects", "create", "'output'", FAILED, MAX_CLAIMS),
     ],
     ids=["snapshot", "planning", "staging", "results", "output"],
