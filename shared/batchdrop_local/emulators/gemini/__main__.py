@@ -30,7 +30,8 @@ def main(typed: list[str]) -> int:
         sys.stderr.write(f"--faults: {error}\n")
         return 2
     models = tuple(str(name) for name in arguments.models.split(",") if name)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore Ctrl-C's signal
+        signal.signal(number, signal.default_int_handler)
     with GeminiEmulator(data_dir=arguments.data, faults=faults, port=arguments.port, models=models) as gemini:
         if arguments.port_file:
             partial = arguments.port_file.with_suffix(".new")

@@ -18,7 +18,8 @@ def main(typed: list[str]) -> int:
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps the objects, a folder a bucket")
     arguments = parser.parse_args(typed)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore Ctrl-C's signal
+        signal.signal(number, signal.default_int_handler)
     with StorageEmulator(arguments.data, arguments.port) as storage:
         print(f"storage emulator: STORAGE_EMULATOR_HOST={storage.url}", flush=True)
         try:
