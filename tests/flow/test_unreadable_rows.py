@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchdrop.ports import Batch
+from batchdrop.ports import Batch, Part
 from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.harness import Stack, assert_accounted, lines, wrapped
 
@@ -23,14 +23,15 @@ class Breaking:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def read_results(self, batch: Batch) -> Iterator[bytes]:
-        """Return the results, broken for the first batch."""
+    def results(self, batch: Batch) -> Iterator[Part]:
+        """Yield the results, broken for the first batch."""
         self._first = self._first or {batch.name}
-        data = b"".join(self._inner.read_results(batch))
-        if batch.name in self._first:
-            data = data.replace(b'"response":{', b'"response":{"more":%b,' % self._extra)
-            assert self._extra in data
-        yield data
+        for part in self._inner.results(batch):
+            data = b"".join(part.chunks)
+            if batch.name in self._first:
+                data = data.replace(b'"response":{', b'"response":{"more":%b,' % self._extra)
+                assert self._extra in data
+            yield Part(part.name, iter([data]))
 
 
 @pytest.mark.parametrize("extra", [b'"\xff"', b'"\\ud800"', b"NaN", b'{"a":1,"a":2}'])
