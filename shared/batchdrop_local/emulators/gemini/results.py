@@ -2,7 +2,8 @@
 
     input line --decode--> (key, request) --fate: marker, else rate--> error line, answer line, or none
 
-The answer depends on (model, request bytes) alone; the fate on (seed, key, request bytes).
+The answer depends on (model, request bytes) alone; the fate on (seed, last word of the key, request bytes),
+so that ids which are made anew for each run, `<run>-<line>`, have the same fate in each.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Rows:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return (self._error(key_of(raw), 3),)
         body, key = _without_number(request, line.request), line.key
-        point = _mixed(zlib.crc32(key, zlib.crc32(body, self._seed)))
+        point = _mixed(zlib.crc32(_last_word(key), zlib.crc32(body, self._seed)))
         if share < 1.0 and point % 9973 >= share * 9973:
             return ()
         if self._fateless and MARKER not in raw:
@@ -126,7 +127,7 @@ class Rows:
         if self._fateless and MARKER not in raw:
             return True
         body = _without_number(request, line.request)
-        point = _mixed(zlib.crc32(line.key, zlib.crc32(body, self._seed)))
+        point = _mixed(zlib.crc32(_last_word(line.key), zlib.crc32(body, self._seed)))
         return self._fate(body, request, point)[0] not in ("error", "missing")
 
     def response(self, raw: bytes) -> tuple[bytes, int]:
@@ -221,6 +222,11 @@ class Rows:
         details = b',"details":[{"@type":"type.googleapis.com/google.rpc.DebugInfo","detail":"emulated"}]'
         more = details if self._faults.rows.error_details else b""
         return b'{"key":%b,"error":{"code":%d,"message":"%b"%b}}\n' % (key, code, message, more)
+
+
+def _last_word(key: msgspec.Raw) -> bytes:
+    """Return what follows the last hyphen of a key, or the key."""
+    return bytes(key).rpartition(b"-")[2]
 
 
 def key_of(raw: bytes) -> bytes:
