@@ -48,6 +48,14 @@ def test_a_job_says_what_it_cost_by_its_rows_usage(stack: Stack) -> None:
     assert [(row["team"], Decimal(row["amount"])) for row in table] == [("blue", amount)]
 
 
+def test_tokens_that_the_provider_counted_are_estimated_as_they_are(stack: Stack) -> None:
+    """What stands around a request at the provider has no tokens, however short the request is."""
+    jobs = [stack.run(stack.upload(f"{n}.jsonl", lines("word " * n))) for n in (1, 200)]
+    counted = [int(row["usage"]["promptTokenCount"]) for job in jobs for row in stack.rows(job, "results")]
+    short, long = (Decimal(job.estimate["low"]) for job in jobs if job.estimate is not None)
+    assert long - short == (counted[1] - counted[0]) * Decimal("0.05") / 1_000_000
+
+
 def test_redelivering_every_message_three_times_changes_no_figure(stack_with: Make) -> None:
     stack = stack_with(budgets={"stack": Decimal(1000)})
     texts = ["one", "two [[emulate:error-once=13]]", "three [[emulate:truncate]]", "four"]

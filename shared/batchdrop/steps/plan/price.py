@@ -24,6 +24,7 @@ from batchdrop.core.state.caching import Caching
 from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.value import Failure
+from batchdrop.core.wire import id_bytes
 from batchdrop.dialects.gemini.render import body_of
 from batchdrop.dialects.gemini.request import view
 from batchdrop.ports import BatchKind
@@ -96,7 +97,8 @@ def _sample(context: Planning, job: Job) -> list[tuple[int, bytes]]:
 
 def _counted(context: Planning, job: Job, sample: list[bytes], cursor: PlanCursor) -> int | None:
     """Return the job's input tokens by the provider's count of a sample, None when it cannot be asked."""
-    counter = context.provider_of(job).tokens
+    provider = context.provider_of(job)
+    counter = provider.tokens
     if counter is None or not sample or cursor.batch_kind == BatchKind.EMBED.value:
         return None
     try:
@@ -104,8 +106,10 @@ def _counted(context: Planning, job: Job, sample: list[bytes], cursor: PlanCurso
     except BatchdropError as error:
         log("tokens could not be counted", job_id=job.job_id, code=error.code)
         return None
-    share = sum(map(len, sample)) / len(sample)
-    return int(sum(counts) / len(sample) * cursor.requests * _size_ratio(cursor, share))
+    envelope = provider.envelope(job.model, BatchKind(cursor.batch_kind))
+    # A job's bytes are those of its lines at the provider: the sample is measured in the same envelope.
+    lines = sum(envelope.size(id_bytes(cursor.requests), len(request)) for request in sample)
+    return int(sum(counts) / len(sample) * cursor.requests * _size_ratio(cursor, lines / len(sample)))
 
 
 def _size_ratio(cursor: PlanCursor, sample_bytes: float) -> float:
