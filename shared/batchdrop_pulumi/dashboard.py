@@ -37,11 +37,11 @@ class Chart:
 
 def charts(prefix: str) -> list[Chart]:
     """Return the charts of a stack."""
-    subscriptions = "|".join(f"{prefix}-{topic}" for topic in PUSHED)
-    dead = "|".join(f"{prefix}-{topic}-dead" for topic in PUSHED)
-    waiting = "pubsub_googleapis_com:subscription_num_undelivered_messages"
-    services = "|".join(f"{prefix}-{service.name}" for service in SERVICES)
-    run = f'increase(run_googleapis_com:request_count{{{_RUN},service_name=~"{services}"}}[${{__interval}}])'
+    return [*_of_jobs(prefix), *_of_services(prefix)]
+
+
+def _of_jobs(prefix: str) -> list[Chart]:
+    """Return what the functions' own log lines say."""
     return [
         Chart(
             "Jobs by state",
@@ -72,6 +72,17 @@ def charts(prefix: str) -> list[Chart]:
                 ("overdue", _mean(prefix, "overdue")),
             ],
         ),
+    ]
+
+
+def _of_services(prefix: str) -> list[Chart]:
+    """Return what Pub/Sub and Cloud Run count by themselves."""
+    subscriptions = "|".join(f"{prefix}-{topic}" for topic in PUSHED)
+    dead = "|".join(f"{prefix}-{topic}-dead" for topic in PUSHED)
+    waiting = "pubsub_googleapis_com:subscription_num_undelivered_messages"
+    services = "|".join(f"{prefix}-{service.name}" for service in SERVICES)
+    run = f'increase(run_googleapis_com:request_count{{{_RUN},service_name=~"{services}"}}[${{__interval}}])'
+    return [
         Chart(
             "Messages that wait",
             [

@@ -72,7 +72,7 @@ class CommonSettings(BaseSettings):
     lease_seconds: float = Field(600, gt=0)
     max_claims: int = Field(5, ge=2)
     record_days: int = Field(30, ge=9)
-    """How long records of ended jobs are kept: longer than a sweep looks back, or uploads ran again."""
+    """How long documents of ended jobs are kept: longer than a sweep looks back, or uploads ran again."""
     sweep_days: int = Field(8, ge=1)
     ledger_days: int = Field(400, ge=31)
     """How long ledger entries are kept: a year and the month that is compared with it."""

@@ -9,7 +9,7 @@ carries user text, and no id is monotonic (hotspots: firebase.google.com/docs/fi
     work      <job_id>/source  records/  plan/  rejections/  lines/  rows/  runs/  parts/
     output    <object name>/<job_id>/…   (or _/<job_id>/… when the name cannot be part of another)
 
-A work object that a leased worker writes carries the worker's fence, and the record that pins it is changed under
+A work object that a leased worker writes carries the worker's fence, and the document that pins it is changed under
 the same fence: a paused worker writes beside its successor, never over it.
 """
 

@@ -196,7 +196,7 @@ def free_leaked(context: Sweeping, found: Counter[str]) -> None:
         for shard_id, entry in ledger.entries.items():
             if entry.until is None and not _holds_capacity(context, shard_id):
                 found["swept_reservations"] += 1
-                log("leaked reservation released", severity="WARNING", shard_id=shard_id, ledger=name)
+                log("leaked reservation freed", severity="WARNING", shard_id=shard_id, ledger=name)
                 change_ledger(context, name, lambda ledger, shard_id=shard_id: freed(ledger, shard_id))
 
 

@@ -43,7 +43,7 @@ def dispatch(context: Context[DispatchSettings], pool: str) -> int:
 
 
 def free(context: Context[DispatchSettings], shard: Shard, *, keep: bool = False) -> None:
-    """End a shard's reservations once; with `hold` its tokens count on for a configured while."""
+    """End a shard's reservations once; with `keep` its tokens count on for a configured while."""
     until = context.later(context.settings.cancelled_hold_seconds) if keep else None
     change_ledger(context, shard.pool, lambda ledger: freed(ledger, shard.shard_id, until))
     change_ledger(context, account_of(shard.provider), lambda ledger: freed(ledger, shard.shard_id))

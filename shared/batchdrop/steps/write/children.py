@@ -66,7 +66,7 @@ def next_round(context: Writing, shard: Shard, segments: Sequence[Segment]) -> t
 
 
 def shard_of(parent: Shard, child: Child, job: Job, wire: str, now: datetime) -> Shard:
-    """Return the record of a child as it begins: in the queue, or ended when it needs no batch."""
+    """Return the document of a child as it begins: in the queue, or ended when it needs no batch."""
     asks = child.route.asks
     return Shard(
         shard_id=child.shard_id,

@@ -184,11 +184,7 @@ class Batches:
         """
         identity = letters(36)
         faults, source = self._faults(), wanted.input_config
-        path = self._store.content / f"batch-{identity}"
-        if source.file_name and converted is None:
-            os.link(self._files.path(source.file_name), path)
-        else:
-            _write(converted or _inline(source.requests), path)
+        path = self._kept(f"batch-{identity}", source, converted)
         draft = Batch(
             name=f"batches/{identity}",
             model=model,
@@ -212,6 +208,15 @@ class Batches:
             self.named[batch.display_name] += 1
             self.hooked = self.hooked or bool(batch.hook.uris)
         return batch
+
+    def _kept(self, name: str, source: Input, converted: Iterator[bytes] | None) -> Path:
+        """Keep a batch's input under a name, whatever becomes of the file it came from."""
+        path = self._store.content / name
+        if source.file_name and converted is None:
+            os.link(self._files.path(source.file_name), path)
+        else:
+            _write(converted or _inline(source.requests), path)
+        return path
 
     def get(self, name: str) -> tuple[Batch, State]:
         """Return a batch that can be seen already, and its state.
