@@ -158,14 +158,21 @@ def test_a_job_that_ends_while_it_is_looked_at_is_not_due_again(stack: Stack, ge
 
 
 def test_all_pages_of_the_list_are_read_before_a_create_is_repeated(stack: Stack, gemini: GeminiEmulator) -> None:
-    gemini.faults = Faults(running_seconds=7200, page_size=1, calls=(CallFault("create", lose=True, times=1),))
+    lost = CallFault("create", lose=True, times=1)
+    gemini.faults = Faults(running_seconds=7200, page_size=1, list_lag_seconds=60, calls=(lost,))
     info = stack.upload("a.jsonl", lines("one"))
     stack.run(info, until=lambda _: gemini.calls["create"] == 1)
+    assert all(shard.state == "CREATING" for shard in stack.shards(stack.find_by(info).job_id)), (
+        "seen before the others"
+    )
     for number in range(3):
         create_by_hand(stack, f"somebody's {number}")
     ours = name_of(stack, stack.find_by(info).job_id)
     stack.advance(1500)
     stack.run(info, until=lambda job: any(shard.state == "SUBMITTED" for shard in stack.shards(job.job_id)))
+    assert gemini.stats()["duplicate_display_names"] == [], "created again, behind pages that nobody read"
+    gemini.faults = Faults()
+    stack.advance(60)
     assert creates(gemini, ours) == 1
 
 

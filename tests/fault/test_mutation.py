@@ -84,7 +84,7 @@ MUTANTS = (
         f"{SHARED}/steps/submit/submit.py",
         "if looked_at < quiet_until:",
         "if context.now() < quiet_until:",
-        GUARDS,
+        ("tests/fault/test_pauses.py",),
     ),
     Mutant(
         "a look before the first create after a recovery",
