@@ -14,6 +14,8 @@ from batchdrop_pulumi import Stack  # noqa: E402 - the path is set above
 from infra.config import read  # noqa: E402
 from infra.outputs import outputs  # noqa: E402
 
-args = read(pulumi.Config("batchdrop"), pulumi.Config("gcp"), pulumi.runtime.get_config_env())
+args = read(
+    pulumi.Config("batchdrop"), pulumi.Config("gcp"), pulumi.runtime.get_config_env()
+)
 for name, value in outputs(args, Stack(args.prefix, args)).items():
     pulumi.export(name, value)

@@ -22,10 +22,16 @@ from batchdrop_pulumi import StackArgs
 
 SPACE = "batchdrop"
 KEY = "gemini_api_key"
-FIELDS = tuple(name for name in StackArgs.model_fields if name not in ("project", "region", "api_key"))
+FIELDS = tuple(
+    name
+    for name in StackArgs.model_fields
+    if name not in ("project", "region", "api_key")
+)
 
 
-def read(config: pulumi.Config, gcp: pulumi.Config, written: Iterable[str]) -> StackArgs:
+def read(
+    config: pulumi.Config, gcp: pulumi.Config, written: Iterable[str]
+) -> StackArgs:
     """Read and validate the stack's configuration.
 
     Args:
@@ -44,15 +50,27 @@ def read(config: pulumi.Config, gcp: pulumi.Config, written: Iterable[str]) -> S
     try:
         return StackArgs.model_validate({**where, **_values(config, written)})
     except ValidationError as error:
-        raise _wrong(f"{_where(item['loc'])}{item['msg']}" for item in error.errors()) from None
+        raise _wrong(
+            f"{_where(item['loc'])}{item['msg']}" for item in error.errors()
+        ) from None
 
 
 def _values(config: pulumi.Config, written: Iterable[str]) -> Mapping[str, Any]:
-    names = {name.removeprefix(f"{SPACE}:") for name in written if name.startswith(f"{SPACE}:")}
+    names = {
+        name.removeprefix(f"{SPACE}:")
+        for name in written
+        if name.startswith(f"{SPACE}:")
+    }
     unknown = sorted(names - {*FIELDS, KEY})
     if unknown:
-        raise _wrong(f"{SPACE}:{name}: no such setting{_near(name)}" for name in unknown)
-    return {name: _parsed(value) for name in FIELDS if (value := config.get(name)) is not None}
+        raise _wrong(
+            f"{SPACE}:{name}: no such setting{_near(name)}" for name in unknown
+        )
+    return {
+        name: _parsed(value)
+        for name in FIELDS
+        if (value := config.get(name)) is not None
+    }
 
 
 def _parsed(text: str) -> Any:

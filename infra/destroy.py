@@ -28,14 +28,25 @@ STAYS = """What stays, and what it costs:
 
 def main(arguments: list[str] | None = None) -> int:
     """Destroy the chosen stack; 0 when it was done."""
-    parser = argparse.ArgumentParser(prog="make destroy", description="Remove the stack that Pulumi has selected.")
-    parser.add_argument("--no-drain", action="store_true", help="leave batches and caches at the provider running")
+    parser = argparse.ArgumentParser(
+        prog="make destroy", description="Remove the stack that Pulumi has selected."
+    )
+    parser.add_argument(
+        "--no-drain",
+        action="store_true",
+        help="leave batches and caches at the provider running",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parsed = parser.parse_args(arguments)
     if not parsed.no_drain and not drained():
-        sys.stderr.write("the stack was not drained, so nothing was removed; DRAIN=no removes it all the same\n")
+        sys.stderr.write(
+            "the stack was not drained, so nothing was removed; DRAIN=no removes it all the same\n"
+        )
         return 1
-    if _pulumi("destroy", "--exclude-protected", *(["--yes"] if parsed.yes else [])) != 0:
+    if (
+        _pulumi("destroy", "--exclude-protected", *(["--yes"] if parsed.yes else []))
+        != 0
+    ):
         return 1
     _pulumi("stack", "--show-ids")
     sys.stdout.write(STAYS + "\n")
@@ -46,24 +57,32 @@ def drained() -> bool:
     """Cancel all jobs of the stack and delete its caches; True when nothing of it runs any more."""
     variables = environment()
     if not variables:
-        sys.stdout.write("the stack has no outputs: it never ran, nothing is to be drained\n")
+        sys.stdout.write(
+            "the stack has no outputs: it never ran, nothing is to be drained\n"
+        )
         return True
     key = asked("config", "get", "batchdrop:gemini_api_key")
     drain = subprocess.run(
-        [sys.executable, "-c", DRAIN], env={**os.environ, **variables, "GEMINI_API_KEY": key}, check=False
+        [sys.executable, "-c", DRAIN],
+        env={**os.environ, **variables, "GEMINI_API_KEY": key},
+        check=False,
     )
     return drain.returncode == 0
 
 
 def environment() -> dict[str, str]:
     """Return what the command line needs to know of the stack, from its outputs."""
-    text = str(json.loads(asked("stack", "output", "--json") or "{}").get("environment", ""))
+    text = str(
+        json.loads(asked("stack", "output", "--json") or "{}").get("environment", "")
+    )
     return dict(part.split("=", 1) for part in text.removeprefix("export ").split())
 
 
 def asked(*arguments: str) -> str:
     """Return what Pulumi answers."""
-    done = subprocess.run(["pulumi", *arguments], cwd=PROGRAM, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["pulumi", *arguments], cwd=PROGRAM, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

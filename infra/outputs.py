@@ -19,11 +19,19 @@ def outputs(args: StackArgs, stack: Stack) -> dict[str, pulumi.Input[Any]]:
         "work_bucket": stack.work_bucket,
         "completed_topic": stack.completed_topic,
         "service_accounts": stack.service_accounts,
-        "upload": pulumi.Output.format("gcloud storage cp requests.jsonl gs://{0}/my-team/", stack.input_bucket),
-        "console_input": pulumi.Output.format("{0}/storage/browser/{1}", CONSOLE, stack.input_bucket),
-        "console_output": pulumi.Output.format("{0}/storage/browser/{1}", CONSOLE, stack.output_bucket),
+        "upload": pulumi.Output.format(
+            "gcloud storage cp requests.jsonl gs://{0}/my-team/", stack.input_bucket
+        ),
+        "console_input": pulumi.Output.format(
+            "{0}/storage/browser/{1}", CONSOLE, stack.input_bucket
+        ),
+        "console_output": pulumi.Output.format(
+            "{0}/storage/browser/{1}", CONSOLE, stack.output_bucket
+        ),
         "console_logs": f"{CONSOLE}/run?project={args.project}",
-        "console_dashboard": stack.dashboard.apply(lambda path: _page(args.project, path)),
+        "console_dashboard": stack.dashboard.apply(
+            lambda path: _page(args.project, path)
+        ),
         "environment": pulumi.Output.format(
             "export BATCHDROP_PROJECT={0} BATCHDROP_DATABASE={1} BATCHDROP_TOPIC_PREFIX={2} "
             "BATCHDROP_INPUT_BUCKET={3} BATCHDROP_WORK_BUCKET={4} BATCHDROP_OUTPUT_BUCKET={5}",

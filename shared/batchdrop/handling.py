@@ -15,7 +15,12 @@ from pathlib import Path
 from traceback import FrameSummary
 from typing import Final
 
-from batchdrop.core.errors import BatchdropError, ConfigurationError, LeaseLostError, PermanentError
+from batchdrop.core.errors import (
+    BatchdropError,
+    ConfigurationError,
+    LeaseLostError,
+    PermanentError,
+)
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings
 from batchdrop.core.state.messages import Uploaded, Wake, decode_message, decode_push
@@ -65,7 +70,9 @@ def on_poll(context: Context[PollSettings], body: bytes) -> None:
         return
     message = decode_message(decode_push(body))
     if not isinstance(message, Wake) or message.shard_id is None:
-        raise PermanentError("only wakes of shards belong on this topic", code="WAKE_INVALID")
+        raise PermanentError(
+            "only wakes of shards belong on this topic", code="WAKE_INVALID"
+        )
     look_at_shard(context, message.shard_id)
 
 
@@ -81,9 +88,19 @@ def answered(work: Callable[[], None]) -> Response:
     except LeaseLostError as error:
         log("another worker is on it", code=error.code)
     except PermanentError as error:
-        log("message reported and acknowledged", severity="ERROR", code=error.code, sentence=error.sentence)
+        log(
+            "message reported and acknowledged",
+            severity="ERROR",
+            code=error.code,
+            sentence=error.sentence,
+        )
     except ConfigurationError as error:
-        log("a person must change the configuration", severity="ERROR", code=error.code, sentence=error.sentence)
+        log(
+            "a person must change the configuration",
+            severity="ERROR",
+            code=error.code,
+            sentence=error.sentence,
+        )
         return NACK
     except BatchdropError as error:
         log("message will be delivered again", severity="WARNING", code=error.code)

@@ -64,7 +64,9 @@ class Table(Generic[V]):
         for document in self.store.documents.query(query):
             yield document.id, self.model.model_validate(document.data)
 
-    def ensure(self, id: str, value: V, index: Mapping[str, IndexValue] = NO_INDEX) -> V:
+    def ensure(
+        self, id: str, value: V, index: Mapping[str, IndexValue] = NO_INDEX
+    ) -> V:
         """Create the document unless it is there; return what is stored."""
         try:
             self.store.documents.create(self.kind, id, index=index, data=_data(value))
@@ -73,7 +75,11 @@ class Table(Generic[V]):
         return value
 
     def change(
-        self, id: str, empty: V, transition: Callable[[V], V | D], index: Mapping[str, IndexValue] = NO_INDEX
+        self,
+        id: str,
+        empty: V,
+        transition: Callable[[V], V | D],
+        index: Mapping[str, IndexValue] = NO_INDEX,
     ) -> V | D:
         """Apply a pure transition to a document, again after each conflict.
 
@@ -93,7 +99,9 @@ class Table(Generic[V]):
 
         def changed(_: bool) -> V | D:
             document = documents.get(self.kind, id)
-            value = empty if document is None else self.model.model_validate(document.data)
+            value = (
+                empty if document is None else self.model.model_validate(document.data)
+            )
             after = transition(value)
             if after is value or not isinstance(after, self.model):
                 return after
@@ -164,7 +172,9 @@ class Store:
     def add(self, value: R) -> Stored[R]:
         """Create the document, or raise ConflictError when it is there."""
         kind, id = _address(value)
-        document = self.documents.create(kind, id, index=self._index(value), data=_data(value))
+        document = self.documents.create(
+            kind, id, index=self._index(value), data=_data(value)
+        )
         return Stored(document, value)
 
     def ensure(self, value: R) -> Stored[R]:
@@ -175,12 +185,16 @@ class Store:
             kind, id = _address(value)
             document = self.documents.get(kind, id)
             if document is None:
-                raise TransientError("a document vanished while it was created") from None
+                raise TransientError(
+                    "a document vanished while it was created"
+                ) from None
             return _stored(document, type(value))
 
     def save(self, stored: Stored[R], value: R) -> Stored[R]:
         """Replace the document by compare-and-set, or raise ConflictError."""
-        document = self.documents.replace(stored.document, index=self._index(value), data=_data(value))
+        document = self.documents.replace(
+            stored.document, index=self._index(value), data=_data(value)
+        )
         return Stored(document, value)
 
     def reload(self, stored: Stored[R]) -> Stored[R]:
@@ -190,7 +204,13 @@ class Store:
             raise LeaseLostError("the document is gone", code="DOCUMENT_GONE")
         return _stored(document, type(stored.value))
 
-    def change(self, stored: Stored[R], transition: Callable[[R], R | None], *, fence: int | None = None) -> Stored[R]:
+    def change(
+        self,
+        stored: Stored[R],
+        transition: Callable[[R], R | None],
+        *,
+        fence: int | None = None,
+    ) -> Stored[R]:
         """Apply a pure transition by compare-and-set, again after each conflict.
 
         Args:
@@ -202,9 +222,15 @@ class Store:
             LeaseLostError: Another worker owns the record.
             TransientError: The document kept changing.
         """
-        return self.won(lambda again: self._changed(self.reload(stored) if again else stored, transition, fence))
+        return self.won(
+            lambda again: self._changed(
+                self.reload(stored) if again else stored, transition, fence
+            )
+        )
 
-    def change_if(self, stored: Stored[R], transition: Callable[[R], R | None]) -> Stored[R] | None:
+    def change_if(
+        self, stored: Stored[R], transition: Callable[[R], R | None]
+    ) -> Stored[R] | None:
         """Apply a pure transition as `change` does; None when it changed nothing, whoever made the last change."""
 
         def changed(again: bool) -> Stored[R] | None:
@@ -214,7 +240,13 @@ class Store:
 
         return self.won(changed)
 
-    def claim(self, stored: Stored[R], now: datetime, lease_seconds: float, states: Container[StrEnum]) -> Stored[R]:
+    def claim(
+        self,
+        stored: Stored[R],
+        now: datetime,
+        lease_seconds: float,
+        states: Container[StrEnum],
+    ) -> Stored[R]:
         """Own the document under a new fence, or raise LeaseLostError: leased, or not in one of the states."""
 
         def claimed(value: R) -> R:
@@ -224,7 +256,9 @@ class Store:
 
         return self.change(stored, claimed)
 
-    def _changed(self, stored: Stored[R], transition: Callable[[R], R | None], fence: int | None) -> Stored[R]:
+    def _changed(
+        self, stored: Stored[R], transition: Callable[[R], R | None], fence: int | None
+    ) -> Stored[R]:
         if fence is not None and stored.value.fence != fence:
             raise LeaseLostError("another worker claimed the document")
         value = transition(stored.value)
@@ -247,11 +281,19 @@ class Store:
     def _index(self, value: Job | Shard) -> Mapping[str, IndexValue]:
         ended = value.updated_at + timedelta(days=self.keep_days)
         expire_at = ended if value.due_at is None and value.state.terminal else None
-        return job_index(value, expire_at) if isinstance(value, Job) else shard_index(value, expire_at)
+        return (
+            job_index(value, expire_at)
+            if isinstance(value, Job)
+            else shard_index(value, expire_at)
+        )
 
 
 def _address(value: Job | Shard) -> tuple[Collection, str]:
-    return (Collection.JOB, value.job_id) if isinstance(value, Job) else (Collection.SHARD, value.shard_id)
+    return (
+        (Collection.JOB, value.job_id)
+        if isinstance(value, Job)
+        else (Collection.SHARD, value.shard_id)
+    )
 
 
 def _data(value: Value) -> dict[str, Any]:

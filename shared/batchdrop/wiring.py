@@ -42,7 +42,10 @@ def providers_of(settings: CommonSettings) -> dict[str, Provider]:
     Raises:
         ConfigurationError: A provider that is not there, a fact that is none, or facts that contradict the settings.
     """
-    found = {name: _provider(name, instance) for name, instance in _instances(settings).items()}
+    found = {
+        name: _provider(name, instance)
+        for name, instance in _instances(settings).items()
+    }
     if isinstance(settings, DispatchSettings):
         for provider in found.values():
             settings.refuse_facts(provider.facts)
@@ -52,7 +55,11 @@ def providers_of(settings: CommonSettings) -> dict[str, Provider]:
 def _instances(settings: CommonSettings) -> dict[str, Instance]:
     if settings.providers:
         return settings.providers
-    key, url, facts = settings.gemini_api_key_file, settings.gemini_base_url, {"tier": settings.tier}
+    key, url, facts = (
+        settings.gemini_api_key_file,
+        settings.gemini_base_url,
+        {"tier": settings.tier},
+    )
     return {"gemini": Instance(kind="gemini", secret=key, base_url=url, facts=facts)}
 
 
@@ -66,7 +73,9 @@ def _provider(name: str, instance: Instance) -> Provider:
     try:
         return replace(provider, facts=replace(provider.facts, **facts))
     except TypeError:
-        unknown = ", ".join(sorted(facts.keys() - {field.name for field in fields(Facts)}))
+        unknown = ", ".join(
+            sorted(facts.keys() - {field.name for field in fields(Facts)})
+        )
         message = f"BATCHDROP_PROVIDERS: {name}: these are no facts: {unknown}"
         raise ConfigurationError(message, code="SETTINGS_INVALID") from None
 
@@ -76,10 +85,15 @@ def _gemini(instance: Instance, facts: dict[str, Any]) -> Provider:
     from batchdrop.providers.gemini.api import GeminiApi, gemini
     from batchdrop.providers.gemini.calls import key_reader
 
-    return gemini(GeminiApi(key_reader(instance.secret, os.environ), instance.base_url), int(facts.pop("tier", 1)))
+    return gemini(
+        GeminiApi(key_reader(instance.secret, os.environ), instance.base_url),
+        int(facts.pop("tier", 1)),
+    )
 
 
-_KINDS: Final[dict[str, Callable[[Instance, dict[str, Any]], Provider]]] = {"gemini": _gemini}
+_KINDS: Final[dict[str, Callable[[Instance, dict[str, Any]], Provider]]] = {
+    "gemini": _gemini
+}
 
 
 def _ports(settings: CommonSettings) -> tuple[Objects, Documents, Topics]:

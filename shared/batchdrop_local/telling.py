@@ -32,7 +32,9 @@ _QUIET: Final = frozenset({_S.RECEIVED, _S.PLANNING, _S.RUNNING, _S.FINALIZING})
 class Teller:
     """Says what becomes of the jobs."""
 
-    def __init__(self, context: Context[CommonSettings], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, context: Context[CommonSettings], say: Callable[[str], None]
+    ) -> None:
         """Say nothing yet; jobs made from now on have arrived, earlier ones go on."""
         self._context = context
         self._say = say
@@ -81,7 +83,12 @@ class Teller:
         found: list[Job] = []
         before: datetime | None = None
         while True:
-            page = [stored.value for stored in self._context.store.jobs(queries.newest_jobs(PAGE, before))]
+            page = [
+                stored.value
+                for stored in self._context.store.jobs(
+                    queries.newest_jobs(PAGE, before)
+                )
+            ]
             new = [job for job in page if job.created_at > self._newest]
             found += new
             if len(new) < PAGE:
@@ -102,7 +109,9 @@ class Teller:
             del self._open[job.job_id]
 
     def _line(self, what: str, job: Job, text: str) -> None:
-        self._say(f"{datetime.now().astimezone():%H:%M:%S}  {what:<8} {shown(job.source.object)}  {text}")
+        self._say(
+            f"{datetime.now().astimezone():%H:%M:%S}  {what:<8} {shown(job.source.object)}  {text}"
+        )
 
 
 def _was_answered(job: Job) -> bool:
@@ -112,19 +121,33 @@ def _was_answered(job: Job) -> bool:
 
 def _words(job: Job) -> tuple[str, Job, str]:
     failure = job.failure
-    reason = f"{failure.code}: {_in_one_line(job, failure.message, failure.fix)}" if failure else ""
+    reason = (
+        f"{failure.code}: {_in_one_line(job, failure.message, failure.fix)}"
+        if failure
+        else ""
+    )
     match job.state:
         case _S.HELD:
             releasable = failure is not None and failure.code in RELEASABLE
-            release = f"; `batchdrop release {job.job_id}` lets it run" if releasable else ""
-            until = f" (until {job.held_until.astimezone():%Y-%m-%d %H:%M})" if job.held_until else ""
+            release = (
+                f"; `batchdrop release {job.job_id}` lets it run" if releasable else ""
+            )
+            until = (
+                f" (until {job.held_until.astimezone():%Y-%m-%d %H:%M})"
+                if job.held_until
+                else ""
+            )
             return "held", job, f"{reason}{until}{release}"
         case _S.DONE:
             counts = job.counts
             rows = f"{counts.results:,} results, {counts.errors:,} errors, {counts.rejections:,} rejections"
             return "ended", job, f"{job.verdict}: {rows}  {job.manifest}"
         case _S.DUPLICATE:
-            return "ended", job, f"asks the same as job {job.duplicate_of}: not run again"
+            return (
+                "ended",
+                job,
+                f"asks the same as job {job.duplicate_of}: not run again",
+            )
         case _S.CANCELLED:
             return "ended", job, f"cancelled  {job.manifest or ''}".rstrip()
         case _:
@@ -134,4 +157,8 @@ def _words(job: Job) -> tuple[str, Job, str]:
 def _in_one_line(job: Job, *texts: str) -> str:
     """Return what fits into a line; where a text has more lines, how to see them."""
     first = " ".join(text.partition("\n")[0] for text in texts if text)
-    return f"{first} (`batchdrop status {job.job_id}` shows it)" if any("\n" in text for text in texts) else first
+    return (
+        f"{first} (`batchdrop status {job.job_id}` shows it)"
+        if any("\n" in text for text in texts)
+        else first
+    )

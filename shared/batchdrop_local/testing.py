@@ -67,7 +67,9 @@ class BatchdropStack:
         """The variables by which `batchdrop list` and others find the stack."""
         return self._stack.environment
 
-    def put(self, name: str, data: bytes | str, metadata: Mapping[str, str] | None = None) -> int:
+    def put(
+        self, name: str, data: bytes | str, metadata: Mapping[str, str] | None = None
+    ) -> int:
         """Put an object into the input bucket, as an upload or a recipe; return its generation."""
         self._scratch.write_bytes(data.encode() if isinstance(data, str) else data)
         return self._stack.upload(self._scratch, name, metadata).generation
@@ -87,11 +89,15 @@ class BatchdropStack:
         from batchdrop.core.state import names
 
         context = self._stack.context
-        job_id = names.job_id(context.settings.input_bucket, name, self.put(name, data, metadata))
+        job_id = names.job_id(
+            context.settings.input_bucket, name, self.put(name, data, metadata)
+        )
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             stored = context.store.job(job_id)
-            if stored is not None and (stored.value.state.terminal or stored.value.state == "HELD"):
+            if stored is not None and (
+                stored.value.state.terminal or stored.value.state == "HELD"
+            ):
                 return self._done(stored.value)
             time.sleep(LOOK_SECONDS)
         raise TimeoutError(f"{name} has not ended within {timeout_seconds:g} s")
@@ -101,8 +107,13 @@ class BatchdropStack:
 
         prefix = names.output_prefix(job.source.object, job.job_id)
         bucket = self._stack.context.settings.output_bucket
-        listed = self._stack.context.objects.list(bucket, prefix=prefix, page_size=10_000).objects
-        written = {info.name.removeprefix(prefix): self._read(bucket, info.name) for info in listed}
+        listed = self._stack.context.objects.list(
+            bucket, prefix=prefix, page_size=10_000
+        ).objects
+        written = {
+            info.name.removeprefix(prefix): self._read(bucket, info.name)
+            for info in listed
+        }
         return Done(
             job_id=job.job_id,
             state=job.state.value,
@@ -120,12 +131,18 @@ class BatchdropStack:
 
 def _rows(written: Mapping[str, bytes], what: str) -> list[Row]:
     """Return the rows of a kind, in the order of their lines."""
-    parts = [written[name] for name in sorted(written) if name.startswith(what) and name.endswith(".jsonl")]
+    parts = [
+        written[name]
+        for name in sorted(written)
+        if name.startswith(what) and name.endswith(".jsonl")
+    ]
     return [json.loads(line) for part in parts for line in part.split(b"\n") if line]
 
 
 def _fail(error: ModuleNotFoundError) -> NoReturn:
-    pytest.fail(f"{error.name} is missing: pip install 'batchdrop[local]'", pytrace=False)
+    pytest.fail(
+        f"{error.name} is missing: pip install 'batchdrop[local]'", pytrace=False
+    )
 
 
 @pytest.fixture
@@ -140,7 +157,9 @@ def gemini_emulator(tmp_path: Path) -> Generator[GeminiEmulator]:
 
 
 @pytest.fixture
-def batchdrop_stack(tmp_path: Path, gemini_emulator: GeminiEmulator) -> Generator[BatchdropStack]:
+def batchdrop_stack(
+    tmp_path: Path, gemini_emulator: GeminiEmulator
+) -> Generator[BatchdropStack]:
     """A stack on a folder of its own and the Gemini emulator, for one test."""
     try:
         from batchdrop.core import logs
@@ -149,6 +168,15 @@ def batchdrop_stack(tmp_path: Path, gemini_emulator: GeminiEmulator) -> Generato
         _fail(error)
     root = tmp_path / "batchdrop_stack"
     root.mkdir()
-    options = Options(root=root, gemini_url=gemini_emulator.url, tick_seconds=TICK_SECONDS, say=lambda _line: None)
-    with (root / "functions.log").open("w") as log, logs.to(log), embedded(options) as stack:
+    options = Options(
+        root=root,
+        gemini_url=gemini_emulator.url,
+        tick_seconds=TICK_SECONDS,
+        say=lambda _line: None,
+    )
+    with (
+        (root / "functions.log").open("w") as log,
+        logs.to(log),
+        embedded(options) as stack,
+    ):
         yield BatchdropStack(stack, tmp_path / "batchdrop_upload")

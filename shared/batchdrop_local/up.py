@@ -59,7 +59,9 @@ def run(wanted: Wanted) -> int:
         root=wanted.data.resolve(),
         moved=wanted.moved,
         live=wanted.gemini == "live",
-        quiet_seconds=QUIET_SECONDS if wanted.quiet_seconds is None else wanted.quiet_seconds,
+        quiet_seconds=QUIET_SECONDS
+        if wanted.quiet_seconds is None
+        else wanted.quiet_seconds,
     )
     try:
         with ended_by_signals(0):
@@ -74,7 +76,11 @@ def run(wanted: Wanted) -> int:
 def _run(name: str, options: Options) -> int:
     log = options.root / "logs" / "functions.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", buffering=1) as out, logs.to(out), open_stack(name, options) as stack:
+    with (
+        log.open("a", buffering=1) as out,
+        logs.to(out),
+        open_stack(name, options) as stack,
+    ):
         teller = Teller(stack.context, options.say)
         _introduce(stack, options)
         with teller.telling():
@@ -98,27 +104,43 @@ def _tended(stack: Stack) -> int:
     except KeyboardInterrupt:
         print("stopping; a second Ctrl-C stops at once", flush=True)
         if stack.notifies:
-            print(FORGETFUL if stack.gemini_url is not None else FORGETFUL_LIVE, flush=True)
+            print(
+                FORGETFUL if stack.gemini_url is not None else FORGETFUL_LIVE,
+                flush=True,
+            )
         return 0
 
 
 def _introduce(stack: Stack, options: Options) -> None:
     root = options.root
     variables = root / "environment"
-    lines = (f"export {name}={shlex.quote(value)}" for name, value in sorted(exported(stack).items()))
+    lines = (
+        f"export {name}={shlex.quote(value)}"
+        for name, value in sorted(exported(stack).items())
+    )
     variables.write_text("\n".join(lines) + "\n")
     print(f"input folder   {stack.input_folder}   (copy a file here)")
     print(f"output         {root / 'buckets' / stack.context.settings.output_bucket}")
-    print(f"functions      {stack.url_of('submit')}  {stack.url_of('poll')}  {stack.url_of('write')}")
+    print(
+        f"functions      {stack.url_of('submit')}  {stack.url_of('poll')}  {stack.url_of('write')}"
+    )
     if stack.gemini_url is None:
         print("Gemini         the real API, which is paid")
     else:
-        print(f"Gemini         GOOGLE_GEMINI_BASE_URL={stack.gemini_url} GEMINI_API_KEY={EMULATOR_KEY}")
-    for name in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
+        print(
+            f"Gemini         GOOGLE_GEMINI_BASE_URL={stack.gemini_url} GEMINI_API_KEY={EMULATOR_KEY}"
+        )
+    for name in (
+        "PUBSUB_EMULATOR_HOST",
+        "FIRESTORE_EMULATOR_HOST",
+        "STORAGE_EMULATOR_HOST",
+    ):
         if name in stack.environment:
             print(f"{name:<24} {stack.environment[name]}")
     print(f"logs           {root / 'logs'}")
-    print(f"variables      source {shlex.quote(str(variables))}   (for batchdrop, gcloud and client libraries)")
+    print(
+        f"variables      source {shlex.quote(str(variables))}   (for batchdrop, gcloud and client libraries)"
+    )
     if stack.notifies and stack.gemini_url is not None:
         print(FORGETFUL)
     if stack.notifies and stack.gemini_url is None:

@@ -28,7 +28,9 @@ class ServiceRoles(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Grant the rows of the table."""
-        super().__init__("batchdrop:index:ServiceRoles", f"{name}-service-roles", None, opts)
+        super().__init__(
+            "batchdrop:index:ServiceRoles", f"{name}-service-roles", None, opts
+        )
         self._args, self._secrets = args, secrets
         self._grant = Granting(name, args, resources, self)
         for service in SERVICES:
@@ -73,7 +75,9 @@ class People(pulumi.ComponentResource):
             self._grant.topic(person, topic, PUBLISHER)
         for topic in audience.subscribes:
             self._grant.topic(person, topic, SUBSCRIBER)
-        for topic, subscription in self._dead.items() if audience.takes_dead_letters else ():
+        for topic, subscription in (
+            self._dead.items() if audience.takes_dead_letters else ()
+        ):
             self._grant.subscription(person, subscription, topic)
         if audience.uses_database:
             self._grant.database(person)

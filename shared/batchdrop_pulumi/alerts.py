@@ -28,18 +28,30 @@ MAIL_EVERY = "3600s"
 class Alerts(pulumi.ComponentResource):
     """Alert policies; they tell the channels the program names, and an address."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Make them."""
         super().__init__("batchdrop:index:Alerts", f"{name}-alerts", None, opts)
         self._stem, self._args = name, args
         self._channels = [*args.notification_channels, *self._email()]
-        self._policy("messages", _waiting(args), "Look at the log, and at `batchdrop replay --dry-run`.")
-        self._policy("silence", _silent(args), "`poll` does not answer: look at Cloud Scheduler, then at its log.")
+        self._policy(
+            "messages",
+            _waiting(args),
+            "Look at the log, and at `batchdrop replay --dry-run`.",
+        )
+        self._policy(
+            "silence",
+            _silent(args),
+            "`poll` does not answer: look at Cloud Scheduler, then at its log.",
+        )
         self._policy(
             "errors",
             _said(args),
             "Look at the line in the log; `batchdrop status JOB` says why a job waits.",
-            gcp.monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs(period=MAIL_EVERY),
+            gcp.monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs(
+                period=MAIL_EVERY
+            ),
         )
         self.register_outputs({})
 
@@ -63,7 +75,8 @@ class Alerts(pulumi.ComponentResource):
         what: str,
         condition: gcp.monitoring.AlertPolicyConditionArgs,
         text: str,
-        limit: gcp.monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs | None = None,
+        limit: gcp.monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs
+        | None = None,
     ) -> None:
         args = self._args
         gcp.monitoring.AlertPolicy(
@@ -77,7 +90,9 @@ class Alerts(pulumi.ComponentResource):
             ),
             notification_channels=self._channels,
             user_labels=args.labels,
-            documentation=gcp.monitoring.AlertPolicyDocumentationArgs(content=text, mime_type="text/markdown"),
+            documentation=gcp.monitoring.AlertPolicyDocumentationArgs(
+                content=text, mime_type="text/markdown"
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -13,7 +13,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import pulumi
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from batchdrop.core.limits import limit
 from batchdrop.core.settings import SubmitSettings, WriteSettings
@@ -24,8 +31,24 @@ DAY = 24 * 3600
 SPARE_DAYS = 2
 """Between the last moment at which a job may need a work object and its deletion."""
 FIXED = frozenset(
-    {"local_dir", "project", "database", "input_bucket", "work_bucket", "output_bucket", "topic_prefix", "model"}
-    | {"models", "tier", "policy", "function_timeout_seconds", "gemini_api_key_file", "attachment_buckets"}
+    {
+        "local_dir",
+        "project",
+        "database",
+        "input_bucket",
+        "work_bucket",
+        "output_bucket",
+        "topic_prefix",
+        "model",
+    }
+    | {
+        "models",
+        "tier",
+        "policy",
+        "function_timeout_seconds",
+        "gemini_api_key_file",
+        "attachment_buckets",
+    }
 )
 """Settings of the functions that the component itself sets."""
 
@@ -34,14 +57,20 @@ if TYPE_CHECKING:
 else:
     Secret = Any  # pydantic does not look into outputs
 
-_MEMBER = re.compile(r"(user|group|serviceAccount|domain|principal|principalSet):[^\s,]+")
+_MEMBER = re.compile(
+    r"(user|group|serviceAccount|domain|principal|principalSet):[^\s,]+"
+)
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 
 
 def _split(value: object) -> object:
     """Read a list that was written as text, its items separated by commas."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
@@ -49,11 +78,15 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 def _member(text: str) -> str:
     if not _MEMBER.fullmatch(text):
-        raise ValueError(f"{text!r} is no member: write user:, group:, serviceAccount:, domain:, principal: and a name")
+        raise ValueError(
+            f"{text!r} is no member: write user:, group:, serviceAccount:, domain:, principal: and a name"
+        )
     return text
 
 
-Members = Annotated[tuple[Annotated[str, BeforeValidator(_member)], ...], BeforeValidator(_split)]
+Members = Annotated[
+    tuple[Annotated[str, BeforeValidator(_member)], ...], BeforeValidator(_split)
+]
 
 
 class StackArgs(BaseModel):
@@ -124,7 +157,9 @@ class StackArgs(BaseModel):
     def _not_googles(cls, prefix: str) -> str:
         """Pub/Sub refuses names that begin with `goog`, Cloud Storage those that contain `google` or look like it."""
         if prefix.startswith("goog") or "google" in prefix or "g00gle" in prefix:
-            raise ValueError("names that begin with goog or contain google are refused by Google Cloud")
+            raise ValueError(
+                "names that begin with goog or contain google are refused by Google Cloud"
+            )
         return prefix
 
     @field_validator("labels")
@@ -133,7 +168,9 @@ class StackArgs(BaseModel):
         """Check the alphabet (cloud.google.com/resource-manager/docs/labels-overview)."""
         for key, value in labels.items():
             if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-                raise ValueError(f"{key}={value}: a label is made of lower-case letters, digits, - and _, 63 at most")
+                raise ValueError(
+                    f"{key}={value}: a label is made of lower-case letters, digits, - and _, 63 at most"
+                )
         return labels
 
     @field_validator("notification_channels")
@@ -141,7 +178,9 @@ class StackArgs(BaseModel):
     def _channels(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
         for channel in channels:
             if not re.fullmatch(r"projects/[^/]+/notificationChannels/\d+", channel):
-                raise ValueError(f"{channel!r} is no channel: write projects/PROJECT/notificationChannels/NUMBER")
+                raise ValueError(
+                    f"{channel!r} is no channel: write projects/PROJECT/notificationChannels/NUMBER"
+                )
         return channels
 
     @field_validator("settings")
@@ -152,15 +191,25 @@ class StackArgs(BaseModel):
         names = {name for found in classes for name in found.model_fields} - FIXED
         unknown = sorted(set(settings) - names)
         if unknown:
-            raise ValueError(f"no such settings: {', '.join(unknown)}; there are {', '.join(sorted(names))}")
+            raise ValueError(
+                f"no such settings: {', '.join(unknown)}; there are {', '.join(sorted(names))}"
+            )
         for found in classes:
-            found(**{name: value for name, value in settings.items() if name in found.model_fields})
+            found(
+                **{
+                    name: value
+                    for name, value in settings.items()
+                    if name in found.model_fields
+                }
+            )
         return settings
 
     @model_validator(mode="after")
     def _regional(self) -> Self:
         if not re.fullmatch(r"[a-z]+-[a-z]+[0-9]+", self.region):
-            raise ValueError(f"region: {self.region!r} is no region; write one such as europe-west1")
+            raise ValueError(
+                f"region: {self.region!r} is no region; write one such as europe-west1"
+            )
         if self.region not in REGIONS and not self.allow_region:
             known = ", ".join(sorted(REGIONS))
             raise ValueError(
@@ -180,12 +229,30 @@ class StackArgs(BaseModel):
 
     def variables(self) -> dict[str, str]:
         """Return `settings` as text, by setting."""
-        return {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.settings.items()}
+        return {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in self.settings.items()
+        }
 
 
 def least_work_days(settings: Mapping[str, Any]) -> int:
     """Return how many days work objects must live: the longest deadline, being held, reading results, and to spare."""
-    submit = SubmitSettings(**{name: value for name, value in settings.items() if name in SubmitSettings.model_fields})
-    write = WriteSettings(**{name: value for name, value in settings.items() if name in WriteSettings.model_fields})
+    submit = SubmitSettings(
+        **{
+            name: value
+            for name, value in settings.items()
+            if name in SubmitSettings.model_fields
+        }
+    )
+    write = WriteSettings(
+        **{
+            name: value
+            for name, value in settings.items()
+            if name in WriteSettings.model_fields
+        }
+    )
     deadline_days = max(limit("deadline") / DAY, submit.job_deadline_hours / 24)
-    return math.ceil(deadline_days + submit.held_days + write.results_hours / 24) + SPARE_DAYS
+    return (
+        math.ceil(deadline_days + submit.held_days + write.results_hours / 24)
+        + SPARE_DAYS
+    )

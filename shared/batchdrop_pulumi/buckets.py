@@ -21,7 +21,9 @@ SOFT_DELETE_SECONDS = 7 * DAY
 class Buckets(pulumi.ComponentResource):
     """The stack's buckets."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Make them."""
         super().__init__("batchdrop:index:Buckets", f"{name}-buckets", None, opts)
         self._stem, self._args = name, args
@@ -37,15 +39,25 @@ class Buckets(pulumi.ComponentResource):
         """Make a bucket of the users'."""
         keep = self._args.keep_data
         left = self._bucket_name(what) if self._args.adopt else None
-        opts = pulumi.ResourceOptions(parent=self, protect=keep, retain_on_delete=keep, import_=left)
+        opts = pulumi.ResourceOptions(
+            parent=self, protect=keep, retain_on_delete=keep, import_=left
+        )
         return self._make(what, days, SOFT_DELETE_SECONDS, destroy=not keep, opts=opts)
 
     def _bucket(self, what: str, days: int) -> gcp.storage.Bucket:
         """Make a bucket of the stack's own."""
-        return self._make(what, days, 0, destroy=True, opts=pulumi.ResourceOptions(parent=self))
+        return self._make(
+            what, days, 0, destroy=True, opts=pulumi.ResourceOptions(parent=self)
+        )
 
     def _make(
-        self, what: str, days: int, soft_delete_seconds: int, *, destroy: bool, opts: pulumi.ResourceOptions
+        self,
+        what: str,
+        days: int,
+        soft_delete_seconds: int,
+        *,
+        destroy: bool,
+        opts: pulumi.ResourceOptions,
     ) -> gcp.storage.Bucket:
         args = self._args
         return gcp.storage.Bucket(
@@ -58,8 +70,13 @@ class Buckets(pulumi.ComponentResource):
             uniform_bucket_level_access=True,
             public_access_prevention="enforced",
             force_destroy=destroy,
-            soft_delete_policy=gcp.storage.BucketSoftDeletePolicyArgs(retention_duration_seconds=soft_delete_seconds),
-            lifecycle_rules=[_abort_uploads(), *([_delete_after(days)] if days else [])],
+            soft_delete_policy=gcp.storage.BucketSoftDeletePolicyArgs(
+                retention_duration_seconds=soft_delete_seconds
+            ),
+            lifecycle_rules=[
+                _abort_uploads(),
+                *([_delete_after(days)] if days else []),
+            ],
             opts=opts,
         )
 
@@ -76,6 +93,8 @@ def _delete_after(days: int) -> gcp.storage.BucketLifecycleRuleArgs:
 
 def _abort_uploads() -> gcp.storage.BucketLifecycleRuleArgs:
     return gcp.storage.BucketLifecycleRuleArgs(
-        action=gcp.storage.BucketLifecycleRuleActionArgs(type="AbortIncompleteMultipartUpload"),
+        action=gcp.storage.BucketLifecycleRuleActionArgs(
+            type="AbortIncompleteMultipartUpload"
+        ),
         condition=gcp.storage.BucketLifecycleRuleConditionArgs(age=7),
     )

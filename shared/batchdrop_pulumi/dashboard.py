@@ -45,7 +45,12 @@ def _of_jobs(prefix: str) -> list[Chart]:
     return [
         Chart(
             "Jobs by state",
-            [("${labels.state} ${labels.verdict}", f"sum by (state, verdict) ({_grown(prefix, 'jobs')})")],
+            [
+                (
+                    "${labels.state} ${labels.verdict}",
+                    f"sum by (state, verdict) ({_grown(prefix, 'jobs')})",
+                )
+            ],
             "STACKED_BAR",
         ),
         Chart(
@@ -61,9 +66,13 @@ def _of_jobs(prefix: str) -> list[Chart]:
                 ("held jobs", _mean(prefix, "held")),
             ],
         ),
-        Chart("Age of the oldest job (seconds)", [("oldest", _mean(prefix, "oldest-job"))]),
         Chart(
-            "Spent (USD)", [("${labels.model}", f"sum by (model) ({_grown(prefix, 'cost', '_sum')})")], "STACKED_BAR"
+            "Age of the oldest job (seconds)", [("oldest", _mean(prefix, "oldest-job"))]
+        ),
+        Chart(
+            "Spent (USD)",
+            [("${labels.model}", f"sum by (model) ({_grown(prefix, 'cost', '_sum')})")],
+            "STACKED_BAR",
         ),
         Chart(
             "Errors and overdue jobs",
@@ -90,7 +99,10 @@ def _of_services(prefix: str) -> list[Chart]:
                     "${labels.subscription_id}",
                     f'max by (subscription_id) ({waiting}{{subscription_id=~"{subscriptions}"}})',
                 ),
-                ("${labels.subscription_id}", f'max by (subscription_id) ({waiting}{{subscription_id=~"{dead}"}})'),
+                (
+                    "${labels.subscription_id}",
+                    f'max by (subscription_id) ({waiting}{{subscription_id=~"{dead}"}})',
+                ),
             ],
         ),
         Chart(
@@ -109,17 +121,27 @@ def dashboard(prefix: str) -> dict[str, Any]:
     """Return the page in its service's form: cloud.google.com/monitoring/api/ref_v3/rest/v1/projects.dashboards."""
     return {
         "displayName": f"Batchdrop {prefix}",
-        "mosaicLayout": {"columns": COLUMNS, "tiles": [_tile(n, chart) for n, chart in enumerate(charts(prefix))]},
+        "mosaicLayout": {
+            "columns": COLUMNS,
+            "tiles": [_tile(n, chart) for n, chart in enumerate(charts(prefix))],
+        },
     }
 
 
-def make_dashboard(name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> gcp.monitoring.Dashboard:
+def make_dashboard(
+    name: str, args: StackArgs, opts: pulumi.ResourceOptions
+) -> gcp.monitoring.Dashboard:
     """Make the stack's dashboard; it names metrics that need not have values yet."""
     body = dashboard(args.prefix) | {
-        "labels": dict.fromkeys([f"{key}:{value}" for key, value in args.labels.items()], "")
+        "labels": dict.fromkeys(
+            [f"{key}:{value}" for key, value in args.labels.items()], ""
+        )
     }
     return gcp.monitoring.Dashboard(
-        f"{name}-dashboard", project=args.project, dashboard_json=json.dumps(body, sort_keys=True), opts=opts
+        f"{name}-dashboard",
+        project=args.project,
+        dashboard_json=json.dumps(body, sort_keys=True),
+        opts=opts,
     )
 
 
@@ -130,7 +152,10 @@ def _tile(number: int, chart: Chart) -> dict[str, Any]:
         "yPos": row * TILE_HEIGHT,
         "width": TILE_WIDTH,
         "height": TILE_HEIGHT,
-        "widget": {"title": chart.title, "xyChart": {"dataSets": [_line(chart, *line) for line in chart.lines]}},
+        "widget": {
+            "title": chart.title,
+            "xyChart": {"dataSets": [_line(chart, *line) for line in chart.lines]},
+        },
     }
 
 

@@ -19,7 +19,9 @@ UNSEARCHED = ("data", "version", "write_id")
 class Database(pulumi.ComponentResource):
     """A named database, so that access to it can be granted alone."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Make it with its indexes."""
         super().__init__("batchdrop:index:Database", f"{name}-database", None, opts)
         self._stem, self._args = name, args
@@ -36,7 +38,9 @@ class Database(pulumi.ComponentResource):
 
     def _database(self) -> gcp.firestore.Database:
         args, keep = self._args, self._args.keep_data
-        left = f"projects/{args.project}/databases/{args.prefix}" if args.adopt else None
+        left = (
+            f"projects/{args.project}/databases/{args.prefix}" if args.adopt else None
+        )
         return gcp.firestore.Database(
             f"{self._stem}-database",
             name=args.prefix,
@@ -57,7 +61,10 @@ class Database(pulumi.ComponentResource):
             project=self._args.project,
             database=self.name,
             collection=kind.value,
-            fields=[gcp.firestore.IndexFieldArgs(field_path=field, order="ASCENDING") for field in fields],
+            fields=[
+                gcp.firestore.IndexFieldArgs(field_path=field, order="ASCENDING")
+                for field in fields
+            ],
             opts=self._own,
         )
 
@@ -68,7 +75,9 @@ class Database(pulumi.ComponentResource):
         if TTL_FIELD in INDEXED[kind]:
             self._exempt(kind, TTL_FIELD, gcp.firestore.FieldTtlConfigArgs())
 
-    def _exempt(self, kind: Collection, field: str, ttl: gcp.firestore.FieldTtlConfigArgs | None) -> None:
+    def _exempt(
+        self, kind: Collection, field: str, ttl: gcp.firestore.FieldTtlConfigArgs | None
+    ) -> None:
         gcp.firestore.Field(
             f"{self._stem}-{kind}-{field}",
             project=self._args.project,

@@ -40,18 +40,30 @@ class Surroundings:
 class Functions(pulumi.ComponentResource):
     """One function a row of the table."""
 
-    def __init__(self, name: str, args: StackArgs, around: Surroundings, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: StackArgs,
+        around: Surroundings,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
         """Make them."""
         super().__init__("batchdrop:index:Functions", f"{name}-functions", None, opts)
         self._stem, self._args, self._around = name, args, around
         self._sources = {entry: self._source(entry) for entry in ENTRIES}
         self.functions = {service.name: self._function(service) for service in SERVICES}
-        self._invokers = [self._invoker(service, caller) for service in SERVICES for caller in service.callers]
+        self._invokers = [
+            self._invoker(service, caller)
+            for service in SERVICES
+            for caller in service.callers
+        ]
         self.register_outputs({})
 
     def address(self, name: str) -> pulumi.Output[str]:
         """Return the run.app address of a function's service."""
-        return self.functions[name].service_config.apply(lambda service: str(service.uri) if service else "")
+        return self.functions[name].service_config.apply(
+            lambda service: str(service.uri) if service else ""
+        )
 
     def _source(self, entry: str) -> gcp.storage.BucketObject:
         archive = installed_archive(entry)
@@ -59,7 +71,12 @@ class Functions(pulumi.ComponentResource):
             f"{self._stem}-{entry}-source",
             bucket=self._around.buckets.source.name,
             name=f"{entry}-{archive.digest}.zip",
-            source=pulumi.AssetArchive({path: pulumi.FileAsset(str(file)) for path, file in archive.files.items()}),
+            source=pulumi.AssetArchive(
+                {
+                    path: pulumi.FileAsset(str(file))
+                    for path, file in archive.files.items()
+                }
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -73,7 +90,9 @@ class Functions(pulumi.ComponentResource):
             labels=args.labels,
             build_config=self._build(service),
             service_config=self._service(service),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(self._around.ready)),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=list(self._around.ready)
+            ),
         )
 
     def _build(self, service: Service) -> gcp.cloudfunctionsv2.FunctionBuildConfigArgs:
@@ -84,12 +103,15 @@ class Functions(pulumi.ComponentResource):
             docker_repository=self._around.images.path,
             source=gcp.cloudfunctionsv2.FunctionBuildConfigSourceArgs(
                 storage_source=gcp.cloudfunctionsv2.FunctionBuildConfigSourceStorageSourceArgs(
-                    bucket=self._around.buckets.source.name, object=self._sources[service.entry].name
+                    bucket=self._around.buckets.source.name,
+                    object=self._sources[service.entry].name,
                 )
             ),
         )
 
-    def _service(self, service: Service) -> gcp.cloudfunctionsv2.FunctionServiceConfigArgs:
+    def _service(
+        self, service: Service
+    ) -> gcp.cloudfunctionsv2.FunctionServiceConfigArgs:
         return gcp.cloudfunctionsv2.FunctionServiceConfigArgs(
             available_memory=service.memory,
             available_cpu=service.cpu,
@@ -122,7 +144,10 @@ class Functions(pulumi.ComponentResource):
         chosen: Mapping[str, pulumi.Input[str]] = {
             "project": args.project,
             "database": self._around.database,
-            **{f"{place}_bucket": self._around.buckets.by_place[place].name for place in Place},
+            **{
+                f"{place}_bucket": self._around.buckets.by_place[place].name
+                for place in Place
+            },
             "topic_prefix": args.prefix,
             "model": args.model,
             "models": ",".join(args.models),
@@ -139,7 +164,9 @@ class Functions(pulumi.ComponentResource):
                 variables[f"BATCHDROP_{key.upper()}"] = value
         return variables
 
-    def _invoker(self, service: Service, caller: Caller) -> gcp.cloudrunv2.ServiceIamMember:
+    def _invoker(
+        self, service: Service, caller: Caller
+    ) -> gcp.cloudrunv2.ServiceIamMember:
         """Let the caller call: the invoker role sits on the Cloud Run service behind the function."""
         return gcp.cloudrunv2.ServiceIamMember(
             f"{self._stem}-{caller}-invokes-{service.name}",

@@ -15,14 +15,20 @@ from batchdrop_pulumi.project import Project
 from batchdrop_pulumi.services import SERVICES, Caller
 
 BUILD = "build"
-ACCOUNTS = (*(service.name for service in SERVICES), *(caller.value for caller in Caller), BUILD)
+ACCOUNTS = (
+    *(service.name for service in SERVICES),
+    *(caller.value for caller in Caller),
+    BUILD,
+)
 OBJECT_VIEWER = "roles/storage.objectViewer"
 
 
 class Identities(pulumi.ComponentResource):
     """The accounts; their roles follow with the resources they are for."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Make them."""
         super().__init__("batchdrop:index:Identities", f"{name}-identities", None, opts)
         self.accounts = {
@@ -61,10 +67,16 @@ class BuildRoles(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Grant it."""
-        super().__init__("batchdrop:index:BuildRoles", f"{name}-build-roles", None, opts)
+        super().__init__(
+            "batchdrop:index:BuildRoles", f"{name}-build-roles", None, opts
+        )
         own, member = pulumi.ResourceOptions(parent=self), identities.member(BUILD)
         gcp.projects.IAMMember(
-            f"{name}-build-logs", project=args.project, role="roles/logging.logWriter", member=member, opts=own
+            f"{name}-build-logs",
+            project=args.project,
+            role="roles/logging.logWriter",
+            member=member,
+            opts=own,
         )
         gcp.projects.IAMMember(
             f"{name}-build-reads-copies",
@@ -74,13 +86,19 @@ class BuildRoles(pulumi.ComponentResource):
             condition=gcp.projects.IAMMemberConditionArgs(
                 title="only the archives that Cloud Functions copied",
                 expression=pulumi.Output.format(
-                    'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-{0}-{1}")', project.number, args.region
+                    'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-{0}-{1}")',
+                    project.number,
+                    args.region,
                 ),
             ),
             opts=own,
         )
         gcp.storage.BucketIAMMember(
-            f"{name}-build-reads-source", bucket=buckets.source.name, role=OBJECT_VIEWER, member=member, opts=own
+            f"{name}-build-reads-source",
+            bucket=buckets.source.name,
+            role=OBJECT_VIEWER,
+            member=member,
+            opts=own,
         )
         gcp.artifactregistry.RepositoryIamMember(
             f"{name}-build-writes-images",

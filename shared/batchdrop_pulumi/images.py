@@ -17,7 +17,9 @@ KEPT = 2
 class Images(pulumi.ComponentResource):
     """A Docker repository of the stack's own."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Make it."""
         super().__init__("batchdrop:index:Images", f"{name}-images", None, opts)
         self.repository = gcp.artifactregistry.Repository(
@@ -32,7 +34,8 @@ class Images(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.path = pulumi.Output.concat(
-            f"projects/{args.project}/locations/{args.region}/repositories/", self.repository.repository_id
+            f"projects/{args.project}/locations/{args.region}/repositories/",
+            self.repository.repository_id,
         )
         self.register_outputs({})
 
@@ -42,7 +45,9 @@ def _keep() -> gcp.artifactregistry.RepositoryCleanupPolicyArgs:
     return gcp.artifactregistry.RepositoryCleanupPolicyArgs(
         id="keep-newest",
         action="KEEP",
-        most_recent_versions=gcp.artifactregistry.RepositoryCleanupPolicyMostRecentVersionsArgs(keep_count=KEPT),
+        most_recent_versions=gcp.artifactregistry.RepositoryCleanupPolicyMostRecentVersionsArgs(
+            keep_count=KEPT
+        ),
     )
 
 
@@ -50,5 +55,7 @@ def _delete() -> gcp.artifactregistry.RepositoryCleanupPolicyArgs:
     return gcp.artifactregistry.RepositoryCleanupPolicyArgs(
         id="delete-old",
         action="DELETE",
-        condition=gcp.artifactregistry.RepositoryCleanupPolicyConditionArgs(tag_state="ANY", older_than=f"{DAY}s"),
+        condition=gcp.artifactregistry.RepositoryCleanupPolicyConditionArgs(
+            tag_state="ANY", older_than=f"{DAY}s"
+        ),
     )

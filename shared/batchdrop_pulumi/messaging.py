@@ -25,7 +25,9 @@ DEAD_ACK_SECONDS = 60
 class Topics(pulumi.ComponentResource):
     """The stack's topics, and one for the dead letters of each that is pushed."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Make them."""
         super().__init__("batchdrop:index:Topics", f"{name}-topics", None, opts)
         self._stem, self._args = name, args
@@ -41,7 +43,9 @@ class Topics(pulumi.ComponentResource):
             project=args.project,
             labels=args.labels,
             message_retention_duration=RETENTION,
-            message_storage_policy=gcp.pubsub.TopicMessageStoragePolicyArgs(allowed_persistence_regions=[args.region]),
+            message_storage_policy=gcp.pubsub.TopicMessageStoragePolicyArgs(
+                allowed_persistence_regions=[args.region]
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
 
@@ -70,11 +74,16 @@ class Subscriptions(pulumi.ComponentResource):
             agent: Pub/Sub's service agent, which forwards dead letters.
             opts: The parent, and what must be there first.
         """
-        super().__init__("batchdrop:index:Subscriptions", f"{name}-subscriptions", None, opts)
+        super().__init__(
+            "batchdrop:index:Subscriptions", f"{name}-subscriptions", None, opts
+        )
         self._stem, self._args, self._topics, self._agent = name, args, topics, agent
         self._own = pulumi.ResourceOptions(parent=self)
         self.dead = {topic: self._dead_letters(topic) for topic in endpoints}
-        self.live = {topic: self._pushed(topic, endpoint, caller) for topic, endpoint in endpoints.items()}
+        self.live = {
+            topic: self._pushed(topic, endpoint, caller)
+            for topic, endpoint in endpoints.items()
+        }
         self.register_outputs({})
 
     def _pushed(
@@ -90,9 +99,12 @@ class Subscriptions(pulumi.ComponentResource):
             ack_deadline_seconds=limit("push_deadline"),
             message_retention_duration=RETENTION,
             expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
-            retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(minimum_backoff="10s", maximum_backoff="600s"),
+            retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(
+                minimum_backoff="10s", maximum_backoff="600s"
+            ),
             dead_letter_policy=gcp.pubsub.SubscriptionDeadLetterPolicyArgs(
-                dead_letter_topic=self._topics.dead[topic].id, max_delivery_attempts=MAX_ATTEMPTS
+                dead_letter_topic=self._topics.dead[topic].id,
+                max_delivery_attempts=MAX_ATTEMPTS,
             ),
             push_config=gcp.pubsub.SubscriptionPushConfigArgs(
                 push_endpoint=endpoint,

@@ -37,20 +37,50 @@ _TICK: Final = f'jsonPayload.message = "{TICK}"'
 _ENDED: Final = f'jsonPayload.message = "{JOB_ENDED}"'
 _ERROR: Final = "severity >= ERROR"
 
-ROWS: Final = {outcome.value: f"{OUTCOME_PREFIX}{outcome}" for outcome in Outcome} | {"rejected": "rejections"}
+ROWS: Final = {outcome.value: f"{OUTCOME_PREFIX}{outcome}" for outcome in Outcome} | {
+    "rejected": "rejections"
+}
 """What becomes of a line -> the field that counts it."""
 METRICS: Final = (
-    LogMetric("jobs", _ENDED, "1", "Jobs that ended", labels={"state": "state", "verdict": "verdict"}),
-    *(LogMetric(f"rows-{what}", _ENDED, "1", f"Rows of a job: {what}", value=field) for what, field in ROWS.items()),
     LogMetric(
-        "cost", _ENDED, "USD", "What a job cost, if prices are known", value="cost_usd", labels={"model": "model"}
+        "jobs",
+        _ENDED,
+        "1",
+        "Jobs that ended",
+        labels={"state": "state", "verdict": "verdict"},
+    ),
+    *(
+        LogMetric(f"rows-{what}", _ENDED, "1", f"Rows of a job: {what}", value=field)
+        for what, field in ROWS.items()
+    ),
+    LogMetric(
+        "cost",
+        _ENDED,
+        "USD",
+        "What a job cost, if prices are known",
+        value="cost_usd",
+        labels={"model": "model"},
     ),
     LogMetric("queued", _TICK, "1", "Shards that wait for capacity", value="queued"),
     LogMetric("in-flight", _TICK, "1", "Shards at the provider", value="in_flight"),
-    LogMetric("held", _TICK, "1", "Jobs that wait for a person or a recipe", value="held"),
+    LogMetric(
+        "held", _TICK, "1", "Jobs that wait for a person or a recipe", value="held"
+    ),
     LogMetric("overdue", _TICK, "1", "Jobs past their deadline", value="overdue"),
-    LogMetric("oldest-job", _TICK, "s", "Age of the oldest job that has not ended", value="oldest_job_seconds"),
-    LogMetric("faults", _ERROR, "1", "Log lines that a person should read", labels={"message": "message"}),
+    LogMetric(
+        "oldest-job",
+        _TICK,
+        "s",
+        "Age of the oldest job that has not ended",
+        value="oldest_job_seconds",
+    ),
+    LogMetric(
+        "faults",
+        _ERROR,
+        "1",
+        "Log lines that a person should read",
+        labels={"message": "message"},
+    ),
 )
 """Their fields are those that `batchdrop.core.logs` promises."""
 
@@ -70,7 +100,9 @@ def written_by_functions(args: StackArgs) -> str:
 class Metrics(pulumi.ComponentResource):
     """The log-based metrics of a stack."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Make them."""
         super().__init__("batchdrop:index:Metrics", f"{name}-metrics", None, opts)
         self._stem, self._args = name, args
@@ -86,8 +118,13 @@ class Metrics(pulumi.ComponentResource):
             description=metric.description,
             filter=f"{written_by_functions(args)} AND {_present(metric)}",
             metric_descriptor=_descriptor(metric),
-            value_extractor=f"EXTRACT(jsonPayload.{metric.value})" if metric.value else None,
-            label_extractors={label: f"EXTRACT(jsonPayload.{place})" for label, place in metric.labels.items()},
+            value_extractor=f"EXTRACT(jsonPayload.{metric.value})"
+            if metric.value
+            else None,
+            label_extractors={
+                label: f"EXTRACT(jsonPayload.{place})"
+                for label, place in metric.labels.items()
+            },
             bucket_options=_buckets() if metric.value else None,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -95,7 +132,11 @@ class Metrics(pulumi.ComponentResource):
 
 def _present(metric: LogMetric) -> str:
     """Take only lines that have the value: a cost is unknown when a price is."""
-    return f"{metric.condition} AND jsonPayload.{metric.value} >= 0" if metric.value else metric.condition
+    return (
+        f"{metric.condition} AND jsonPayload.{metric.value} >= 0"
+        if metric.value
+        else metric.condition
+    )
 
 
 def _descriptor(metric: LogMetric) -> gcp.logging.MetricMetricDescriptorArgs:
@@ -104,7 +145,10 @@ def _descriptor(metric: LogMetric) -> gcp.logging.MetricMetricDescriptorArgs:
         value_type="DISTRIBUTION" if metric.value else "INT64",
         unit=metric.unit,
         display_name=metric.description,
-        labels=[gcp.logging.MetricMetricDescriptorLabelArgs(key=key, value_type="STRING") for key in metric.labels],
+        labels=[
+            gcp.logging.MetricMetricDescriptorLabelArgs(key=key, value_type="STRING")
+            for key in metric.labels
+        ],
     )
 
 

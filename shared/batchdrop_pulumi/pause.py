@@ -22,4 +22,9 @@ class Pause(pulumi.CustomResource):
         """Wait for `SETTLE_SECONDS`."""
         inputs = {"createDuration": f"{SETTLE_SECONDS}s"}
         where = pulumi.ResourceOptions(version=VERSION, plugin_download_url=PLUGIN)
-        super().__init__("time:index/sleep:Sleep", name, inputs, pulumi.ResourceOptions.merge(opts, where))
+        super().__init__(
+            "time:index/sleep:Sleep",
+            name,
+            inputs,
+            pulumi.ResourceOptions.merge(opts, where),
+        )

@@ -32,15 +32,24 @@ APIS = (
 class Project(pulumi.ComponentResource):
     """What must be true of a project before anything is made in it."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Switch the APIs on, then look and make the agents."""
         super().__init__("batchdrop:index:Project", f"{name}-project", None, opts)
         self._stem, self._args = name, args
         first = self._api(FIRST, [])
-        self.apis: list[pulumi.Resource] = [first, *(self._api(api, [first]) for api in APIS)]
+        self.apis: list[pulumi.Resource] = [
+            first,
+            *(self._api(api, [first]) for api in APIS),
+        ]
         after = pulumi.InvokeOutputOptions(parent=self, depends_on=self.apis)
-        self.number = gcp.organizations.get_project_output(project_id=args.project, opts=after).number
-        agent = gcp.storage.get_project_service_account_output(project=args.project, opts=after).email_address
+        self.number = gcp.organizations.get_project_output(
+            project_id=args.project, opts=after
+        ).number
+        agent = gcp.storage.get_project_service_account_output(
+            project=args.project, opts=after
+        ).email_address
         self.storage_agent = pulumi.Output.concat("serviceAccount:", agent)
         pubsub = gcp.projects.ServiceIdentity(
             f"{name}-pubsub-agent",

@@ -40,7 +40,9 @@ class Grantee:
 class Granting:
     """Grants roles on a stack's resources as children of one component."""
 
-    def __init__(self, name: str, args: StackArgs, resources: Resources, parent: pulumi.Resource) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, resources: Resources, parent: pulumi.Resource
+    ) -> None:
         """Remember where."""
         self._stem, self._args, self._resources = name, args, resources
         self._own = pulumi.ResourceOptions(parent=parent)
@@ -51,7 +53,9 @@ class Granting:
         condition = None
         if granted.only:
             expression = pulumi.Output.format(granted.only, bucket.name)
-            condition = gcp.storage.BucketIAMMemberConditionArgs(title="only its reports", expression=expression)
+            condition = gcp.storage.BucketIAMMemberConditionArgs(
+                title="only its reports", expression=expression
+            )
         gcp.storage.BucketIAMMember(
             f"{self._stem}-{to.name}-{granted.place}-{granted.role.rpartition('.')[2]}",
             bucket=bucket.name,
@@ -82,7 +86,9 @@ class Granting:
             opts=self._own,
         )
 
-    def subscription(self, to: Grantee, subscription: gcp.pubsub.Subscription, topic: Topic) -> None:
+    def subscription(
+        self, to: Grantee, subscription: gcp.pubsub.Subscription, topic: Topic
+    ) -> None:
         """Let somebody take the dead letters of a topic."""
         gcp.pubsub.SubscriptionIAMMember(
             f"{self._stem}-{to.name}-takes-{topic}-dead",
@@ -107,12 +113,21 @@ class Granting:
     def database(self, to: Grantee) -> None:
         """Let somebody use the stack's database and no other."""
         resource = pulumi.Output.format(
-            'resource.name == "projects/{0}/databases/{1}"', self._args.project, self._resources.database
+            'resource.name == "projects/{0}/databases/{1}"',
+            self._args.project,
+            self._resources.database,
         )
-        condition = gcp.projects.IAMMemberConditionArgs(title="only the database of the stack", expression=resource)
+        condition = gcp.projects.IAMMemberConditionArgs(
+            title="only the database of the stack", expression=resource
+        )
         self.project(to, "roles/datastore.user", condition)
 
-    def project(self, to: Grantee, role: str, condition: gcp.projects.IAMMemberConditionArgs | None = None) -> None:
+    def project(
+        self,
+        to: Grantee,
+        role: str,
+        condition: gcp.projects.IAMMemberConditionArgs | None = None,
+    ) -> None:
         """Grant a role on the project."""
         gcp.projects.IAMMember(
             f"{self._stem}-{to.name}-{role.rpartition('/')[2]}",

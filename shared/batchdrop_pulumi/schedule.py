@@ -25,14 +25,18 @@ def call_by_the_clock(
         name=f"{args.prefix}-{service}",
         project=args.project,
         region=args.region,
-        schedule=f"*/{args.tick_minutes} * * * *" if args.tick_minutes > 1 else "* * * * *",
+        schedule=f"*/{args.tick_minutes} * * * *"
+        if args.tick_minutes > 1
+        else "* * * * *",
         time_zone="Etc/UTC",
         attempt_deadline=f"{TICK_SECONDS}s",
         retry_config=gcp.cloudscheduler.JobRetryConfigArgs(retry_count=0),
         http_target=gcp.cloudscheduler.JobHttpTargetArgs(
             http_method="POST",
             uri=address,
-            oidc_token=gcp.cloudscheduler.JobHttpTargetOidcTokenArgs(service_account_email=caller, audience=address),
+            oidc_token=gcp.cloudscheduler.JobHttpTargetOidcTokenArgs(
+                service_account_email=caller, audience=address
+            ),
         ),
         opts=opts,
     )

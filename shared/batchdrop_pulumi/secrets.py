@@ -12,23 +12,31 @@ from batchdrop_pulumi.services import GEMINI_KEY, MountedSecret
 class Secrets(pulumi.ComponentResource):
     """The secrets of the services table and their first versions."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         """Make them."""
         super().__init__("batchdrop:index:Secrets", f"{name}-secrets", None, opts)
         self._stem, self._args = name, args
         self.secrets = {GEMINI_KEY.name: self._secret(GEMINI_KEY, args.api_key)}
         self.register_outputs({})
 
-    def _secret(self, secret: MountedSecret, value: pulumi.Input[str]) -> gcp.secretmanager.Secret:
+    def _secret(
+        self, secret: MountedSecret, value: pulumi.Input[str]
+    ) -> gcp.secretmanager.Secret:
         args = self._args
-        replica = gcp.secretmanager.SecretReplicationUserManagedReplicaArgs(location=args.region)
+        replica = gcp.secretmanager.SecretReplicationUserManagedReplicaArgs(
+            location=args.region
+        )
         made = gcp.secretmanager.Secret(
             f"{self._stem}-{secret.name}",
             secret_id=f"{args.prefix}-{secret.name}",
             project=args.project,
             labels=args.labels,
             replication=gcp.secretmanager.SecretReplicationArgs(
-                user_managed=gcp.secretmanager.SecretReplicationUserManagedArgs(replicas=[replica])
+                user_managed=gcp.secretmanager.SecretReplicationUserManagedArgs(
+                    replicas=[replica]
+                )
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

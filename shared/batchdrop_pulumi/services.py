@@ -18,7 +18,12 @@ from enum import StrEnum
 from typing import Final
 
 from batchdrop.core.limits import limit
-from batchdrop.core.settings import CommonSettings, PollSettings, SubmitSettings, WriteSettings
+from batchdrop.core.settings import (
+    CommonSettings,
+    PollSettings,
+    SubmitSettings,
+    WriteSettings,
+)
 from batchdrop.ports import Topic
 
 RUNTIME: Final = "python313"
@@ -88,7 +93,9 @@ class Service:
     timeout_seconds: int = limit("event_function")
 
 
-GEMINI_KEY: Final = MountedSecret("gemini-key", "gemini_api_key_file", "/etc/secrets/gemini")
+GEMINI_KEY: Final = MountedSecret(
+    "gemini-key", "gemini_api_key_file", "/etc/secrets/gemini"
+)
 
 _READS_INPUT = BucketRole(Place.INPUT, "roles/storage.objectViewer")
 _USES_WORK = BucketRole(Place.WORK, "roles/storage.objectUser")
@@ -104,7 +111,8 @@ _FOUNDS_STACK = BucketRole(Place.OUTPUT, "roles/storage.objectUser", _IDENTITY)
 _REPORTS = BucketRole(
     Place.OUTPUT,
     "roles/storage.objectUser",
-    'resource.name.endsWith("/recipe.errors.json") || resource.name.endsWith(".refused.json") || ' + _IDENTITY,
+    'resource.name.endsWith("/recipe.errors.json") || resource.name.endsWith(".refused.json") || '
+    + _IDENTITY,
 )
 _REPORTS_SPENDING = BucketRole(
     Place.OUTPUT,
@@ -189,7 +197,9 @@ class Audience:
 
 
 AUDIENCES: Final = (
-    Audience("uploaders", buckets=(BucketRole(Place.INPUT, "roles/storage.objectUser"),)),
+    Audience(
+        "uploaders", buckets=(BucketRole(Place.INPUT, "roles/storage.objectUser"),)
+    ),
     Audience(
         "readers",
         buckets=(BucketRole(Place.OUTPUT, "roles/storage.objectViewer"),),

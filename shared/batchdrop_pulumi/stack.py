@@ -45,7 +45,9 @@ class Stack(pulumi.ComponentResource):
     service_accounts: pulumi.Output[dict[str, str]]
     """Function, caller or `build` -> the e-mail address of its account."""
 
-    def __init__(self, name: str, args: StackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, args: StackArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         """Declare everything.
 
         Args:
@@ -73,11 +75,20 @@ class Stack(pulumi.ComponentResource):
     def _functions(self) -> Functions:
         name, args, own = self._stem, self._args, self._own
         secrets, images = Secrets(name, args, own), Images(name, args, own)
-        build = BuildRoles(name, args, self._project, self._identities, self._buckets, images, own)
-        roles = ServiceRoles(name, args, self._resources(), self._identities, secrets, own)
-        settled = Pause(f"{name}-settled", pulumi.ResourceOptions(parent=self, depends_on=[build, roles]))
+        build = BuildRoles(
+            name, args, self._project, self._identities, self._buckets, images, own
+        )
+        roles = ServiceRoles(
+            name, args, self._resources(), self._identities, secrets, own
+        )
+        settled = Pause(
+            f"{name}-settled",
+            pulumi.ResourceOptions(parent=self, depends_on=[build, roles]),
+        )
         ready = [settled, build, roles, secrets, self._database]
-        around = Surroundings(self._buckets, images, self._identities, self._database.name, ready)
+        around = Surroundings(
+            self._buckets, images, self._identities, self._database.name, ready
+        )
         return Functions(name, args, around, own)
 
     def _listeners(self, functions: Functions) -> Subscriptions:
@@ -88,7 +99,10 @@ class Stack(pulumi.ComponentResource):
             name,
             args,
             self._topics,
-            {topic: functions.address(service.name) for topic, service in PUSHED.items()},
+            {
+                topic: functions.address(service.name)
+                for topic, service in PUSHED.items()
+            },
             callers[Caller.PUSH].email,
             self._project.pubsub_agent,
             after,
@@ -96,7 +110,14 @@ class Stack(pulumi.ComponentResource):
         for service in SERVICES:
             if Caller.SCHEDULER in service.callers:
                 address = functions.address(service.name)
-                call_by_the_clock(name, args, service.name, address, callers[Caller.SCHEDULER].email, after)
+                call_by_the_clock(
+                    name,
+                    args,
+                    service.name,
+                    address,
+                    callers[Caller.SCHEDULER].email,
+                    after,
+                )
         announce_uploads(
             name,
             args,
@@ -122,7 +143,9 @@ class Stack(pulumi.ComponentResource):
         self.completed_topic = self._topics.live[Topic.JOBS_COMPLETED].id
         self.database = self._database.name
         self.dashboard = self._page.id
-        self.service_accounts = pulumi.Output.all(**{name: account.email for name, account in accounts.items()})
+        self.service_accounts = pulumi.Output.all(
+            **{name: account.email for name, account in accounts.items()}
+        )
         self.register_outputs(
             {
                 "input_bucket": self.input_bucket,

@@ -9,19 +9,19 @@ import pytest
 from tests.structure import figures
 
 PACKAGE = Path(__file__).parents[2] / "shared" / "batchdrop"
-TABLES = {"codes.py"}
+TABLES = {"codes.py", "fields.py"}
 """Modules that are one table, however long."""
 
 
 @pytest.mark.parametrize(
     ("folder", "nodes", "nodes_a_line"),
     [
-        (".", (47, 155), 11.5),
-        ("core", (38, 142), 11.5),
-        ("dialects", (52, 150), 12.0),
-        ("providers", (55, 128), 10.6),
-        ("adapters", (55, 136), 9.6),
-        ("steps", (72, 204), 12.0),
+        (".", (46, 153), 8.4),
+        ("core", (36, 140), 9.0),
+        ("dialects", (50, 147), 7.9),
+        ("providers", (50, 124), 7.9),
+        ("adapters", (53, 134), 7.2),
+        ("steps", (68, 199), 8.8),
     ],
 )
 def test_functions_do_not_get_denser(folder: str, nodes: tuple[int, int], nodes_a_line: float) -> None:
@@ -31,7 +31,7 @@ def test_functions_do_not_get_denser(folder: str, nodes: tuple[int, int], nodes_
     assert found.nodes_a_line <= nodes_a_line
 
 
-LONGEST = 410
+LONGEST = 450
 
 
 def test_no_module_gets_longer_than_the_longest_is() -> None:

@@ -20,7 +20,9 @@ from batchdrop.ports import Collection, IndexValue
 _INT64: Final = 1 << 63
 
 
-def encoded(kind: Collection, id: str, index: Mapping[str, IndexValue], data: Mapping[str, Any]) -> str:
+def encoded(
+    kind: Collection, id: str, index: Mapping[str, IndexValue], data: Mapping[str, Any]
+) -> str:
     """Return the data as JSON text, escaped only where UTF-8 cannot hold it.
 
     Raises:
@@ -28,9 +30,14 @@ def encoded(kind: Collection, id: str, index: Mapping[str, IndexValue], data: Ma
     """
     check_record_id(id)
     if set(index) != set(INDEXED[kind]):
-        raise PermanentError(f"a {kind} record must have exactly the declared index fields", code="RECORD_SHAPE")
+        raise PermanentError(
+            f"a {kind} record must have exactly the declared index fields",
+            code="RECORD_SHAPE",
+        )
     if not all(map(_searchable, index.values())):
-        raise PermanentError(f"an index field of a {kind} record cannot be stored", code="RECORD_SHAPE")
+        raise PermanentError(
+            f"an index field of a {kind} record cannot be stored", code="RECORD_SHAPE"
+        )
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     if not _writable(text):
         text = json.dumps(data, separators=(",", ":"))
@@ -45,7 +52,9 @@ def decoded(text: object) -> dict[str, Any]:
         PermanentError: RECORD_FORMAT, for what another version stored in its place.
     """
     if not isinstance(text, str):
-        raise PermanentError("a record was written by another version of Batchdrop", code="RECORD_FORMAT")
+        raise PermanentError(
+            "a record was written by another version of Batchdrop", code="RECORD_FORMAT"
+        )
     found: dict[str, Any] = json.loads(text)
     return found
 

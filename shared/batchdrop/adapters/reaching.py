@@ -55,9 +55,15 @@ def _faults() -> tuple[type[Exception], ...]:
 
 def _credentials(error: Exception) -> BatchdropError | None:
     """Say what is wrong with the credentials; None: nothing is."""
-    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
+    from google.auth.exceptions import (
+        DefaultCredentialsError,
+        GoogleAuthError,
+        RefreshError,
+    )
 
-    if isinstance(error, DefaultCredentialsError) and os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+    if isinstance(error, DefaultCredentialsError) and os.environ.get(
+        "GOOGLE_APPLICATION_CREDENTIALS"
+    ):
         sentence = "GOOGLE_APPLICATION_CREDENTIALS does not name a file with credentials that can be used"
         return ConfigurationError(sentence, code="CREDENTIALS_INVALID")
     if isinstance(error, DefaultCredentialsError):
@@ -67,5 +73,8 @@ def _credentials(error: Exception) -> BatchdropError | None:
         sentence = "the Google credentials have expired or were revoked; run `gcloud auth application-default login`"
         return ConfigurationError(sentence, code="CREDENTIALS_EXPIRED")
     if isinstance(error, GoogleAuthError):
-        return TransientError("the Google credentials could not be refreshed", code="CREDENTIALS_UNAVAILABLE")
+        return TransientError(
+            "the Google credentials could not be refreshed",
+            code="CREDENTIALS_UNAVAILABLE",
+        )
     return None

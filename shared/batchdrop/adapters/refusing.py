@@ -30,32 +30,55 @@ def check_record_size(data: str) -> None:
     """Refuse data that leaves no room in a Firestore document: RECORD_TOO_LARGE."""
     size = _size(data)
     if size > limit("record"):
-        raise PermanentError(f"a record has {size} bytes, {limit('record')} are allowed", code="RECORD_TOO_LARGE")
+        raise PermanentError(
+            f"a record has {size} bytes, {limit('record')} are allowed",
+            code="RECORD_TOO_LARGE",
+        )
 
 
 def check_message(data: bytes, attributes: Mapping[str, str]) -> None:
     """Refuse a message that Pub/Sub does not take: ATTRIBUTES_INVALID or MESSAGE_TOO_LARGE."""
     if len(attributes) > limit("attributes"):
-        raise _attributes(f"a message has {len(attributes)} attributes, {limit('attributes')} are allowed")
+        raise _attributes(
+            f"a message has {len(attributes)} attributes, {limit('attributes')} are allowed"
+        )
     for name, value in attributes.items():
         if not name or name.startswith(_RESERVED_ATTRIBUTE):
             raise _attributes("an attribute's name is empty or begins with goog")
-        if _size(name) > limit("attribute_key") or _size(value) > limit("attribute_value"):
+        if _size(name) > limit("attribute_key") or _size(value) > limit(
+            "attribute_value"
+        ):
             raise _attributes("an attribute's name or value is too long")
-    size = len(data) + sum(_size(name) + _size(value) for name, value in attributes.items())
+    size = len(data) + sum(
+        _size(name) + _size(value) for name, value in attributes.items()
+    )
     if size > limit("message"):
-        raise PermanentError(f"a message has {size} bytes, {limit('message')} are allowed", code="MESSAGE_TOO_LARGE")
+        raise PermanentError(
+            f"a message has {size} bytes, {limit('message')} are allowed",
+            code="MESSAGE_TOO_LARGE",
+        )
 
 
 def check_object(bucket: str, name: str, metadata: Mapping[str, str]) -> None:
     """Refuse an object that Cloud Storage does not take: BUCKET_NAME, OBJECT_NAME or OBJECT_METADATA."""
     parts = bucket.split(".")
-    too_long = len(bucket) > _LONGEST_BUCKET or any(len(part) > limit("bucket_name") for part in parts)
+    too_long = len(bucket) > _LONGEST_BUCKET or any(
+        len(part) > limit("bucket_name") for part in parts
+    )
     if too_long or len(bucket) < 3 or not all(map(_BUCKET.fullmatch, parts)):
-        raise PermanentError("Cloud Storage has no bucket of this name", code="BUCKET_NAME")
-    if name in ("", ".", "..") or "\r" in name or "\n" in name or _size(name) > limit("object_name"):
+        raise PermanentError(
+            "Cloud Storage has no bucket of this name", code="BUCKET_NAME"
+        )
+    if (
+        name in ("", ".", "..")
+        or "\r" in name
+        or "\n" in name
+        or _size(name) > limit("object_name")
+    ):
         raise PermanentError("an object cannot have this name", code="OBJECT_NAME")
-    if sum(_size(key) + _size(value) for key, value in metadata.items()) > limit("object_metadata"):
+    if sum(_size(key) + _size(value) for key, value in metadata.items()) > limit(
+        "object_metadata"
+    ):
         raise PermanentError("an object's metadata is too long", code="OBJECT_METADATA")
 
 

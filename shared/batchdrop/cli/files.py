@@ -20,7 +20,12 @@ from typing import BinaryIO
 from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import MIB, limit
-from batchdrop.core.money.cache_cost import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
+from batchdrop.core.money.cache_cost import (
+    BYTES_PER_TOKEN,
+    SENTENCES,
+    decide,
+    minimum_tokens,
+)
 from batchdrop.core.money.estimate import Expected, Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing, source
 from batchdrop.core.recipe.recipe import RECIPE_NAME, Recipe, merged, parse_recipe
@@ -34,7 +39,13 @@ from batchdrop.dialects.dialect import LineForm, Rejected
 from batchdrop.dialects.gemini.attachments import addresses, may_name
 from batchdrop.dialects.gemini.beginnings import Watch
 from batchdrop.dialects.gemini.check import examine, no_images
-from batchdrop.dialects.gemini.models import DEFAULT, cannot, draws_nothing, foreign, table
+from batchdrop.dialects.gemini.models import (
+    DEFAULT,
+    cannot,
+    draws_nothing,
+    foreign,
+    table,
+)
 from batchdrop.dialects.gemini.render import body_of, compile_recipe
 from batchdrop.dialects.gemini.request import may_ask_images, request, view
 from batchdrop.ports import BatchKind
@@ -70,10 +81,16 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
     _refuse_name(name)
     file = convert.opened(name, _chunks(path), max_bytes=limit("upload"))
     if file.failure is not None:
-        raise PermanentError(f"{file.failure.message} {file.failure.fix}", code=file.failure.code)
+        raise PermanentError(
+            f"{file.failure.message} {file.failure.fix}", code=file.failure.code
+        )
     found = Findings()
     if file.array:
-        file = replace(file, chunks=convert.unwrapped(file, Place(), max_line_bytes=MAX_LINE), array=False)
+        file = replace(
+            file,
+            chunks=convert.unwrapped(file, Place(), max_line_bytes=MAX_LINE),
+            array=False,
+        )
     if file.dialect is LineForm.GEMINI:
         lines: Iterator[bytes] = file.chunks
     elif file.dialect is not LineForm.RECORDS:
@@ -81,20 +98,47 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
     else:
         if not recipe.renders:
             missing = convert.RECIPE_MISSING
-            raise PermanentError(f"{missing.message} {missing.fix} (Or name one: --recipe.)", code=missing.code)
-        seekable: BinaryIO | None = path.open("rb") if file.suffix == PARQUET and not file.zipped else None
+            raise PermanentError(
+                f"{missing.message} {missing.fix} (Or name one: --recipe.)",
+                code=missing.code,
+            )
+        seekable: BinaryIO | None = (
+            path.open("rb") if file.suffix == PARQUET and not file.zipped else None
+        )
         typed = recipe.output.joins_parquet
-        entries = convert.entries(file, found, Place(), seekable=seekable, max_line_bytes=MAX_LINE, typed=typed)
+        entries = convert.entries(
+            file,
+            found,
+            Place(),
+            seekable=seekable,
+            max_line_bytes=MAX_LINE,
+            typed=typed,
+        )
         lines = convert.rendered(compile_recipe(recipe), entries, found)
     converted = file.dialect is not LineForm.GEMINI
-    return Checked(file.kind, _examined(lines, model, converted=converted), found, model, converted)
+    return Checked(
+        file.kind, _examined(lines, model, converted=converted), found, model, converted
+    )
 
 
-def _examined(lines: Iterator[bytes], model: str, *, converted: bool) -> Iterator[tuple[int, bytes | Rejected]]:
-    for number, (raw, _) in enumerate(split_lines(lines, max_line_bytes=MAX_LINE * 2), 1):
+def _examined(
+    lines: Iterator[bytes], model: str, *, converted: bool
+) -> Iterator[tuple[int, bytes | Rejected]]:
+    for number, (raw, _) in enumerate(
+        split_lines(lines, max_line_bytes=MAX_LINE * 2), 1
+    ):
         if raw is None or len(raw) > MAX_LINE:
             code = Code.LINE_TOO_LONG
-            yield number, Rejected(b"null", code, "", f"The line is longer than {MAX_LINE} bytes.", code.fix)
+            yield (
+                number,
+                Rejected(
+                    b"null",
+                    code,
+                    "",
+                    f"The line is longer than {MAX_LINE} bytes.",
+                    code.fix,
+                ),
+            )
         elif raw.strip():
             result = examine(raw, model, converted=converted)
             yield number, result if isinstance(result, Rejected) else raw
@@ -155,13 +199,19 @@ def _of_model(file: Checked, found: Found) -> tuple[list[Failure], list[str]]:
     wrong = [failure for failure in (foreign(model), unable) if failure is not None]
     notes: list[str] = []
     if not file.model:
-        notes = [f"{failure.code}: {failure.message} {failure.fix}" for failure in wrong]
+        notes = [
+            f"{failure.code}: {failure.message} {failure.fix}" for failure in wrong
+        ]
         wrong = []
     elif info is None and not wrong:
-        notes = [f"the model {model} was not there when this version was made; the stack asks the provider"]
+        notes = [
+            f"the model {model} was not there when this version was made; the stack asks the provider"
+        ]
     if found.naming:
         lines = "1 line names" if found.naming == 1 else f"{found.naming:,} lines name"
-        notes.append(f"{lines} objects; whether they are there and allowed, the stack sees when the file is uploaded")
+        notes.append(
+            f"{lines} objects; whether they are there and allowed, the stack sees when the file is uploaded"
+        )
     return wrong, notes
 
 
@@ -180,12 +230,22 @@ def _validate(parsed: argparse.Namespace) -> int:
         if parsed.json:
             print(json.dumps(problem, ensure_ascii=False))
         elif bad <= SHOWN:
-            print(f"{parsed.file}:{number}: {result.code} {result.pointer}: {result.message} {result.fix}")
+            print(
+                f"{parsed.file}:{number}: {result.code} {result.pointer}: {result.message} {result.fix}"
+            )
     wrong, notes = _of_model(file, found)
     warnings = [*file.found.sentences(), *notes]
     if parsed.json:
         print(
-            json.dumps({"dialect": file.kind, "requests": good, "rejections": bad, "warnings": warnings} | _said(wrong))
+            json.dumps(
+                {
+                    "dialect": file.kind,
+                    "requests": good,
+                    "rejections": bad,
+                    "warnings": warnings,
+                }
+                | _said(wrong)
+            )
         )
     else:
         for warning in warnings:
@@ -197,7 +257,10 @@ def _validate(parsed: argparse.Namespace) -> int:
 
 
 def _said(wrong: list[Failure]) -> dict[str, list[dict[str, str]]]:
-    errors = [{"code": entry.code, "message": entry.message, "fix": entry.fix} for entry in wrong]
+    errors = [
+        {"code": entry.code, "message": entry.message, "fix": entry.fix}
+        for entry in wrong
+    ]
     return {"errors": errors} if errors else {}
 
 
@@ -208,7 +271,9 @@ def _convert(parsed: argparse.Namespace) -> int:
     for number, result in file.lines:
         if isinstance(result, Rejected):
             bad += 1
-            sys.stderr.write(f"{parsed.file}:{number}: {result.code} {result.pointer}: {result.message}\n")
+            sys.stderr.write(
+                f"{parsed.file}:{number}: {result.code} {result.pointer}: {result.message}\n"
+            )
         else:
             sys.stdout.buffer.write(result + b"\n")
     for warning in file.found.sentences():
@@ -231,17 +296,27 @@ def _estimate(parsed: argparse.Namespace) -> int:
     }
     if parsed.json:
         ways = {name: found.as_json() for name, found in ranges.items()}
-        body = {"model": model, "requests": job.requests, "input_tokens": job.input[1], "source": source(), **ways}
+        body = {
+            "model": model,
+            "requests": job.requests,
+            "input_tokens": job.input[1],
+            "source": source(),
+            **ways,
+        }
         print(json.dumps(body))
         return 0
-    print(f"{job.requests:,} requests, about {job.input[1]:,} input tokens, {model}; USD, {source()}")
+    print(
+        f"{job.requests:,} requests, about {job.input[1]:,} input tokens, {model}; USD, {source()}"
+    )
     for name, found in ranges.items():
         print(f"  {name:<14} {_dollars(found)}")
     print(f"cache: {reason}: {SENTENCES[reason]}")
     return 0
 
 
-def _with_cache(job: Expected, model: str, watch: Watch, hours: float, now: datetime) -> tuple[Range, str]:
+def _with_cache(
+    job: Expected, model: str, watch: Watch, hours: float, now: datetime
+) -> tuple[Range, str]:
     """Return what the job costs when its shared beginning is cached, and whether that pays."""
     best = watch.best()
     length = watch.characters(best) if best else None
@@ -253,7 +328,9 @@ def _with_cache(job: Expected, model: str, watch: Watch, hours: float, now: date
     if found.cost is None:
         return Range(None, None, None, found.reason), found.reason
     share = min(best.requests * count / max(job.input[1], 1), 1.0)
-    return plus(estimate(job, model, Processing.BATCH, now, cached_share=share), found.cost), found.reason
+    return plus(
+        estimate(job, model, Processing.BATCH, now, cached_share=share), found.cost
+    ), found.reason
 
 
 def _expected(file: Checked, output_tokens: int | None, watch: Watch) -> Expected:
@@ -282,7 +359,9 @@ def _expected(file: Checked, output_tokens: int | None, watch: Watch) -> Expecte
 def _dollars(found: Range) -> str:
     if found.likely is None:
         return f"unknown: {found.reason}"
-    amounts = f"{found.low:>14,.6f} to {found.high:>14,.6f}, likely {found.likely:>14,.6f}"
+    amounts = (
+        f"{found.low:>14,.6f} to {found.high:>14,.6f}, likely {found.likely:>14,.6f}"
+    )
     return amounts + (f"  ({', '.join(found.flags)})" if found.flags else "")
 
 
@@ -294,7 +373,8 @@ def _recipe(path: Path, given: Path | None, model: str) -> Recipe:
     if isinstance(recipe, list):
         first = recipe[0]
         raise PermanentError(
-            f"{beside}:{first.line}: {first.field}: {first.message} {first.fix}", code="RECIPE_INVALID"
+            f"{beside}:{first.line}: {first.field}: {first.message} {first.fix}",
+            code="RECIPE_INVALID",
         )
     return recipe
 

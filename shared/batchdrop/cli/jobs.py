@@ -37,7 +37,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     ):
         command = commands.add_parser(name, help=about)
         command.add_argument("job_id")
-    again = commands.add_parser("rerun", help="run an ended job's upload once more, and pay for it again")
+    again = commands.add_parser(
+        "rerun", help="run an ended job's upload once more, and pay for it again"
+    )
     again.add_argument("job_id")
 
 

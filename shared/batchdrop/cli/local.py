@@ -18,25 +18,62 @@ EMULATORS: Final = ("gemini", "storage")
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
     """Add the commands; nothing of the local package is imported."""
-    demo = commands.add_parser("demo", help="run one file through a stack on this machine")
-    demo.add_argument("--input", type=Path, default=None, help="a file of requests or records (default: a sample)")
-    demo.add_argument("--model", default="", help="the Gemini model (default: the stack's)")
+    demo = commands.add_parser(
+        "demo", help="run one file through a stack on this machine"
+    )
+    demo.add_argument(
+        "--input",
+        type=Path,
+        default=None,
+        help="a file of requests or records (default: a sample)",
+    )
+    demo.add_argument(
+        "--model", default="", help="the Gemini model (default: the stack's)"
+    )
     up = commands.add_parser("up", help="keep a stack running on this machine")
-    up.add_argument("--quiet-seconds", type=float, help="how long a file that was seen to grow must rest (default: 10)")
+    up.add_argument(
+        "--quiet-seconds",
+        type=float,
+        help="how long a file that was seen to grow must rest (default: 10)",
+    )
     for command in (demo, up):
-        command.add_argument("--stack", default="embedded", help="embedded (default), or emulators: Google's")
-        command.add_argument("--gemini", default="emulator", help="emulator (default), or live: the real API, paid")
-        command.add_argument("--data", type=Path, help="the folder that is kept (default: in ~/.local/share/batchdrop)")
-        command.add_argument("--moved", action="store_true", help="take a moved or restored folder for the only one")
-    emulator = commands.add_parser("emulator", help="run an emulator alone, for your own tests")
+        command.add_argument(
+            "--stack",
+            default="embedded",
+            help="embedded (default), or emulators: Google's",
+        )
+        command.add_argument(
+            "--gemini",
+            default="emulator",
+            help="emulator (default), or live: the real API, paid",
+        )
+        command.add_argument(
+            "--data",
+            type=Path,
+            help="the folder that is kept (default: in ~/.local/share/batchdrop)",
+        )
+        command.add_argument(
+            "--moved",
+            action="store_true",
+            help="take a moved or restored folder for the only one",
+        )
+    emulator = commands.add_parser(
+        "emulator", help="run an emulator alone, for your own tests"
+    )
     emulator.add_argument("service", choices=EMULATORS)
-    emulator.add_argument("options", nargs=argparse.REMAINDER, help="see `batchdrop emulator SERVICE --help`")
+    emulator.add_argument(
+        "options",
+        nargs=argparse.REMAINDER,
+        help="see `batchdrop emulator SERVICE --help`",
+    )
 
 
 def data_home() -> Path:
     """Return where data goes that nobody named a folder for (XDG Base Directory Specification 0.8)."""
     named = os.environ.get("XDG_DATA_HOME", "")
-    home = Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "share"
+    home = (
+        Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "share"
+    )
     return home / "batchdrop"
 
 
@@ -59,14 +96,20 @@ def _demo(parsed: argparse.Namespace) -> int:
     from batchdrop_local.demo.demo import Wanted, run
 
     home = (parsed.data or data_home() / "demo").resolve()
-    return run(Wanted(home, parsed.input, parsed.model, parsed.stack, parsed.gemini, parsed.moved))
+    return run(
+        Wanted(
+            home, parsed.input, parsed.model, parsed.stack, parsed.gemini, parsed.moved
+        )
+    )
 
 
 def _up(parsed: argparse.Namespace) -> int:
     from batchdrop_local.up import Wanted, run
 
     data = parsed.data or data_home() / parsed.stack
-    return run(Wanted(data, parsed.stack, parsed.gemini, parsed.quiet_seconds, parsed.moved))
+    return run(
+        Wanted(data, parsed.stack, parsed.gemini, parsed.quiet_seconds, parsed.moved)
+    )
 
 
 def _emulator(parsed: argparse.Namespace) -> int:

@@ -58,8 +58,12 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="batchdrop", description="Check files, look at batch jobs and act on them.")
-    parser.add_argument("--version", action="version", version=f"batchdrop {__version__}")
+    parser = argparse.ArgumentParser(
+        prog="batchdrop", description="Check files, look at batch jobs and act on them."
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"batchdrop {__version__}"
+    )
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     _add_file_commands(commands)
     _add_stack_commands(commands)
@@ -67,22 +71,50 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_file_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
-    validate = commands.add_parser("validate", help="check a file before it is uploaded")
-    validate.add_argument("--json", action="store_true", help="for programs: one JSON object a problem, then the sums")
-    estimate = commands.add_parser("estimate", help="what a file may cost, run in each way")
+def _add_file_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    validate = commands.add_parser(
+        "validate", help="check a file before it is uploaded"
+    )
+    validate.add_argument(
+        "--json",
+        action="store_true",
+        help="for programs: one JSON object a problem, then the sums",
+    )
+    estimate = commands.add_parser(
+        "estimate", help="what a file may cost, run in each way"
+    )
     estimate.add_argument("--json", action="store_true", help="for programs")
-    estimate.add_argument("--output-tokens", type=int, default=None, help="tokens of an answer, if you know them")
-    estimate.add_argument("--hours", type=float, default=24, help="how long a cache will be kept (default 24)")
-    convert = commands.add_parser("convert", help="write a file as Gemini batch JSONL to standard output")
+    estimate.add_argument(
+        "--output-tokens",
+        type=int,
+        default=None,
+        help="tokens of an answer, if you know them",
+    )
+    estimate.add_argument(
+        "--hours",
+        type=float,
+        default=24,
+        help="how long a cache will be kept (default 24)",
+    )
+    convert = commands.add_parser(
+        "convert", help="write a file as Gemini batch JSONL to standard output"
+    )
     convert.add_argument("--to", choices=("gemini",), default="gemini")
     for command in (validate, estimate, convert):
         command.add_argument("file", type=Path)
-        command.add_argument("--recipe", type=Path, help="the recipe (default: recipe.yaml beside the file)")
+        command.add_argument(
+            "--recipe",
+            type=Path,
+            help="the recipe (default: recipe.yaml beside the file)",
+        )
         command.add_argument("--model", default="", help="the model it will run on")
 
 
-def _add_stack_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+def _add_stack_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
     listing = commands.add_parser("list", help="the newest jobs")
     listing.add_argument("--limit", type=jobs.count, default=SHOWN)
     status = commands.add_parser("status", help="where a job is and why it waits")
@@ -90,9 +122,15 @@ def _add_stack_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     jobs.add_commands(commands)
     replay = commands.add_parser("replay", help="deliver dead letters again")
     replay.add_argument("--dry-run", action="store_true", help="only show them")
-    saved = commands.add_parser("savings", help="what was spent, and what sending at once would have cost")
-    saved.add_argument("--by", default="team", help="one of team, model, day, job, label:NAME")
-    saved.add_argument("--since", type=jobs.day, help="a day, 2026-11-01 (default: 30 days ago)")
+    saved = commands.add_parser(
+        "savings", help="what was spent, and what sending at once would have cost"
+    )
+    saved.add_argument(
+        "--by", default="team", help="one of team, model, day, job, label:NAME"
+    )
+    saved.add_argument(
+        "--since", type=jobs.day, help="a day, 2026-11-01 (default: 30 days ago)"
+    )
     saved.add_argument("--csv", action="store_true", help="for a spreadsheet")
     for command in (listing, status, replay, saved):
         command.add_argument("--json", action="store_true", help="for programs")

@@ -43,7 +43,10 @@ def run(parsed: argparse.Namespace) -> int:
     settings = load(CommonSettings)
     if settings.local_dir is None:
         if "project" not in settings.model_fields_set:
-            raise ConfigurationError(f"The environment names no stack: {HOW_TO_GET_A_STACK}", code="STACK_MISSING")
+            raise ConfigurationError(
+                f"The environment names no stack: {HOW_TO_GET_A_STACK}",
+                code="STACK_MISSING",
+            )
         with _signed_in():
             return COMMANDS[parsed.command](build(settings), parsed)
     if not settings.local_dir.is_dir():
@@ -65,7 +68,9 @@ def _signed_in() -> Generator[None]:
 
 
 def _list(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
-    jobs = [stored.value for stored in context.store.jobs(queries.newest_jobs(parsed.limit))]
+    jobs = [
+        stored.value for stored in context.store.jobs(queries.newest_jobs(parsed.limit))
+    ]
     if parsed.json:
         _write([_summary(job) for job in jobs])
         return 0
@@ -83,10 +88,23 @@ def _status(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
     if stored is None:
         return 1
     job = stored.value
-    shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
-    sentences = why(job, shards, read_ledger(context, pool_of(job.provider, job.model)), context.now())
+    shards = [
+        entry.value for entry in context.store.shards(queries.shards_of(job.job_id))
+    ]
+    sentences = why(
+        job,
+        shards,
+        read_ledger(context, pool_of(job.provider, job.model)),
+        context.now(),
+    )
     if parsed.json:
-        _write({**_summary(job), "why": sentences, "shards": [_shard(shard) for shard in shards]})
+        _write(
+            {
+                **_summary(job),
+                "why": sentences,
+                "shards": [_shard(shard) for shard in shards],
+            }
+        )
         return 0
     print(f"{job.job_id}  {job.state.value}  {json.dumps(job.source.object)[1:-1]}")
     for sentence in sentences:
@@ -95,16 +113,22 @@ def _status(context: Context[CommonSettings], parsed: argparse.Namespace) -> int
 
 
 def _replay(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:
-    letters = context.topics.dead_letters() if parsed.dry_run else context.topics.replay()
+    letters = (
+        context.topics.dead_letters() if parsed.dry_run else context.topics.replay()
+    )
     shown: list[dict[str, str]] = []
     for letter in letters:
         shown.append({"topic": letter.topic, "message_id": letter.message_id})
         if not parsed.json:
-            print(f"{letter.topic}  {letter.message_id}  {letter.published_at:%Y-%m-%d %H:%M}")
+            print(
+                f"{letter.topic}  {letter.message_id}  {letter.published_at:%Y-%m-%d %H:%M}"
+            )
     if parsed.json:
         _write(shown)
     else:
-        print(f"{len(shown)} dead letters{'' if parsed.dry_run else ' delivered again'}")
+        print(
+            f"{len(shown)} dead letters{'' if parsed.dry_run else ' delivered again'}"
+        )
     return 0
 
 
@@ -117,7 +141,9 @@ def _savings(context: Context[CommonSettings], parsed: argparse.Namespace) -> in
     if parsed.json:
         _write(as_json(table, parsed.by))
     else:
-        sys.stdout.write(as_csv(table, parsed.by) if parsed.csv else as_text(table, parsed.by))
+        sys.stdout.write(
+            as_csv(table, parsed.by) if parsed.csv else as_text(table, parsed.by)
+        )
     return 0
 
 
@@ -137,12 +163,32 @@ def _summary(job: Job) -> dict[str, Any]:
         "manifest",
         "failure",
     )
-    return {name: body[name] for name in (*names, "wanted", "held_until", "created_at", "deadline_at", "ended_at")}
+    return {
+        name: body[name]
+        for name in (
+            *names,
+            "wanted",
+            "held_until",
+            "created_at",
+            "deadline_at",
+            "ended_at",
+        )
+    }
 
 
 def _shard(shard: Shard) -> dict[str, Any]:
     body = shard.model_dump(mode="json", by_alias=True)
-    names = ("shard_id", "state", "kind", "round", "requests", "tokens", "batch", "submitted_at", "stop")
+    names = (
+        "shard_id",
+        "state",
+        "kind",
+        "round",
+        "requests",
+        "tokens",
+        "batch",
+        "submitted_at",
+        "stop",
+    )
     return {name: body[name] for name in names}
 
 

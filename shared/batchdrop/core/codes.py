@@ -32,8 +32,16 @@ class Code(StrEnum):
 
     # ---------------------------------------------------------------------------------------------- of a line
     NOT_UTF8 = "NOT_UTF8", "The line is not UTF-8.", "Save the file as UTF-8."
-    NOT_JSON = "NOT_JSON", "What should be JSON is not.", "Write one JSON object on one line."
-    NOT_OBJECT = "NOT_OBJECT", "The line is JSON but not an object.", 'Write {"key": …, "request": {…}}.'
+    NOT_JSON = (
+        "NOT_JSON",
+        "What should be JSON is not.",
+        "Write one JSON object on one line.",
+    )
+    NOT_OBJECT = (
+        "NOT_OBJECT",
+        "The line is JSON but not an object.",
+        'Write {"key": …, "request": {…}}.',
+    )
     DUPLICATE_NAME = (
         "DUPLICATE_NAME",
         "An object has two fields of one name.",
@@ -51,10 +59,26 @@ class Code(StrEnum):
         "Write the character whole: both halves of the pair, or the character itself.",
     )
     MISSING_FIELD = "MISSING_FIELD", "A field is missing.", "Add the field."
-    UNKNOWN_FIELD = "UNKNOWN_FIELD", "There is no such field here.", "Remove the field or correct its name."
-    MISPLACED_FIELD = "MISPLACED_FIELD", "The field belongs elsewhere.", "Move the field to where the sentence says."
-    WRONG_TYPE = "WRONG_TYPE", "The value has the wrong type.", "Write a value of the named type."
-    OUT_OF_RANGE = "OUT_OF_RANGE", "The value is out of its range.", "Write a value within the range."
+    UNKNOWN_FIELD = (
+        "UNKNOWN_FIELD",
+        "There is no such field here.",
+        "Remove the field or correct its name.",
+    )
+    MISPLACED_FIELD = (
+        "MISPLACED_FIELD",
+        "The field belongs elsewhere.",
+        "Move the field to where the sentence says.",
+    )
+    WRONG_TYPE = (
+        "WRONG_TYPE",
+        "The value has the wrong type.",
+        "Write a value of the named type.",
+    )
+    OUT_OF_RANGE = (
+        "OUT_OF_RANGE",
+        "The value is out of its range.",
+        "Write a value within the range.",
+    )
     BAD_ENUM = (
         "BAD_ENUM",
         "The value is none of the words allowed.",
@@ -86,7 +110,11 @@ class Code(StrEnum):
         "Two settings about the schema exclude each other.",
         "Keep one schema, and set responseMimeType to application/json.",
     )
-    BAD_SCHEMA = "BAD_SCHEMA", "The schema cannot be used.", "Write the schema as the Gemini API documents it."
+    BAD_SCHEMA = (
+        "BAD_SCHEMA",
+        "The schema cannot be used.",
+        "Write the schema as the Gemini API documents it.",
+    )
     RAGGED_RECORD = (
         "RAGGED_RECORD",
         "The record has another number of cells than the header.",
@@ -148,10 +176,26 @@ class Code(StrEnum):
         "Attach an object that is not empty and not over 2 GB.",
     )
     # ------------------------------------------------------------------------------------------- of an upload
-    EMPTY_UPLOAD = "EMPTY_UPLOAD", "The upload is empty, or holds only blank lines.", "Upload one request a line."
-    UPLOAD_TOO_LARGE = "UPLOAD_TOO_LARGE", "The upload is larger than the stack takes.", "Cut it into several files."
-    TOO_MANY_LINES = "TOO_MANY_LINES", "The upload has more lines than the stack takes.", "Cut it into several files."
-    ALL_LINES_REJECTED = "ALL_LINES_REJECTED", "Every line was rejected.", "See rejections.jsonl."
+    EMPTY_UPLOAD = (
+        "EMPTY_UPLOAD",
+        "The upload is empty, or holds only blank lines.",
+        "Upload one request a line.",
+    )
+    UPLOAD_TOO_LARGE = (
+        "UPLOAD_TOO_LARGE",
+        "The upload is larger than the stack takes.",
+        "Cut it into several files.",
+    )
+    TOO_MANY_LINES = (
+        "TOO_MANY_LINES",
+        "The upload has more lines than the stack takes.",
+        "Cut it into several files.",
+    )
+    ALL_LINES_REJECTED = (
+        "ALL_LINES_REJECTED",
+        "Every line was rejected.",
+        "See rejections.jsonl.",
+    )
     STRICT_POLICY = (
         "STRICT_POLICY",
         "Lines were rejected and the policy is strict.",
@@ -173,16 +217,36 @@ class Code(StrEnum):
         "A stack passes over a file of this name.",
         "Name it .jsonl, .json, .csv, .tsv or .parquet.",
     )
-    PACKED = "PACKED", "The file is packed in a way that is not read.", "Upload it plain or as .gz."
-    SPREADSHEET = "SPREADSHEET", "A spreadsheet is not read.", "Save it as CSV (UTF-8) and upload that."
+    PACKED = (
+        "PACKED",
+        "The file is packed in a way that is not read.",
+        "Upload it plain or as .gz.",
+    )
+    SPREADSHEET = (
+        "SPREADSHEET",
+        "A spreadsheet is not read.",
+        "Save it as CSV (UTF-8) and upload that.",
+    )
     ARCHIVE = (
         "ARCHIVE",
         "An archive of several files is not read.",
         "Upload the files themselves, each plain or as .gz.",
     )
-    UNKNOWN_TABLE = "UNKNOWN_TABLE", "Tables of this kind are not read.", "Save it as Parquet, CSV or JSON lines."
-    GZIP_INVALID = "GZIP_INVALID", "The gzip file is damaged or cut off.", "Compress the file again, or not at all."
-    GZIP_BOMB = "GZIP_BOMB", "The gzip file grows too much.", "Compress the file again, or not at all."
+    UNKNOWN_TABLE = (
+        "UNKNOWN_TABLE",
+        "Tables of this kind are not read.",
+        "Save it as Parquet, CSV or JSON lines.",
+    )
+    GZIP_INVALID = (
+        "GZIP_INVALID",
+        "The gzip file is damaged or cut off.",
+        "Compress the file again, or not at all.",
+    )
+    GZIP_BOMB = (
+        "GZIP_BOMB",
+        "The gzip file grows too much.",
+        "Compress the file again, or not at all.",
+    )
     ARRAY_INVALID = (
         "ARRAY_INVALID",
         "The JSON array is cut off, or something stands beside it.",
@@ -274,14 +338,22 @@ class Code(StrEnum):
         "Tell the operator: the logs hold the reason.",
     )
     GONE = "GONE", "The object is gone or was replaced.", "Upload the file again."
-    SNAPSHOT = "SNAPSHOT", "The copy of the upload has other bytes than the upload.", "Upload the file again."
+    SNAPSHOT = (
+        "SNAPSHOT",
+        "The copy of the upload has other bytes than the upload.",
+        "Upload the file again.",
+    )
     NOT_POSSIBLE = (
         "NOT_POSSIBLE",
         "The job is not in a state in which this can be done.",
         "Look at its state first: `batchdrop status`.",
     )
     # ----------------------------------------------------------------------------------------------- of a row
-    NO_ANSWER = "NO_ANSWER", "The batch, or the call, gave no result for this line.", "Upload the line again."
+    NO_ANSWER = (
+        "NO_ANSWER",
+        "The batch, or the call, gave no result for this line.",
+        "Upload the line again.",
+    )
     NO_CANDIDATE = (
         "NO_CANDIDATE",
         "The provider returned no candidate.",
@@ -312,9 +384,21 @@ class Code(StrEnum):
         "The answer cannot be held against the schema in the time there is.",
         "Simplify the schema.",
     )
-    RESULTS_LOST = "RESULTS_LOST", "The batch ended, but its results can no longer be read.", "Upload the line again."
-    CACHE_LOST = "CACHE_LOST", "The context cache ended before its batch.", "Nothing: another round has a new cache."
-    JOB_ENDED = "JOB_ENDED", "The job ended before the shard did.", "Upload the file again if you want its answers."
+    RESULTS_LOST = (
+        "RESULTS_LOST",
+        "The batch ended, but its results can no longer be read.",
+        "Upload the line again.",
+    )
+    CACHE_LOST = (
+        "CACHE_LOST",
+        "The context cache ended before its batch.",
+        "Nothing: another round has a new cache.",
+    )
+    JOB_ENDED = (
+        "JOB_ENDED",
+        "The job ended before the shard did.",
+        "Upload the file again if you want its answers.",
+    )
     # ------------------------------------------------------------------------------------------- of the stack
     OUTPUT_CONFLICT = (
         "OUTPUT_CONFLICT",
@@ -326,7 +410,11 @@ class Code(StrEnum):
         "The environment names no stack.",
         "Set the variables that `batchdrop --help` names.",
     )
-    STACK_TWICE = "STACK_TWICE", "Two stacks share one output bucket.", "Give each stack its own output bucket."
+    STACK_TWICE = (
+        "STACK_TWICE",
+        "Two stacks share one output bucket.",
+        "Give each stack its own output bucket.",
+    )
     IDENTITY_DAMAGED = (
         "IDENTITY_DAMAGED",
         "The stack's identity object cannot be read.",
@@ -382,13 +470,21 @@ class Code(StrEnum):
         "The account lacks a role on the bucket.",
         "Deploy the program again: it grants the role.",
     )
-    BUCKET_NAME = "BUCKET_NAME", "Cloud Storage has no bucket of this name.", "Correct the bucket's name."
+    BUCKET_NAME = (
+        "BUCKET_NAME",
+        "Cloud Storage has no bucket of this name.",
+        "Correct the bucket's name.",
+    )
     OBJECT_NAME = (
         "OBJECT_NAME",
         "An object cannot have this name.",
         "Give the upload a shorter name without control characters.",
     )
-    OBJECT_METADATA = "OBJECT_METADATA", "An object's metadata is too long.", "Upload the file with less metadata."
+    OBJECT_METADATA = (
+        "OBJECT_METADATA",
+        "An object's metadata is too long.",
+        "Upload the file with less metadata.",
+    )
     OBJECT_EXISTS = (
         "OBJECT_EXISTS",
         "The object exists, or may not be replaced.",
@@ -414,25 +510,61 @@ class Code(StrEnum):
         "The Firestore database does not exist yet.",
         "Deploy the program again, or wait until it is ready.",
     )
-    RECORDS_INDEX = "RECORDS_INDEX", "Firestore has no index for a query yet.", "Nothing: the index is being built."
+    RECORDS_INDEX = (
+        "RECORDS_INDEX",
+        "Firestore has no index for a query yet.",
+        "Nothing: the index is being built.",
+    )
     RECORDS_FORMAT = (
         "RECORDS_FORMAT",
         "The data folder was written by another version.",
         "Use the version that wrote it, or another folder.",
     )
-    RECORD_FORMAT = "RECORD_FORMAT", "A document was written by another version.", "Use the version that wrote it."
-    RECORD_GONE = "RECORD_GONE", "A document is gone.", "Report it: this should not happen."
-    DOCUMENT_GONE = "DOCUMENT_GONE", "A document is gone.", "Report it: this should not happen."
-    RECORD_ID = "RECORD_ID", "A document cannot have this id.", "Report it: this should not happen."
-    RECORD_REFUSED = "RECORD_REFUSED", "The store does not take this document.", "Report it: this should not happen."
+    RECORD_FORMAT = (
+        "RECORD_FORMAT",
+        "A document was written by another version.",
+        "Use the version that wrote it.",
+    )
+    RECORD_GONE = (
+        "RECORD_GONE",
+        "A document is gone.",
+        "Report it: this should not happen.",
+    )
+    DOCUMENT_GONE = (
+        "DOCUMENT_GONE",
+        "A document is gone.",
+        "Report it: this should not happen.",
+    )
+    RECORD_ID = (
+        "RECORD_ID",
+        "A document cannot have this id.",
+        "Report it: this should not happen.",
+    )
+    RECORD_REFUSED = (
+        "RECORD_REFUSED",
+        "The store does not take this document.",
+        "Report it: this should not happen.",
+    )
     RECORD_SHAPE = (
         "RECORD_SHAPE",
         "A document has other index fields than declared.",
         "Report it: this should not happen.",
     )
-    RECORD_TOO_LARGE = "RECORD_TOO_LARGE", "A document is too large.", "Report it: this should not happen."
-    MESSAGE_REFUSED = "MESSAGE_REFUSED", "Pub/Sub does not take this message.", "Report it: this should not happen."
-    MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE", "A message is too large.", "Report it: this should not happen."
+    RECORD_TOO_LARGE = (
+        "RECORD_TOO_LARGE",
+        "A document is too large.",
+        "Report it: this should not happen.",
+    )
+    MESSAGE_REFUSED = (
+        "MESSAGE_REFUSED",
+        "Pub/Sub does not take this message.",
+        "Report it: this should not happen.",
+    )
+    MESSAGE_TOO_LARGE = (
+        "MESSAGE_TOO_LARGE",
+        "A message is too large.",
+        "Report it: this should not happen.",
+    )
     ATTRIBUTES_INVALID = (
         "ATTRIBUTES_INVALID",
         "A message's attributes are too many or too long.",
@@ -453,7 +585,11 @@ class Code(StrEnum):
         "The body is not a Pub/Sub push envelope.",
         "Send nothing to the function but the pushes of its subscription.",
     )
-    WAKE_INVALID = "WAKE_INVALID", "The message is not a wake.", "Publish nothing on the stack's topics."
+    WAKE_INVALID = (
+        "WAKE_INVALID",
+        "The message is not a wake.",
+        "Publish nothing on the stack's topics.",
+    )
     NOTIFICATION_INVALID = (
         "NOTIFICATION_INVALID",
         "The storage notification lacks the object's name or generation.",
@@ -529,5 +665,13 @@ class Code(StrEnum):
         "Something passing went wrong.",
         "Nothing: it is tried again by itself; if it lasts, tell the operator.",
     )
-    PERMANENT = "PERMANENT", "Something went wrong that no repetition can help.", "The sentence says what."
-    BATCHDROP_ERROR = "BATCHDROP_ERROR", "Something went wrong.", "The sentence says what."
+    PERMANENT = (
+        "PERMANENT",
+        "Something went wrong that no repetition can help.",
+        "The sentence says what.",
+    )
+    BATCHDROP_ERROR = (
+        "BATCHDROP_ERROR",
+        "Something went wrong.",
+        "The sentence says what.",
+    )

@@ -64,7 +64,9 @@ class CapacityError(BatchdropError):
 
     default_code = "CAPACITY"
 
-    def __init__(self, sentence: str = "", *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, sentence: str = "", *, retry_after_seconds: float | None = None
+    ) -> None:
         """Keep how long the provider asked to wait, if it said so."""
         super().__init__(sentence)
         self.retry_after_seconds = retry_after_seconds

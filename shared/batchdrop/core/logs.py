@@ -53,7 +53,12 @@ _streams: list[TextIO] = []
 
 def log(message: str, /, *, severity: str = "INFO", **fields: Field) -> None:
     """Write one JSON line, whole or not at all."""
-    line = {"severity": severity, "message": message, "time": datetime.now(UTC).isoformat(), **fields}
+    line = {
+        "severity": severity,
+        "message": message,
+        "time": datetime.now(UTC).isoformat(),
+        **fields,
+    }
     stream = _streams[-1] if _streams else sys.stdout
     stream.write(json.dumps(line, ensure_ascii=True) + "\n")
     stream.flush()

@@ -51,7 +51,9 @@ class Instance(BaseModel):
 class CommonSettings(BaseSettings):
     """What every function and the command line need."""
 
-    model_config = SettingsConfigDict(env_prefix="BATCHDROP_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="BATCHDROP_", frozen=True, extra="ignore"
+    )
 
     local_dir: Path | None = None
     """Root folder of the embedded stack; unset on Google Cloud and on the emulators."""
@@ -64,7 +66,9 @@ class CommonSettings(BaseSettings):
     gemini_api_key_file: Path | None = None
     gemini_base_url: str | None = None
     tier: int = Field(1, ge=1, le=3)
-    providers: dict[InstanceName, Instance] = Field(default_factory=dict[InstanceName, Instance])
+    providers: dict[InstanceName, Instance] = Field(
+        default_factory=dict[InstanceName, Instance]
+    )
     """By name; the first takes the models nobody claims. Empty: `gemini` alone, as the three settings above say."""
 
     function_timeout_seconds: float = Field(540, gt=0)
@@ -76,7 +80,9 @@ class CommonSettings(BaseSettings):
     sweep_days: int = Field(8, ge=1)
     ledger_days: int = Field(400, ge=31)
     """How long ledger entries are kept: a year and the month that is compared with it."""
-    prices: dict[str, dict[str, dict[str, Decimal]]] = Field(default_factory=dict[str, dict[str, dict[str, Decimal]]])
+    prices: dict[str, dict[str, dict[str, Decimal]]] = Field(
+        default_factory=dict[str, dict[str, dict[str, Decimal]]]
+    )
     """Rates of the stack's own: model -> batch, flex or standard -> the price source's names -> USD a million."""
 
     @model_validator(mode="after")
@@ -110,7 +116,9 @@ class DispatchSettings(CommonSettings):
     """How long a cancelled batch goes on counting against the enqueued tokens (python-genai issue 2495)."""
     batch_deadline_hours: float | None = Field(None, gt=0)
     """When a batch is taken for stuck, if not when its provider's facts say so."""
-    batch_deadline_hours_by_model: dict[str, float] = Field(default_factory=dict[str, float])
+    batch_deadline_hours_by_model: dict[str, float] = Field(
+        default_factory=dict[str, float]
+    )
     quarantine_seconds: float = Field(1200, ge=0)
     """From the intent until a batch that the provider does not show is taken for not being there."""
     documents_last: bool = True
@@ -126,7 +134,9 @@ class DispatchSettings(CommonSettings):
 
     def buckets_to_attach(self) -> frozenset[str]:
         """Return the buckets whose objects may be sent to the provider."""
-        own = {part.strip() for part in self.attachment_buckets.split(",") if part.strip()}
+        own = {
+            part.strip() for part in self.attachment_buckets.split(",") if part.strip()
+        }
         return frozenset(own | {self.input_bucket})
 
     def tokens_limit(self, facts: Facts, model: str) -> int:
@@ -152,8 +162,13 @@ class DispatchSettings(CommonSettings):
         Raises:
             ConfigurationError: A batch may take longer than its staged file lives.
         """
-        hours = (self.batch_deadline_hours, *self.batch_deadline_hours_by_model.values())
-        longest = max((facts.stuck_after, *(3600 * each for each in hours if each is not None)))
+        hours = (
+            self.batch_deadline_hours,
+            *self.batch_deadline_hours_by_model.values(),
+        )
+        longest = max(
+            (facts.stuck_after, *(3600 * each for each in hours if each is not None))
+        )
         if longest >= facts.file_life:
             message = f"batch_deadline_hours must be less than {facts.file_life / 3600:.0f}: a file lives no longer"
             raise ConfigurationError(message, code="SETTINGS_INVALID")
@@ -194,7 +209,9 @@ class SubmitSettings(DispatchSettings):
 
     def allowed_models(self) -> frozenset[str]:
         """Return the allow-list; empty means any."""
-        return frozenset(part.strip() for part in self.models.split(",") if part.strip())
+        return frozenset(
+            part.strip() for part in self.models.split(",") if part.strip()
+        )
 
     @model_validator(mode="after")
     def _times_of_uploads(self) -> Self:
@@ -280,9 +297,14 @@ def load(settings_class: type[T], **overrides: Any) -> T:
     except SettingsError as error:
         field = re.search(r'field "(\w+)"', str(error))
         name = f"BATCHDROP_{field[1].upper()}" if field else "a variable"
-        raise ConfigurationError(f"settings are wrong: {name}: it is not valid JSON", code="SETTINGS_INVALID") from None
+        raise ConfigurationError(
+            f"settings are wrong: {name}: it is not valid JSON", code="SETTINGS_INVALID"
+        ) from None
     except ValidationError as error:
         problems = "; ".join(
-            f"BATCHDROP_{'_'.join(map(str, item['loc'])).upper() or '*'}: {item['msg']}" for item in error.errors()
+            f"BATCHDROP_{'_'.join(map(str, item['loc'])).upper() or '*'}: {item['msg']}"
+            for item in error.errors()
         )
-        raise ConfigurationError(f"settings are wrong: {problems}", code="SETTINGS_INVALID") from None
+        raise ConfigurationError(
+            f"settings are wrong: {problems}", code="SETTINGS_INVALID"
+        ) from None

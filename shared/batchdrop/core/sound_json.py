@@ -42,7 +42,11 @@ def _names_differ(raw: bytes) -> bool:
     if b"\\" in raw:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     pieces = raw.split(b'"')
-    names = [name for name, after in zip(pieces[1::2], pieces[2::2], strict=False) if after.lstrip().startswith(b":")]
+    names = [
+        name
+        for name, after in zip(pieces[1::2], pieces[2::2], strict=False)
+        if after.lstrip().startswith(b":")
+    ]
     return len(set(names)) == len(names)
 
 

@@ -46,7 +46,9 @@ def loads(raw: bytes) -> Any:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise _wrong(Code.NOT_UTF8, f"Byte {error.start + 1} of the line is not UTF-8.") from None
+        raise _wrong(
+            Code.NOT_UTF8, f"Byte {error.start + 1} of the line is not UTF-8."
+        ) from None
     doubled: list[tuple[dict[str, Any], str]] = []
 
     def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -57,22 +59,37 @@ def loads(raw: bytes) -> Any:
 
     try:
         value = json.loads(
-            text, object_pairs_hook=read_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
+            text,
+            object_pairs_hook=read_object,
+            parse_constant=_constant,
+            parse_int=_integer,
+            parse_float=_float,
         )
     except json.JSONDecodeError as error:
-        raise _wrong(Code.NOT_JSON, f"The line is not JSON: {error.msg} at column {error.pos + 1}.") from None
+        raise _wrong(
+            Code.NOT_JSON,
+            f"The line is not JSON: {error.msg} at column {error.pos + 1}.",
+        ) from None
     except RecursionError:
-        raise _wrong(Code.TOO_DEEP, f"The line is nested deeper than {MAX_DEPTH} levels.") from None
+        raise _wrong(
+            Code.TOO_DEEP, f"The line is nested deeper than {MAX_DEPTH} levels."
+        ) from None
     if doubled:
         holder, name = doubled[0]
         pointer = join(_pointer_to(value, holder), name)
         raise StrictError(
-            Problem(Code.DUPLICATE_NAME, pointer[:MAX_POINTER], "The object has two fields of this name.")
+            Problem(
+                Code.DUPLICATE_NAME,
+                pointer[:MAX_POINTER],
+                "The object has two fields of this name.",
+            )
         )
     if "\\u" in text and not all(map(_is_whole, _strings(value))):
         raise _wrong(Code.LONE_SURROGATE, "A string holds half of a surrogate pair.")
     if _depth(value) > MAX_DEPTH:
-        raise _wrong(Code.TOO_DEEP, f"The line is nested deeper than {MAX_DEPTH} levels.")
+        raise _wrong(
+            Code.TOO_DEEP, f"The line is nested deeper than {MAX_DEPTH} levels."
+        )
     return value
 
 
@@ -90,7 +107,12 @@ def _values_outside(raw: bytes) -> int:
 
     Behind the first byte that is no JSON, or a string without end, the number may be wrong: no reader gets there.
     """
-    bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _BESIDE).replace(b'""', b"")
+    bare = (
+        raw.replace(b"\\\\", b"")
+        .replace(b'\\"', b"")
+        .translate(None, _BESIDE)
+        .replace(b'""', b"")
+    )
     count, inside = 1, 0
     for start in range(0, len(bare), _BLOCK_BYTES):
         runs = bare[start : start + _BLOCK_BYTES].split(b'"')
@@ -116,10 +138,18 @@ def _pointer_to(value: Any, target: object) -> str:
             return _written(trail)
         if isinstance(item, dict):
             fields = cast("dict[str, Any]", item)
-            waiting += [(entry, (trail, name)) for name, entry in fields.items() if isinstance(entry, (dict, list))]
+            waiting += [
+                (entry, (trail, name))
+                for name, entry in fields.items()
+                if isinstance(entry, (dict, list))
+            ]
         elif isinstance(item, list):
             entries = enumerate(cast("list[Any]", item))
-            waiting += [(entry, (trail, index)) for index, entry in entries if isinstance(entry, (dict, list))]
+            waiting += [
+                (entry, (trail, index))
+                for index, entry in entries
+                if isinstance(entry, (dict, list))
+            ]
     return ""
 
 
@@ -190,4 +220,6 @@ def _inside(item: Any) -> list[Any]:
         item = list(cast("dict[str, Any]", item).values())
     if not isinstance(item, list):
         return []
-    return [inner for inner in cast("list[Any]", item) if isinstance(inner, (dict, list))]
+    return [
+        inner for inner in cast("list[Any]", item) if isinstance(inner, (dict, list))
+    ]

@@ -20,7 +20,9 @@ class Value(BaseModel):
         """
         unknown = changes.keys() - type(self).model_fields.keys()
         if unknown:
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+            raise TypeError(
+                f"{type(self).__name__} has no field {', '.join(sorted(unknown))}"
+            )
         return self.model_copy(update=changes)
 
 

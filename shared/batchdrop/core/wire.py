@@ -22,7 +22,9 @@ _FOUR: Final = _PAIR * _PAIR
 _ID: Final = re.compile(r"([a-z2-7]{12})-([1-9a-z][0-9a-z]{0,11})")
 
 
-def wire_of(stack: str, shard: str, *, checksum: str, recipe: str, provider: str, model: str) -> str:
+def wire_of(
+    stack: str, shard: str, *, checksum: str, recipe: str, provider: str, model: str
+) -> str:
     """Return a shard's wire: the same for the same request to the same model, and for no other.
 
     Args:
@@ -33,8 +35,12 @@ def wire_of(stack: str, shard: str, *, checksum: str, recipe: str, provider: str
         provider: The provider's configured name.
         model: Its name of the model.
     """
-    parts = "\n".join((stack, shard, checksum, recipe, f"{provider}:{model}", RENDERING))
-    return b32encode(hashlib.sha256(parts.encode()).digest())[:WIRE_CHARS].decode().lower()
+    parts = "\n".join(
+        (stack, shard, checksum, recipe, f"{provider}:{model}", RENDERING)
+    )
+    return (
+        b32encode(hashlib.sha256(parts.encode()).digest())[:WIRE_CHARS].decode().lower()
+    )
 
 
 def line_id(wire: bytes, line: int) -> bytes:

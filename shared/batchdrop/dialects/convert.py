@@ -102,7 +102,10 @@ class Findings:
             for name in self.as_text
         ]
         found = sorted(self.warnings.items(), key=lambda item: -item[1])
-        return (*columns, *(f"{warning} ({count:,} lines)" for warning, count in found))[:MAX_WARNINGS]
+        return (
+            *columns,
+            *(f"{warning} ({count:,} lines)" for warning, count in found),
+        )[:MAX_WARNINGS]
 
     def warn(self, code: str, pointer: str, message: str) -> None:
         """Count a line that a warning is about."""
@@ -178,7 +181,9 @@ def unwrapped(file: Opened, place: Place, *, max_line_bytes: int) -> Iterator[by
     Raises:
         PermanentError: ARRAY_INVALID.
     """
-    for member, end in arrays.members(file.chunks, max_bytes=max_line_bytes, offset=place.offset):
+    for member, end in arrays.members(
+        file.chunks, max_bytes=max_line_bytes, offset=place.offset
+    ):
         place.number += 1
         place.offset = end
         yield member + b"\n"
@@ -200,9 +205,13 @@ def dropped(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
 
 
 # ------------------------------------------------------------------------------------------- other dialects
-def translated(file: Opened, model: str, found: Findings, place: Place, *, max_line_bytes: int) -> Iterator[bytes]:
+def translated(
+    file: Opened, model: str, found: Findings, place: Place, *, max_line_bytes: int
+) -> Iterator[bytes]:
     """Yield a Gemini line, a rejection or a blank line for each line."""
-    for raw, size in split_lines(file.chunks, max_line_bytes=max_line_bytes, number=place.number):
+    for raw, size in split_lines(
+        file.chunks, max_line_bytes=max_line_bytes, number=place.number
+    ):
         place.number += 1
         place.offset += size
         if raw is None:
@@ -233,12 +242,20 @@ def _count(model: str, line: Translated, found: Findings) -> None:
         found.warn(caveat.code.value, caveat.pointer, caveat.message)
     if line.wants and line.wants.removeprefix("models/") != model:
         runs_on = model or "the stack's model"
-        found.warn("MODEL", "/model", f"The lines ask for another model; all run on {runs_on}.")
+        found.warn(
+            "MODEL", "/model", f"The lines ask for another model; all run on {runs_on}."
+        )
 
 
 # -------------------------------------------------------------------------------------------------- records
 def entries(
-    file: Opened, found: Findings, place: Place, *, seekable: BinaryIO | None, max_line_bytes: int, typed: bool
+    file: Opened,
+    found: Findings,
+    place: Place,
+    *,
+    seekable: BinaryIO | None,
+    max_line_bytes: int,
+    typed: bool,
 ) -> Iterator[Entry]:
     """Yield the records of a table or of JSON lines; a Parquet file must be seekable.
 
@@ -246,16 +263,22 @@ def entries(
     """
     if seekable is not None:
         if place.number == 1:
-            found.columns.update({name: kind.value for name, kind in parquet_kinds(seekable).items()})
+            found.columns.update(
+                {name: kind.value for name, kind in parquet_kinds(seekable).items()}
+            )
             if typed:
                 found.types, found.as_text = parquet_types(seekable)
         return read_parquet(seekable, place)
     if file.suffix in SEPARATORS:
-        return read_separated(file.chunks, SEPARATORS[file.suffix], place, max_record_bytes=max_line_bytes)
+        return read_separated(
+            file.chunks, SEPARATORS[file.suffix], place, max_record_bytes=max_line_bytes
+        )
     return read_jsonl(file.chunks, place, max_record_bytes=max_line_bytes)
 
 
-def rendered(compiled: CompiledRecipe, records: Iterator[Entry], found: Findings) -> Iterator[bytes]:
+def rendered(
+    compiled: CompiledRecipe, records: Iterator[Entry], found: Findings
+) -> Iterator[bytes]:
     """Yield a Gemini line or a rejection for each record; blank lines of the input stay blank."""
     join = compiled.recipe.output.join
     for entry in records:
@@ -275,12 +298,19 @@ def rendered(compiled: CompiledRecipe, records: Iterator[Entry], found: Findings
         yield line + b"\n"
     if join and len(compiled.recipe.output.formats) > 1:
         kinds = {name: Kind(kind) for name, kind in found.columns.items()}
-        found.renamed = renamed_fields(compiled.recipe.answer_schema(), kinds, embeds=compiled.recipe.embed is not None)
+        found.renamed = renamed_fields(
+            compiled.recipe.answer_schema(),
+            kinds,
+            embeds=compiled.recipe.embed is not None,
+        )
 
 
 def _learn(columns: dict[str, str], fields: Mapping[str, Any]) -> None:
     """Note the fields that records have, for the columns of tables: text as long as all their values are text."""
     for name, value in fields.items():
         kind = Kind.TEXT.value if isinstance(value, str) else Kind.JSON.value
-        if value is not None and columns.setdefault(name, kind) == Kind.TEXT.value != kind:
+        if (
+            value is not None
+            and columns.setdefault(name, kind) == Kind.TEXT.value != kind
+        ):
             columns[name] = kind

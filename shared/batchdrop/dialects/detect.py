@@ -40,8 +40,12 @@ def form_of(line: Json) -> LineForm:
     if "custom_id" in line and isinstance(line.get("params"), dict):
         return LineForm.ANTHROPIC
     body = line.get("body")
-    if isinstance(body, dict) and not line.keys().isdisjoint(("custom_id", "url", "method")):
-        return LineForm.GEMINI_BODY if _is_gemini(cast("Json", body)) else LineForm.OPENAI
+    if isinstance(body, dict) and not line.keys().isdisjoint(
+        ("custom_id", "url", "method")
+    ):
+        return (
+            LineForm.GEMINI_BODY if _is_gemini(cast("Json", body)) else LineForm.OPENAI
+        )
     return LineForm.GEMINI_BARE if _is_gemini(line) else LineForm.RECORDS
 
 

@@ -144,7 +144,9 @@ class Request(Protocol):
 class Dialect(Protocol):
     """The language of one kind of provider. A line is an accepted line of input unless something else is said."""
 
-    def check(self, line: bytes, model: str, /, *, converted: bool) -> Accepted | Rejected:
+    def check(
+        self, line: bytes, model: str, /, *, converted: bool
+    ) -> Accepted | Rejected:
         """Return what any line asks for, or the first thing wrong with it; `converted`: written by a conversion."""
         ...
 
@@ -180,7 +182,9 @@ class Dialect(Protocol):
         """Return what rows need of lines that follow each other, the first of which has that number."""
         ...
 
-    def body_of(self, line: bytes, /, *, longer: bool, beginning: Any, files: Mapping[str, str]) -> bytes:
+    def body_of(
+        self, line: bytes, /, *, longer: bool, beginning: Any, files: Mapping[str, str]
+    ) -> bytes:
         """Return the request of a line as it goes out."""
         ...
 

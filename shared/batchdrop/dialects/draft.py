@@ -56,7 +56,10 @@ def loads(raw: bytes, pointer: str = "") -> Any:
     is bounded by counting brackets. Whatever fails is read again, slowly, for the exact reason. `pointer` tells where
     the text stands when it is a string inside the line.
     """
-    if raw.count(b"{") + raw.count(b"[") <= strict_json.MAX_DEPTH and b"u0022" not in raw:
+    if (
+        raw.count(b"{") + raw.count(b"[") <= strict_json.MAX_DEPTH
+        and b"u0022" not in raw
+    ):
         try:
             value = _decode(raw)
             if _encode(value).count(b'"') == raw.count(b'"'):
@@ -114,7 +117,9 @@ def word_of(body: Json, name: str, pointer: str) -> str:
     return text_of(needed(body, name, pointer), join(pointer, name))
 
 
-def checked(check: fields.Check, value: Any, pointer: str, *, at: str | None = None) -> Any:
+def checked(
+    check: fields.Check, value: Any, pointer: str, *, at: str | None = None
+) -> Any:
     """Return a value the validator's check accepts, or refuse the line with its first finding.
 
     Args:
@@ -127,7 +132,9 @@ def checked(check: fields.Check, value: Any, pointer: str, *, at: str | None = N
     check(value, pointer, problems)
     if problems:
         first = problems[0]
-        refuse(first.code, first.pointer if at is None else at, first.message, first.fix)
+        refuse(
+            first.code, first.pointer if at is None else at, first.message, first.fix
+        )
     return value
 
 
@@ -137,7 +144,12 @@ def leftovers(draft: Draft, body: Json, known: frozenset[str], pointer: str) -> 
         return
     for name, value in body.items():
         if name not in known and value is not None:
-            warn(draft, Caution.IGNORED, join(pointer, name), f"{name} has no equivalent here and is left out.")
+            warn(
+                draft,
+                Caution.IGNORED,
+                join(pointer, name),
+                f"{name} has no equivalent here and is left out.",
+            )
 
 
 # ----------------------------------------------------------------------------------------------------- rules
@@ -145,7 +157,11 @@ def read(draft: Draft, body: Json, table: Mapping[str, Rule], pointer: str) -> N
     """Apply the rule of every field that is there and not null, in the table's order; refuse unknown fields."""
     for name in body:
         if name not in table:
-            refuse(Code.UNKNOWN_FIELD, join(pointer, name), "The translation knows no such field.")
+            refuse(
+                Code.UNKNOWN_FIELD,
+                join(pointer, name),
+                "The translation knows no such field.",
+            )
     for name in [name for name in table if name in body]:
         value = body[name]
         if value is not None:
@@ -197,22 +213,32 @@ def wants(draft: Draft, value: Any, pointer: str) -> None:
     draft.wants = text_of(value, pointer)
 
 
-def parts_of(draft: Draft, content: Any, blocks: Mapping[str, Block], pointer: str) -> list[Json]:
+def parts_of(
+    draft: Draft, content: Any, blocks: Mapping[str, Block], pointer: str
+) -> list[Json]:
     """Return a message's content, a string or typed blocks, as Gemini parts, or refuse the line."""
     if isinstance(content, str):
         return [{"text": content}]
     return [
-        block_of(draft, block, blocks, f"{pointer}/{index}") for index, block in enumerate(list_of(content, pointer))
+        block_of(draft, block, blocks, f"{pointer}/{index}")
+        for index, block in enumerate(list_of(content, pointer))
     ]
 
 
-def block_of(draft: Draft, block: Any, blocks: Mapping[str, Block], pointer: str) -> Json:
+def block_of(
+    draft: Draft, block: Any, blocks: Mapping[str, Block], pointer: str
+) -> Json:
     """Return one typed block as a Gemini part, or refuse the line."""
     body = object_of(block, pointer)
     kind = word_of(body, "type", pointer)
     if kind not in blocks:
         message = "Gemini has no equivalent of this kind of content here."
-        refuse(Code.NO_EQUIVALENT, join(pointer, "type"), message, f"Use {', '.join(blocks)}.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            join(pointer, "type"),
+            message,
+            f"Use {', '.join(blocks)}.",
+        )
     return blocks[kind](draft, body, pointer)
 
 
@@ -229,9 +255,19 @@ def text_block(known: frozenset[str]) -> Block:
 def add_system(draft: Draft, parts: list[Json], pointer: str) -> None:
     """Add to the system instruction, which stands before everything; warn when it did not."""
     if draft.contents:
-        warn(draft, Caution.REORDERED, pointer, "Gemini has one system instruction; this text moves to it.")
+        warn(
+            draft,
+            Caution.REORDERED,
+            pointer,
+            "Gemini has one system instruction; this text moves to it.",
+        )
     if not all("text" in part for part in parts):
-        refuse(Code.NO_EQUIVALENT, pointer, "A system instruction can hold text only.", "Move media to a user message.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            pointer,
+            "A system instruction can hold text only.",
+            "Move media to a user message.",
+        )
     draft.system += parts
 
 
@@ -247,7 +283,12 @@ def finished(draft: Draft, pointer: str) -> Json:
     if not draft.contents:
         if not draft.system:
             refuse(Code.EMPTY, pointer, "The line asks nothing.", "Add a user message.")
-        warn(draft, Caution.APPROXIMATED, pointer, "There are system messages only; they are asked as the user.")
+        warn(
+            draft,
+            Caution.APPROXIMATED,
+            pointer,
+            "There are system messages only; they are asked as the user.",
+        )
         draft.contents, draft.system = [{"role": "user", "parts": draft.system}], []
     request: Json = {"contents": draft.contents}
     if draft.system:

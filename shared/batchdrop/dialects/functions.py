@@ -7,14 +7,30 @@ from typing import Any, Final
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code
 from batchdrop.dialects.dialect import Caution, Json
-from batchdrop.dialects.draft import Draft, checked, loads, object_of, put, refuse, text_of, warn, word_of
+from batchdrop.dialects.draft import (
+    Draft,
+    checked,
+    loads,
+    object_of,
+    put,
+    refuse,
+    text_of,
+    warn,
+    word_of,
+)
 from batchdrop.dialects.gemini import fields
 
 FOREIGN_CALL: Final = "skip_thought_signature_validator"
 """Stands for the thought signature of a call another model made: Gemini 3 refuses a call without one
 (docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures, stored copy read 2026-11-23). Google names this
 value for histories of other models; read at second hand, in public code that quotes it."""
-BUDGETS: Final = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576}
+BUDGETS: Final = {
+    "none": 0,
+    "minimal": 1024,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24_576,
+}
 """Thinking tokens for words of effort, as Google's OpenAI-compatible API maps them for Gemini 2.5 (read at second hand,
 Portkey's documentation, 2026-11-23). Gemini 3 takes budgets too, though it prefers levels; Gemini 2.5 refuses levels,
 and a line is translated without knowing the model."""
@@ -26,8 +42,15 @@ def declare(draft: Draft, function: Json, schema_field: str, pointer: str) -> No
     """Add a function's declaration, or refuse the line; its schema stays JSON Schema."""
     declaration: Json = {"name": word_of(function, "name", pointer)}
     if function.get("description") is not None:
-        declaration["description"] = text_of(function["description"], join(pointer, "description"))
-    checked(fields.REQUEST["tools"], [{"functionDeclarations": [declaration]}], pointer, at=join(pointer, "name"))
+        declaration["description"] = text_of(
+            function["description"], join(pointer, "description")
+        )
+    checked(
+        fields.REQUEST["tools"],
+        [{"functionDeclarations": [declaration]}],
+        pointer,
+        at=join(pointer, "name"),
+    )
     schema = function.get(schema_field)
     if schema is not None and schema != {}:
         here = join(pointer, schema_field)
@@ -42,7 +65,12 @@ def declare(draft: Draft, function: Json, schema_field: str, pointer: str) -> No
 def use(draft: Draft, tool: str, pointer: str) -> None:
     """Add one of Gemini's own tools in place of another vendor's."""
     draft.tools.append({tool: {}})
-    warn(draft, Caution.APPROXIMATED, pointer, f"Gemini's {tool} takes the place of this tool.")
+    warn(
+        draft,
+        Caution.APPROXIMATED,
+        pointer,
+        f"Gemini's {tool} takes the place of this tool.",
+    )
 
 
 def choose(draft: Draft, mode: str, names: list[str] | None = None) -> None:
@@ -53,7 +81,9 @@ def choose(draft: Draft, mode: str, names: list[str] | None = None) -> None:
     draft.tool_config = {"functionCallingConfig": config}
 
 
-def call(draft: Draft, identity: str | None, name: str, arguments: Json, *, first: bool) -> Json:
+def call(
+    draft: Draft, identity: str | None, name: str, arguments: Json, *, first: bool
+) -> Json:
     """Return a call another model made as a part; the first of a turn carries the signature's stand-in."""
     part: Json = {"functionCall": {"name": name, "args": arguments}}
     if identity:
@@ -73,17 +103,27 @@ def arguments_of(value: Any, pointer: str) -> Json:
 def called_name(draft: Draft, identity: str, pointer: str) -> str:
     """Return the name of the function a result belongs to, or refuse the line."""
     if identity not in draft.calls:
-        refuse(Code.MISSING_FIELD, pointer, "No call before this one has this id.", "Put the call before its result.")
+        refuse(
+            Code.MISSING_FIELD,
+            pointer,
+            "No call before this one has this id.",
+            "Put the call before its result.",
+        )
     return draft.calls[identity]
 
 
-def result(identity: str | None, name: str, parts: list[Json], *, failed: bool = False) -> list[Json]:
+def result(
+    identity: str | None, name: str, parts: list[Json], *, failed: bool = False
+) -> list[Json]:
     """Return a function's result as parts: its text as `output` or `error`, media after it."""
     text = "".join(part.get("text", "") for part in parts)
     response: Json = {"name": name, "response": {"error" if failed else "output": text}}
     if identity:
         response["id"] = identity
-    return [{"functionResponse": response}, *(part for part in parts if "text" not in part)]
+    return [
+        {"functionResponse": response},
+        *(part for part in parts if "text" not in part),
+    ]
 
 
 def answer_as_json(draft: Draft, schema: Any, description: Any, pointer: str) -> None:
@@ -101,22 +141,44 @@ def think(draft: Draft, effort: Any, pointer: str) -> None:
     """Translate a word of effort into a thinking budget, unless the line sets one already."""
     word = text_of(effort, pointer)
     if word in ("xhigh", "max"):
-        warn(draft, Caution.APPROXIMATED, pointer, "The largest budget all models take is used.")
+        warn(
+            draft,
+            Caution.APPROXIMATED,
+            pointer,
+            "The largest budget all models take is used.",
+        )
         word = "high"
     if word not in BUDGETS:
-        refuse(Code.BAD_ENUM, pointer, f"The value must be one of {', '.join(BUDGETS)}, xhigh, max.")
+        refuse(
+            Code.BAD_ENUM,
+            pointer,
+            f"The value must be one of {', '.join(BUDGETS)}, xhigh, max.",
+        )
     config = draft.config.setdefault("thinkingConfig", {})
     if "thinkingBudget" in config:
-        warn(draft, Caution.IGNORED, pointer, "The field is left out: the line gives a thinking budget.")
+        warn(
+            draft,
+            Caution.IGNORED,
+            pointer,
+            "The field is left out: the line gives a thinking budget.",
+        )
         return
     config["thinkingBudget"] = BUDGETS[word]
     if word == "none":
-        warn(draft, Caution.APPROXIMATED, pointer, "Some models cannot leave out thinking and refuse this.")
+        warn(
+            draft,
+            Caution.APPROXIMATED,
+            pointer,
+            "Some models cannot leave out thinking and refuse this.",
+        )
 
 
 def limit_output(draft: Draft, pointer: str, small: int = 1024) -> None:
     """Warn of a small output limit when nothing is said about thinking."""
-    if draft.config.get("maxOutputTokens", small) < small and "thinkingConfig" not in draft.config:
+    if (
+        draft.config.get("maxOutputTokens", small) < small
+        and "thinkingConfig" not in draft.config
+    ):
         message = "Gemini's thinking models count thoughts into this limit; a small one may leave no answer."
         warn(draft, Caution.TOKENS_INCLUDE_THOUGHTS, pointer, message)
 
@@ -126,4 +188,8 @@ def name_of(tool: Any, pointer: str) -> str:
     body = object_of(tool, pointer)
     if "function" not in body:
         return word_of(body, "name", pointer)
-    return word_of(object_of(body["function"], join(pointer, "function")), "name", join(pointer, "function"))
+    return word_of(
+        object_of(body["function"], join(pointer, "function")),
+        "name",
+        join(pointer, "function"),
+    )

@@ -65,16 +65,33 @@ def by_address(draft: Draft, address: str, pointer: str, default: str) -> Json:
     if address.startswith("data:"):
         head, _, data = address.partition(",")
         if not head.endswith(";base64"):
-            refuse(Code.BAD_URI, pointer, "The data address is not in base64.", "Write data:TYPE;base64,…")
+            refuse(
+                Code.BAD_URI,
+                pointer,
+                "The data address is not in base64.",
+                "Write data:TYPE;base64,…",
+            )
         return inline(data, head[5:].split(";")[0] or default, pointer)
     if not address.startswith(("https://", "gs://")):
         refuse(Code.BAD_URI, pointer, "The value is no data, https or gs address.")
     if address.startswith("https://") and not address.startswith(_UPLOADED):
-        warn(draft, Caution.REMOTE_MEDIA, pointer, "The service fetches the address when it runs the batch.")
+        warn(
+            draft,
+            Caution.REMOTE_MEDIA,
+            pointer,
+            "The service fetches the address when it runs the batch.",
+        )
     mime = by_name(_path(address))
     if mime is None:
-        warn(draft, Caution.APPROXIMATED, pointer, f"The address does not tell the type; {default} is assumed.")
-    return _valid({"fileData": {"fileUri": address, "mimeType": mime or default}}, pointer)
+        warn(
+            draft,
+            Caution.APPROXIMATED,
+            pointer,
+            f"The address does not tell the type; {default} is assumed.",
+        )
+    return _valid(
+        {"fileData": {"fileUri": address, "mimeType": mime or default}}, pointer
+    )
 
 
 def by_name(name: str) -> str | None:

@@ -104,12 +104,16 @@ def read(row: Json) -> Reply:
     """Return what a result, error or rejection row says; missing fields are read as absent, never a fault."""
     response = _object(row.get("response"))
     digest = hashlib.sha256(_encode(row, order="deterministic")).hexdigest()[:24]
-    answered = row.get("outcome") in ("answered", "truncated", "blocked") and bool(response)
+    answered = row.get("outcome") in ("answered", "truncated", "blocked") and bool(
+        response
+    )
     return Reply(
         custom_id=_custom_id(row),
         digest=digest,
         model=str(row.get("model") or response.get("modelVersion") or ""),
-        usage=_usage(_object(row.get("usage") or response.get("usageMetadata")), response),
+        usage=_usage(
+            _object(row.get("usage") or response.get("usageMetadata")), response
+        ),
         choices=_choices(response, digest, blocked=row.get("outcome") == "blocked"),
         embedding=_object(response.get("embedding")).get("values"),
         fault=None if answered else _fault(row),
@@ -127,13 +131,22 @@ def _custom_id(row: Json) -> str:
 
 def _choices(response: Json, digest: str, *, blocked: bool) -> list[Choice]:
     """Return the candidates; a blocked prompt has none and gets one that says so."""
-    found = [_choice(_object(item), f"{digest}{index}") for index, item in enumerate(_list(response.get("candidates")))]
+    found = [
+        _choice(_object(item), f"{digest}{index}")
+        for index, item in enumerate(_list(response.get("candidates")))
+    ]
     return found or ([Choice(None, [], [], "SAFETY")] if blocked else [])
 
 
 def _choice(candidate: Json, stem: str) -> Choice:
-    parts = [_object(part) for part in _list(_object(candidate.get("content")).get("parts"))]
-    texts = [str(part["text"]) for part in parts if "text" in part and not part.get("thought")]
+    parts = [
+        _object(part) for part in _list(_object(candidate.get("content")).get("parts"))
+    ]
+    texts = [
+        str(part["text"])
+        for part in parts
+        if "text" in part and not part.get("thought")
+    ]
     thoughts = [
         (str(part["text"]), str(part.get("thoughtSignature", "")))
         for part in parts
@@ -141,12 +154,18 @@ def _choice(candidate: Json, stem: str) -> Choice:
     ]
     wanted = [_object(part["functionCall"]) for part in parts if "functionCall" in part]
     calls = [
-        Call(str(call.get("id") or f"call_{stem}{index}"), str(call.get("name", "")), _object(call.get("args")))
+        Call(
+            str(call.get("id") or f"call_{stem}{index}"),
+            str(call.get("name", "")),
+            _object(call.get("args")),
+        )
         for index, call in enumerate(wanted)
     ]
     text = "".join(texts) if texts else None
     reason = str(candidate.get("finishReason", "STOP"))
-    return Choice(text, thoughts, calls, reason, _object(candidate.get("logprobsResult")) or None)
+    return Choice(
+        text, thoughts, calls, reason, _object(candidate.get("logprobsResult")) or None
+    )
 
 
 def is_blocked(choice: Choice) -> bool:
@@ -156,7 +175,9 @@ def is_blocked(choice: Choice) -> bool:
 
 def _usage(counts: Json, response: Json) -> Usage:
     thoughts = _count(counts.get("thoughtsTokenCount"))
-    prompt = _count(counts.get("promptTokenCount")) + _count(counts.get("toolUsePromptTokenCount"))
+    prompt = _count(counts.get("promptTokenCount")) + _count(
+        counts.get("toolUsePromptTokenCount")
+    )
     return Usage(
         prompt=prompt or _count(response.get("tokenCount")),
         cached=_count(counts.get("cachedContentTokenCount")),
@@ -169,9 +190,21 @@ def _fault(row: Json) -> Fault:
     code = str(row.get("code") or "NO_RESPONSE")
     pointer = row.get("pointer")
     if "outcome" not in row:
-        return Fault(code, str(row.get("message", "")), pointer, 400, _NUMBERS["INVALID_ARGUMENT"])
+        return Fault(
+            code,
+            str(row.get("message", "")),
+            pointer,
+            400,
+            _NUMBERS["INVALID_ARGUMENT"],
+        )
     name = code.removeprefix(_PROVIDER) if code.startswith(_PROVIDER) else "UNKNOWN"
-    return Fault(code, str(row.get("message", "")), pointer, _HTTP.get(name, 500), _NUMBERS.get(name, 2))
+    return Fault(
+        code,
+        str(row.get("message", "")),
+        pointer,
+        _HTTP.get(name, 500),
+        _NUMBERS.get(name, 2),
+    )
 
 
 def _object(value: Any) -> Json:

@@ -47,4 +47,6 @@ def _gemini(row: Json, reply: Reply) -> Json:
     fault = reply.fault
     if fault is None:
         return {"response": {}}
-    return {"error": {"code": fault.number, "message": f"{fault.code}: {fault.message}"}}
+    return {
+        "error": {"code": fault.number, "message": f"{fault.code}: {fault.message}"}
+    }

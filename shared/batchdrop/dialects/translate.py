@@ -53,7 +53,12 @@ def translate(dialect: LineForm, raw: bytes) -> Translated | Problem:
     try:
         line = loads(raw)
         if not isinstance(line, dict):
-            refuse(Code.NOT_OBJECT, "", "The line is JSON but not an object.", "Write one JSON object on each line.")
+            refuse(
+                Code.NOT_OBJECT,
+                "",
+                "The line is JSON but not an object.",
+                "Write one JSON object on each line.",
+            )
         key, request = _READERS[dialect](draft, cast("Json", line))
     except Refused as refused:
         return refused.problem
@@ -66,7 +71,11 @@ def key_of(dialect: LineForm, raw: bytes) -> bytes:
         line = loads(raw)
     except Refused:
         return b"null"
-    name = "custom_id" if dialect in (LineForm.OPENAI, LineForm.ANTHROPIC, LineForm.GEMINI_BODY) else "key"
+    name = (
+        "custom_id"
+        if dialect in (LineForm.OPENAI, LineForm.ANTHROPIC, LineForm.GEMINI_BODY)
+        else "key"
+    )
     key = cast("Json", line).get(name) if isinstance(line, dict) else None
     return _encode(key) if isinstance(key, (str, int, float)) else b"null"
 
@@ -76,7 +85,11 @@ def _gemini(draft: Draft, line: Json) -> tuple[bytes, Json]:
     request = _inside(LineForm.GEMINI, line, "request")
     for name in line:
         if name not in ("key", "request"):
-            refuse(Code.UNKNOWN_FIELD, join("", name), "The line has a field besides key and request.")
+            refuse(
+                Code.UNKNOWN_FIELD,
+                join("", name),
+                "The line has a field besides key and request.",
+            )
     return _key(line, "key"), _as_written(draft, request, "/request")
 
 
@@ -84,7 +97,9 @@ def _bare(draft: Draft, line: Json) -> tuple[bytes, Json]:
     form = form_of(line)
     if form not in (LineForm.GEMINI_BARE, LineForm.RECORDS):
         _mixed(LineForm.GEMINI_BARE, form)
-    return _key(line, "key"), _as_written(draft, {name: line[name] for name in line if name != "key"}, "")
+    return _key(line, "key"), _as_written(
+        draft, {name: line[name] for name in line if name != "key"}, ""
+    )
 
 
 def _gemini_body(draft: Draft, line: Json) -> tuple[bytes, Json]:
@@ -107,7 +122,12 @@ def _openai(draft: Draft, line: Json) -> tuple[bytes, Json]:
         form = form_of(line)
         if form is not LineForm.OPENAI:
             _mixed(LineForm.OPENAI, form)
-        refuse(Code.NO_EQUIVALENT, "/url", "The address has no translation.", f"Use {', '.join(_URLS)}.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            "/url",
+            "The address has no translation.",
+            f"Use {', '.join(_URLS)}.",
+        )
     _envelope(draft, line)
     return _key(line, "custom_id"), reader(draft, body, "/body")
 
@@ -123,7 +143,12 @@ def _record(draft: Draft, line: Json) -> tuple[bytes, Json]:
     if form is not LineForm.RECORDS:
         _mixed(LineForm.RECORDS, form)
     message = "The line is a record, not a request."
-    refuse(Code.NO_EQUIVALENT, "", message, "Put a recipe with a prompt template into the folder.")
+    refuse(
+        Code.NO_EQUIVALENT,
+        "",
+        message,
+        "Put a recipe with a prompt template into the folder.",
+    )
 
 
 def _inside(dialect: LineForm, line: Json, name: str) -> Json:
@@ -147,7 +172,11 @@ def _envelope(draft: Draft, line: Json) -> None:
 
 
 def _mixed(dialect: LineForm, form: LineForm) -> None:
-    refuse(Code.DIALECT_MIXED, "", f"The file is in the dialect {dialect}, this line in {form}.")
+    refuse(
+        Code.DIALECT_MIXED,
+        "",
+        f"The file is in the dialect {dialect}, this line in {form}.",
+    )
 
 
 def _key(line: Json, name: str) -> bytes:
@@ -188,7 +217,12 @@ def _embedded(draft: Draft, value: Any, pointer: str) -> None:
         message = f"The line asks for {len(texts)} embeddings; one line gives one."
         refuse(Code.NO_EQUIVALENT, pointer, message, "Write one line for each text.")
     if not isinstance(texts[0], str):
-        refuse(Code.NO_EQUIVALENT, pointer, "Tokens are not the same with Gemini.", "Give the text itself.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            pointer,
+            "Tokens are not the same with Gemini.",
+            "Give the text itself.",
+        )
     draft.contents.append({"parts": [{"text": texts[0]}]})
 
 

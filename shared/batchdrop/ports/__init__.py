@@ -9,9 +9,26 @@ Each port has one contract suite (`tests/contract/test_*_contract.py`) run again
 """
 
 from batchdrop.ports.clock import Clock
-from batchdrop.ports.documents import Collection, Document, Documents, IndexValue, Json, Query
+from batchdrop.ports.documents import (
+    Collection,
+    Document,
+    Documents,
+    IndexValue,
+    Json,
+    Query,
+)
 from batchdrop.ports.objects import ObjectInfo, ObjectPage, Objects, ObjectWriter
-from batchdrop.ports.optional import Ask, BatchKind, Cache, CachePage, Caches, FilePage, Files, ProviderFile, Tokens
+from batchdrop.ports.optional import (
+    Ask,
+    BatchKind,
+    Cache,
+    CachePage,
+    Caches,
+    FilePage,
+    Files,
+    ProviderFile,
+    Tokens,
+)
 from batchdrop.ports.provider import (
     JSONL,
     Batch,

@@ -59,11 +59,15 @@ class Documents(Protocol):
         """Read one document, strongly consistent."""
         ...
 
-    def create(self, kind: Collection, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
+    def create(
+        self, kind: Collection, id: str, *, index: Mapping[str, IndexValue], data: Json
+    ) -> Document:
         """Create at version 1, or raise ConflictError; our own lost success is recognised by its write id."""
         ...
 
-    def replace(self, document: Document, *, index: Mapping[str, IndexValue], data: Json) -> Document:
+    def replace(
+        self, document: Document, *, index: Mapping[str, IndexValue], data: Json
+    ) -> Document:
         """Write all of it as version + 1 if the stored version is `document.version`, else ConflictError."""
         ...
 

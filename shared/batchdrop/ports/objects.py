@@ -59,12 +59,20 @@ class ObjectWriter(Protocol):
 class Objects(Protocol):
     """Buckets of immutable generations with preconditions."""
 
-    def stat(self, bucket: str, name: str, *, generation: int | None = None) -> ObjectInfo | None:
+    def stat(
+        self, bucket: str, name: str, *, generation: int | None = None
+    ) -> ObjectInfo | None:
         """Return the live object, or None; with `generation`, None also when it is no longer that one."""
         ...
 
     def read(
-        self, bucket: str, name: str, *, generation: int | None = None, start: int = 0, end: int | None = None
+        self,
+        bucket: str,
+        name: str,
+        *,
+        generation: int | None = None,
+        start: int = 0,
+        end: int | None = None,
     ) -> Iterator[bytes]:
         """Stream the stored bytes [start, end) raw (no gzip transcoding); PermanentError GONE if absent."""
         ...
@@ -94,7 +102,12 @@ class Objects(Protocol):
         ...
 
     def list(
-        self, bucket: str, *, prefix: str = "", page_token: str | None = None, page_size: int = 1000
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        page_token: str | None = None,
+        page_size: int = 1000,
     ) -> ObjectPage:
         """List live objects in name order."""
         ...

@@ -40,7 +40,9 @@ class FilePage:
 class Files(Protocol):
     """Files that requests can name, and that nobody else deletes."""
 
-    def upload(self, chunks: Iterable[bytes], *, size: int, name: str, mime_type: str) -> ProviderFile:
+    def upload(
+        self, chunks: Iterable[bytes], *, size: int, name: str, mime_type: str
+    ) -> ProviderFile:
         """Upload exactly `size` bytes; PermanentError SIZE_MISMATCH when the chunks have another length."""
         ...
 
@@ -75,7 +77,9 @@ class CachePage:
 class Caches(Protocol):
     """Cached contents as objects of their own, billed by the hour."""
 
-    def create_cache(self, *, model: str, body: bytes, display_name: str, ttl_seconds: int) -> Cache:
+    def create_cache(
+        self, *, model: str, body: bytes, display_name: str, ttl_seconds: int
+    ) -> Cache:
         """Make a cached content of `body`: JSON members of it without braces. Not idempotent."""
         ...
 
@@ -103,6 +107,8 @@ class Tokens(Protocol):
 class Ask(Protocol):
     """A synchronous call, at the standard price."""
 
-    def answer(self, *, model: str, kind: BatchKind, request: bytes, timeout_seconds: float) -> bytes:
+    def answer(
+        self, *, model: str, kind: BatchKind, request: bytes, timeout_seconds: float
+    ) -> bytes:
         """Send one request; return the response's JSON on one line."""
         ...

@@ -33,7 +33,9 @@ class DeadLetter:
 class Topics(Protocol):
     """A broker with at-least-once push, retry and dead letters."""
 
-    def publish(self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None) -> str:
+    def publish(
+        self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None
+    ) -> str:
         """Return the message id once the broker has stored the message; TransientError otherwise."""
         ...
 

@@ -8,7 +8,11 @@ from batchdrop.core.errors import BatchdropError
 from batchdrop.ports import Batch, BatchPage, Found, Intent, Sight
 
 
-def find_by_name(list_batches: Callable[[str | None], BatchPage], intent: Intent, over: Callable[[], bool]) -> Found:
+def find_by_name(
+    list_batches: Callable[[str | None], BatchPage],
+    intent: Intent,
+    over: Callable[[], bool],
+) -> Found:
     """Look through all pages of the account's batches; a page that fails, or is not reached in time, is no look."""
     ours: list[Batch] = []
     token: str | None = None

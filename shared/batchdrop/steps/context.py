@@ -40,7 +40,10 @@ class Context(Generic[S_co]):
         """
         found = self.providers.get(subject.provider)
         if found is None:
-            raise TransientError(f"the provider `{subject.provider}` is not configured", code="PROVIDER_REMOVED")
+            raise TransientError(
+                f"the provider `{subject.provider}` is not configured",
+                code="PROVIDER_REMOVED",
+            )
         return found
 
     def now(self) -> datetime:
@@ -53,7 +56,9 @@ class Context(Generic[S_co]):
 
     def fresh(self) -> Context[S_co]:
         """Return the context for a new call: its time budget starts now."""
-        return replace(self, time_left=TimeLeft.start(self.clock, self.settings.call_seconds))
+        return replace(
+            self, time_left=TimeLeft.start(self.clock, self.settings.call_seconds)
+        )
 
     def wake(self, topic: Topic, job_id: str, shard_id: str | None = None) -> None:
         """Publish a wake: at least once, carrying ids only."""
@@ -69,5 +74,7 @@ def routed(providers: Mapping[str, Provider], model: str) -> tuple[str, str]:
     prefix, _, rest = model.partition("/")
     if rest and prefix in providers:
         return prefix, rest
-    claimed = (name for name, provider in providers.items() if provider.facts.serves(model))
+    claimed = (
+        name for name, provider in providers.items() if provider.facts.serves(model)
+    )
     return next(claimed, next(iter(providers))), model

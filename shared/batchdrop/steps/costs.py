@@ -25,7 +25,12 @@ from batchdrop.steps.context import Context
 from batchdrop.steps.write.segment_lists import segments_of
 
 Any_ = Context[CommonSettings]
-_UNSEEN = (BatchState.CANCELLED, BatchState.CANCELLING, BatchState.EXPIRED, NoBatch.GONE)
+_UNSEEN = (
+    BatchState.CANCELLED,
+    BatchState.CANCELLING,
+    BatchState.EXPIRED,
+    NoBatch.GONE,
+)
 
 
 def entry_of(context: Any_, job: Job, shard: Shard) -> Entry | None:
@@ -79,14 +84,19 @@ def record_cache(context: Any_, job: Job) -> list[Entry]:
 def _post(context: Any_, entry: Entry) -> Entry:
     """Keep an entry unless it is there; return it as it is kept."""
     expire_at = context.now() + timedelta(days=context.settings.ledger_days)
-    return context.store.costs.ensure(entry.shard_id, entry, {"day": entry.day, "expire_at": expire_at})
+    return context.store.costs.ensure(
+        entry.shard_id, entry, {"day": entry.day, "expire_at": expire_at}
+    )
 
 
 def cache_entry(job: Job, now: datetime, prices: Overrides) -> Entry:
     """Price the making and keeping of a job's caches: from their creation until they were lost, else until now."""
     uses = job.caching.uses if job.caching else ()
     token_hours = sum((use.tokens * _hours(use, now) for use in uses), Decimal(0))
-    amounts = [kept(job.model, token_hours, now, prices), *(made(job.model, use.tokens, now, prices) for use in uses)]
+    amounts = [
+        kept(job.model, token_hours, now, prices),
+        *(made(job.model, use.tokens, now, prices) for use in uses),
+    ]
     known = [amount for amount in amounts if amount is not None]
     return Entry(
         shard_id=f"{job.job_id}-cache",
@@ -96,7 +106,10 @@ def cache_entry(job: Job, now: datetime, prices: Overrides) -> Entry:
         labels=job.labels,
         model=job.model,
         processing=Processing.STANDARD.value,
-        usage={CACHE_MADE: sum(use.tokens for use in uses), CACHE_KEPT: int(token_hours)},
+        usage={
+            CACHE_MADE: sum(use.tokens for use in uses),
+            CACHE_KEPT: int(token_hours),
+        },
         amount=sum(known, Decimal(0)) if len(known) == len(amounts) else None,
         reason="" if len(known) == len(amounts) else "NO_STORAGE_RATE",
         source=source(),
@@ -116,11 +129,17 @@ def settle(context: Any_, job: Job) -> None:
 
     def done(budget: Budget) -> Budget:
         hold = budget.holds.get(job.job_id)
-        return settled(budget, job.job_id, hold.amount if amount is None and hold else Decimal(amount or 0))
+        return settled(
+            budget,
+            job.job_id,
+            hold.amount if amount is None and hold else Decimal(amount or 0),
+        )
 
     change_budget(context, job.budget_month, done)
 
 
-def change_budget(context: Any_, month: str, transition: Callable[[Budget], Budget | str]) -> Budget | str:
+def change_budget(
+    context: Any_, month: str, transition: Callable[[Budget], Budget | str]
+) -> Budget | str:
     """Apply a pure transition to a month's budget by compare-and-set; return it, or the words of its refusal."""
     return context.store.budgets.change(month, Budget(), transition)

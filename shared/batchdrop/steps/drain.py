@@ -50,7 +50,9 @@ class Left:
 
     def caches(self) -> int:
         """Count context caches that are still to be deleted."""
-        return sum(len(job.caching.uses) for job in self.jobs if job.caching is not None)
+        return sum(
+            len(job.caching.uses) for job in self.jobs if job.caching is not None
+        )
 
     def states(self) -> dict[str, int]:
         """Count the jobs by state; those that have ended are being cleaned."""
@@ -92,7 +94,9 @@ def look(context: Context[CommonSettings]) -> Left:
     for stored in jobs:
         _cancel(context, stored)
     shards = context.store.shards(queries.due(Collection.SHARD, ever, SEEN))
-    return Left(tuple(stored.value for stored in jobs), tuple(stored.value for stored in shards))
+    return Left(
+        tuple(stored.value for stored in jobs), tuple(stored.value for stored in shards)
+    )
 
 
 def _cancel(context: Context[CommonSettings], stored: Stored[Job]) -> None:
@@ -100,7 +104,11 @@ def _cancel(context: Context[CommonSettings], stored: Stored[Job]) -> None:
     now = context.now()
 
     def wanted(job: Job) -> Job | None:
-        left = job.state.terminal or job.state is JobState.FINALIZING or job.wanted == CANCEL
+        left = (
+            job.state.terminal
+            or job.state is JobState.FINALIZING
+            or job.wanted == CANCEL
+        )
         return None if left else job.asked(now, CANCEL)
 
     asked = context.store.change_if(stored, wanted)

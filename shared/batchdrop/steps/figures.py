@@ -31,7 +31,8 @@ def ended_fields(job: Job) -> dict[str, Field]:
     """Return the fields of `logs.JOB_ENDED`; a model that was sent nothing may be any text, so it is left out."""
     counts, ended_at = job.counts, job.ended_at or job.updated_at
     outcomes: dict[str, Field] = {
-        f"{OUTCOME_PREFIX}{outcome}": counts.by_outcome.get(outcome, 0) for outcome in Outcome
+        f"{OUTCOME_PREFIX}{outcome}": counts.by_outcome.get(outcome, 0)
+        for outcome in Outcome
     }
     return {
         "job_id": job.job_id,

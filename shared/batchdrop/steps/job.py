@@ -22,7 +22,9 @@ from batchdrop.store import Stored
 
 _S = JobState
 STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})
-_CANCELLED: Final = Failure(code="CANCELLED", message="The job was cancelled before this line was answered.")
+_CANCELLED: Final = Failure(
+    code="CANCELLED", message="The job was cancelled before this line was answered."
+)
 STOP_AGAIN = timedelta(minutes=1)
 """When a job's shards are told to stop again: meanwhile one of them may have named new children."""
 
@@ -45,7 +47,9 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
         return
     if job.state not in STATES:
         return
-    stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
+    stored = context.store.claim(
+        stored, context.now(), context.settings.lease_seconds, STATES
+    )
     try:
         _advance(context, stored)
     except LeaseLostError:
@@ -54,7 +58,9 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
         _after(context, stored, error)
 
 
-def _after(context: Context[SubmitSettings], stored: Stored[Job], error: BatchdropError) -> None:
+def _after(
+    context: Context[SubmitSettings], stored: Stored[Job], error: BatchdropError
+) -> None:
     """End a job whose step failed for good, or still fails past its deadline; else try again later."""
     if isinstance(error, PermanentError):
         _give_up(context, stored, error)
@@ -63,11 +69,15 @@ def _after(context: Context[SubmitSettings], stored: Stored[Job], error: Batchdr
     if context.now() < job.deadline_at + GRACE:
         hand_back(context, stored, error.code)
         return
-    sentence = f"It could not begin before its deadline: {error.sentence or error.code}."
+    sentence = (
+        f"It could not begin before its deadline: {error.sentence or error.code}."
+    )
     _give_up(context, stored, PermanentError(sentence, code="OVERDUE"))
 
 
-def _give_up(context: Context[SubmitSettings], stored: Stored[Job], error: PermanentError) -> None:
+def _give_up(
+    context: Context[SubmitSettings], stored: Stored[Job], error: PermanentError
+) -> None:
     """End a job that no other try can help; shards it has already are not sent."""
     if context.store.reload(stored).value.state is _S.RUNNING:
         _stop_shards(context, stored, Failure(code=error.code, message=error.sentence))
@@ -76,7 +86,10 @@ def _give_up(context: Context[SubmitSettings], stored: Stored[Job], error: Perma
 
 def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
     if stored.value.claims > context.settings.max_claims:
-        failure = Failure(code="POISONED", message="Processing this upload crashed repeatedly; it was given up.")
+        failure = Failure(
+            code="POISONED",
+            message="Processing this upload crashed repeatedly; it was given up.",
+        )
         end(context, stored, _S.FAILED, failure)
         return
     if stored.value.wanted == CANCEL and stored.value.state is not _S.RUNNING:
@@ -92,7 +105,9 @@ def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
         spawn(context, stored)
 
 
-def _stop_shards(context: Context[SubmitSettings], stored: Stored[Job], stop: Failure) -> None:
+def _stop_shards(
+    context: Context[SubmitSettings], stored: Stored[Job], stop: Failure
+) -> None:
     """Tell every open shard of a job to stop; what is at the provider, `poll` cancels."""
     now = context.now()
     for entry in context.store.shards(queries.shards_of(stored.value.job_id)):

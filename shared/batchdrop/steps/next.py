@@ -21,7 +21,9 @@ from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Topic
 from batchdrop.steps.context import Context
 
-SUBMITTING: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
+SUBMITTING: Final = frozenset(
+    {ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING}
+)
 _PLANNING: Final = frozenset({JobState.RECEIVED, JobState.PLANNING, JobState.HELD})
 
 
@@ -49,5 +51,11 @@ def topic_of(value: Job | Shard) -> Topic:
     """Return the topic of who takes a document's next step."""
     if isinstance(value, Shard):
         return Topic.SHARDS if value.state in SUBMITTING else Topic.BATCHES_FINISHED
-    unfinished = value.state is JobState.RUNNING and (not value.spawned or value.wanted != "")
-    return Topic.SHARDS if value.state in _PLANNING or unfinished else Topic.BATCHES_FINISHED
+    unfinished = value.state is JobState.RUNNING and (
+        not value.spawned or value.wanted != ""
+    )
+    return (
+        Topic.SHARDS
+        if value.state in _PLANNING or unfinished
+        else Topic.BATCHES_FINISHED
+    )

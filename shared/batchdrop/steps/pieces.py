@@ -20,11 +20,20 @@ from batchdrop.steps.context import Context
 
 def snapshot(job: Job) -> tuple[Piece, ...]:
     """Return the upload as it was when the job began."""
-    return (Piece(name=source(job.job_id), bytes=job.source.bytes, generation=job.snapshot_generation),)
+    return (
+        Piece(
+            name=source(job.job_id),
+            bytes=job.source.bytes,
+            generation=job.snapshot_generation,
+        ),
+    )
 
 
 def read(
-    context: Context[CommonSettings], pieces: Iterable[Piece], start: int = 0, end: int | None = None
+    context: Context[CommonSettings],
+    pieces: Iterable[Piece],
+    start: int = 0,
+    end: int | None = None,
 ) -> Iterator[bytes]:
     """Stream the bytes [start, end) of the whole."""
     bucket, first = context.settings.work_bucket, 0
@@ -33,12 +42,18 @@ def read(
         low, high = max(start, first), last if end is None else min(end, last)
         if low < high:
             yield from context.objects.read(
-                bucket, piece.name, generation=piece.generation, start=low - first, end=high - first
+                bucket,
+                piece.name,
+                generation=piece.generation,
+                start=low - first,
+                end=high - first,
             )
         first = last
 
 
-def write(context: Context[CommonSettings], name: str, chunks: Iterable[bytes]) -> tuple[Piece, bool]:
+def write(
+    context: Context[CommonSettings], name: str, chunks: Iterable[bytes]
+) -> tuple[Piece, bool]:
     """Write one piece until the chunks end (True) or the time is over after one of them (False)."""
     ended = True
     with context.objects.create(context.settings.work_bucket, name) as writer:

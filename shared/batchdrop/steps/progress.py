@@ -28,7 +28,11 @@ RETRY_SECONDS: Final = 30.0
 R = TypeVar("R", Job, Shard)
 
 
-def keep(context: Context[CommonSettings], stored: Stored[R], transition: Callable[[R], R | None]) -> Stored[R]:
+def keep(
+    context: Context[CommonSettings],
+    stored: Stored[R],
+    transition: Callable[[R], R | None],
+) -> Stored[R]:
     """Apply a transition while the lease is ours.
 
     Raises:
@@ -66,13 +70,29 @@ def hand_back(
     due_at = now + timedelta(seconds=seconds)
 
     def handed_back(value: R) -> R | None:
-        return None if value.lease_until is None else last(value.handed_back(now, due_at))
+        return (
+            None if value.lease_until is None else last(value.handed_back(now, due_at))
+        )
 
-    value = context.store.change(context.store.reload(stored), handed_back, fence=stored.value.fence).value
+    value = context.store.change(
+        context.store.reload(stored), handed_back, fence=stored.value.fence
+    ).value
     if isinstance(value, Shard):
-        log("shard waits", severity=severity, shard_id=value.shard_id, state=value.state.value, code=code)
+        log(
+            "shard waits",
+            severity=severity,
+            shard_id=value.shard_id,
+            state=value.state.value,
+            code=code,
+        )
     else:
-        log("job waits", severity=severity, job_id=value.job_id, state=value.state.value, code=code)
+        log(
+            "job waits",
+            severity=severity,
+            job_id=value.job_id,
+            state=value.state.value,
+            code=code,
+        )
 
 
 def go_on_later(
@@ -92,7 +112,9 @@ def go_on_later(
     """
     now = context.now()
     due_at = now + timedelta(seconds=seconds)
-    value = keep(context, stored, lambda value: progress(value).handed_back(now, due_at)).value
+    value = keep(
+        context, stored, lambda value: progress(value).handed_back(now, due_at)
+    ).value
     if not seconds:
         wake(context, value)
 

@@ -18,7 +18,9 @@ AHEAD: Final = MIB
 class RangedFile(io.RawIOBase):
     """Read-only; holds one piece."""
 
-    def __init__(self, context: Context[CommonSettings], whole: tuple[Piece, ...]) -> None:
+    def __init__(
+        self, context: Context[CommonSettings], whole: tuple[Piece, ...]
+    ) -> None:
         """Read nothing yet."""
         super().__init__()
         self._context = context
@@ -41,7 +43,9 @@ class RangedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a place."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[
+            whence
+        ]
         self._place = max(start + offset, 0)
         return self._place
 

@@ -37,16 +37,24 @@ _decode_lists = msgspec.json.Decoder(dict[str, list[int]]).decode
 
 def all_ranges(context: Any_, job: Job) -> list[RangePlan]:
     """Return every range of the job's plan, in order."""
-    plans = (plan for name in job.plan.parts for plan in decode_plan(work.get(context, name)))
+    plans = (
+        plan for name in job.plan.parts for plan in decode_plan(work.get(context, name))
+    )
     return [plan for plan in plans if isinstance(plan, RangePlan)]
 
 
 def ranges_of(context: Any_, job: Job, shard: Shard) -> list[RangePlan]:
     """Return the ranges a shard covers, in order."""
-    return [plan for plan in all_ranges(context, job) if shard.first_range <= plan.index <= shard.last_range]
+    return [
+        plan
+        for plan in all_ranges(context, job)
+        if shard.first_range <= plan.index <= shard.last_range
+    ]
 
 
-def input_lines(context: Any_, job: Job, shard: Shard, plan: RangePlan) -> Iterator[InputLine]:
+def input_lines(
+    context: Any_, job: Job, shard: Shard, plan: RangePlan
+) -> Iterator[InputLine]:
     """Yield what rows need of the shard's lines in one range."""
     wanted = _wanted(context, shard)
     if wanted is None and plan.unbroken:
@@ -68,7 +76,9 @@ def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
             yield number
 
 
-def bodies(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> Iterator[tuple[int, bytes]]:
+def bodies(
+    context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES
+) -> Iterator[tuple[int, bytes]]:
     """Yield number and request of each of the shard's lines: a pure function of the lines, cache and files."""
     wanted = _wanted(context, shard)
     longer = shard.kind is ShardKind.LONGER
@@ -88,20 +98,34 @@ def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
     cache = None if job.caching is None or shard.route.asks else job.caching.current
     if job.caching is None or cache is None:
         return None
-    return beginning(work.get(context, job.caching.pattern), job.caching.depth, cache.name)
+    return beginning(
+        work.get(context, job.caching.pattern), job.caching.depth, cache.name
+    )
 
 
-def rendered(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> Iterator[bytes]:
+def rendered(
+    context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES
+) -> Iterator[bytes]:
     """Yield the shard's file for the provider in pieces of about 1 MiB."""
-    envelope = context.provider_of(shard).envelope(shard.model, BatchKind(shard.batch_kind))
+    envelope = context.provider_of(shard).envelope(
+        shard.model, BatchKind(shard.batch_kind)
+    )
     wire = shard.wire.encode()
     every = bodies(context, job, shard, files)
-    return gathered(envelope.line(line_id(wire, number), body) for number, body in every)
+    return gathered(
+        envelope.line(line_id(wire, number), body) for number, body in every
+    )
 
 
-def rendered_size(context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES) -> int:
+def rendered_size(
+    context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES
+) -> int:
     """Return how many bytes `rendered` yields: known from the plan, else counted."""
-    if shard.measured and not files and (job.caching is None or job.caching.current is None):
+    if (
+        shard.measured
+        and not files
+        and (job.caching is None or job.caching.current is None)
+    ):
         return shard.bytes
     return sum(map(len, rendered(context, job, shard, files)))
 
@@ -110,7 +134,9 @@ def _wanted(context: Any_, shard: Shard) -> frozenset[int] | None:
     if not shard.lists:
         return None
     lists = (_decode_lists(work.get(context, name)) for name in shard.lists)
-    return frozenset(number for entry in lists for number in entry.get(shard.list_key, ()))
+    return frozenset(
+        number for entry in lists for number in entry.get(shard.list_key, ())
+    )
 
 
 def _at_once(
@@ -124,23 +150,38 @@ def _at_once(
         number += len(made)
 
 
-def raw_lines(context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None) -> Iterator[tuple[int, bytes]]:
+def raw_lines(
+    context: Any_, job: Job, plan: RangePlan, wanted: frozenset[int] | None
+) -> Iterator[tuple[int, bytes]]:
     """Yield (number, bytes) of the accepted lines of a range, only the wanted ones if any are named."""
-    if wanted is not None and not any(plan.first_line <= n <= plan.last_line for n in wanted):
+    if wanted is not None and not any(
+        plan.first_line <= n <= plan.last_line for n in wanted
+    ):
         return
     rejected = _rejected(context, plan)
-    lines = each_line(records(context, job, plan.start, plan.end), number=plan.first_line)
+    lines = each_line(
+        records(context, job, plan.start, plan.end), number=plan.first_line
+    )
     for number, raw in enumerate(lines, plan.first_line):
-        if number not in rejected and (wanted is None or number in wanted) and raw and not raw.isspace():
+        if (
+            number not in rejected
+            and (wanted is None or number in wanted)
+            and raw
+            and not raw.isspace()
+        ):
             yield number, raw
 
 
 def _rejected(context: Any_, plan: RangePlan) -> frozenset[int]:
     if not plan.rejections:
         return frozenset()
-    return frozenset(_decode_line(row).line for row in work.lines(context, plan.rejections))
+    return frozenset(
+        _decode_line(row).line for row in work.lines(context, plan.rejections)
+    )
 
 
-def records(context: Any_, job: Job, start: int, end: int | None = None) -> Iterator[bytes]:
+def records(
+    context: Any_, job: Job, start: int, end: int | None = None
+) -> Iterator[bytes]:
     """Stream bytes of the job's lines: of what was converted, else of the snapshot, pinned to its generation."""
     return pieces.read(context, job.records or pieces.snapshot(job), start, end)

@@ -21,7 +21,12 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Final
 
-from batchdrop.core.errors import ConfigurationError, ObjectExistsError, PermanentError, TransientError
+from batchdrop.core.errors import (
+    ConfigurationError,
+    ObjectExistsError,
+    PermanentError,
+    TransientError,
+)
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
@@ -78,7 +83,9 @@ class Stack(Value):
 
     def marked(self, marks: tuple[str, ...], now: datetime) -> Stack:
         """Know more marks as its own; it is at work."""
-        return self._with(marks=(*self.marks, *marks)[-MARKS:], marked_at=now, stopped_until=None)
+        return self._with(
+            marks=(*self.marks, *marks)[-MARKS:], marked_at=now, stopped_until=None
+        )
 
     def stopped(self, until: datetime) -> Stack:
         """Do nothing at the provider until then."""
@@ -133,7 +140,9 @@ def recovered_at(context: Context[CommonSettings]) -> datetime | None:
 def may_cancel(context: Context[CommonSettings], batch: Batch) -> bool:
     """Tell whether a batch of ours was made by these documents: one that is older may serve another stack."""
     recovered = recovered_at(context)
-    return not batch.state.terminal and (recovered is None or batch.created_at >= recovered)
+    return not batch.state.terminal and (
+        recovered is None or batch.created_at >= recovered
+    )
 
 
 def paused(context: Context[CommonSettings]) -> bool:
@@ -159,11 +168,19 @@ def beat(context: Context[CommonSettings]) -> None:
         PermanentError: STACK_TWICE, another stack of this identity is at work.
     """
     stack, now = _stack(context), context.now()
-    if stack.marked_at is not None and now < stack.marked_at + HEARTBEAT and stack.stopped_until is None:
+    if (
+        stack.marked_at is not None
+        and now < stack.marked_at + HEARTBEAT
+        and stack.stopped_until is None
+    ):
         return
     info = context.objects.stat(context.settings.output_bucket, names.identity())
     found = _found(context, info)
-    if found is not None and found.mark not in stack.marks and now < found.marked_at + SILENCE:
+    if (
+        found is not None
+        and found.mark not in stack.marks
+        and now < found.marked_at + SILENCE
+    ):
         until = found.marked_at + SILENCE
         context.store.meta(Stack).change(ID, stack, lambda seen: seen.stopped(until))
         raise PermanentError(_twice(context), code="STACK_TWICE")
@@ -189,7 +206,12 @@ def claim(context: Context[CommonSettings], *, restored: bool = False) -> None:
     _mark(context, stack, _found(context, info), info)
 
 
-def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None, info: ObjectInfo | None) -> None:
+def _mark(
+    context: Context[CommonSettings],
+    stack: Stack,
+    found: Identity | None,
+    info: ObjectInfo | None,
+) -> None:
     """Put a mark of this stack in place of the one that was found; both are known from now on.
 
     Documents that do not know the one that was found are not those that did what was done last: they count as lost,
@@ -203,7 +225,12 @@ def _mark(context: Context[CommonSettings], stack: Stack, found: Identity | None
         return marked if known else marked.restored(now)
 
     context.store.meta(Stack).change(ID, stack, marked)
-    identity = Identity(stack_id=stack.stack_id, created_at=stack.created_at or now, mark=mark, marked_at=now)
+    identity = Identity(
+        stack_id=stack.stack_id,
+        created_at=stack.created_at or now,
+        mark=mark,
+        marked_at=now,
+    )
     _write(context, identity, info)
 
 
@@ -225,16 +252,25 @@ def _founded(context: Context[CommonSettings]) -> Stack:
     now = context.now()
     mark = secrets.token_hex(8)
     fresh = Stack(stack_id=secrets.token_hex(4), created_at=now, marks=(mark,))
-    proposed = context.store.meta(Stack).change(ID, Stack(), lambda seen: seen if seen.stack_id else fresh)
+    proposed = context.store.meta(Stack).change(
+        ID, Stack(), lambda seen: seen if seen.stack_id else fresh
+    )
     mine = Identity(
-        stack_id=proposed.stack_id, created_at=proposed.created_at or now, mark=proposed.marks[0], marked_at=now
+        stack_id=proposed.stack_id,
+        created_at=proposed.created_at or now,
+        mark=proposed.marks[0],
+        marked_at=now,
     )
     identity = mine if _write(context, mine, None) else _read(context)
     lost = identity.stack_id != proposed.stack_id
 
     found = proposed.confirmed()
     if lost:
-        log("the stack's documents were lost", severity="ERROR", stack_id=identity.stack_id)
+        log(
+            "the stack's documents were lost",
+            severity="ERROR",
+            stack_id=identity.stack_id,
+        )
         found = Stack(
             stack_id=identity.stack_id,
             created_at=identity.created_at,
@@ -242,16 +278,28 @@ def _founded(context: Context[CommonSettings]) -> Stack:
             recovered_at=now,
             stopped_until=identity.marked_at + SILENCE,
         )
-    return context.store.meta(Stack).change(ID, Stack(), lambda seen: seen if seen.founded else found)
+    return context.store.meta(Stack).change(
+        ID, Stack(), lambda seen: seen if seen.founded else found
+    )
 
 
-def _write(context: Context[CommonSettings], identity: Identity, replaced: ObjectInfo | None) -> bool:
+def _write(
+    context: Context[CommonSettings], identity: Identity, replaced: ObjectInfo | None
+) -> bool:
     """Write the object; False when somebody else was faster."""
-    bucket, generation = context.settings.output_bucket, replaced.generation if replaced else 0
-    text = json.dumps({"schema": "batchdrop.identity/1", **identity.model_dump(mode="json")}).encode()
+    bucket, generation = (
+        context.settings.output_bucket,
+        replaced.generation if replaced else 0,
+    )
+    text = json.dumps(
+        {"schema": "batchdrop.identity/1", **identity.model_dump(mode="json")}
+    ).encode()
     try:
         with context.objects.create(
-            bucket, names.identity(), if_generation_match=generation, content_type="application/json"
+            bucket,
+            names.identity(),
+            if_generation_match=generation,
+            content_type="application/json",
         ) as writer:
             writer.write(text)
             writer.close()
@@ -260,12 +308,18 @@ def _write(context: Context[CommonSettings], identity: Identity, replaced: Objec
     return True
 
 
-def _found(context: Context[CommonSettings], info: ObjectInfo | None) -> Identity | None:
+def _found(
+    context: Context[CommonSettings], info: ObjectInfo | None
+) -> Identity | None:
     """Read the object for a stack whose documents know the identity; None: it is gone or damaged, and made again."""
     try:
         return None if info is None else _read(context)
     except ConfigurationError as error:
-        log("the stack's identity was damaged and is written anew", severity="ERROR", code=error.code)
+        log(
+            "the stack's identity was damaged and is written anew",
+            severity="ERROR",
+            code=error.code,
+        )
         return None
 
 
@@ -275,7 +329,9 @@ def _read(context: Context[CommonSettings]) -> Identity:
     Raises:
         ConfigurationError: IDENTITY_DAMAGED, only a person knows what it held; whatever came is delivered again.
     """
-    text = b"".join(context.objects.read(context.settings.output_bucket, names.identity()))
+    text = b"".join(
+        context.objects.read(context.settings.output_bucket, names.identity())
+    )
     try:
         return Identity.model_validate(json.loads(text))
     except ValueError:

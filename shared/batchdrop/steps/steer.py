@@ -47,15 +47,28 @@ def rerun(context: Steering, job: Job) -> str:
     """
     source = job.source
     if not job.state.terminal:
-        raise PermanentError(f"the job has not ended: {job.state.value}", code="NOT_POSSIBLE")
+        raise PermanentError(
+            f"the job has not ended: {job.state.value}", code="NOT_POSSIBLE"
+        )
     info = context.objects.stat(source.bucket, source.object)
     place = f"{source.bucket}/{source.object}"
     if info is None:
-        raise PermanentError(f"the upload {place} is gone; upload it again", code="GONE")
+        raise PermanentError(
+            f"the upload {place} is gone; upload it again", code="GONE"
+        )
     if info.generation != source.generation:
-        raise PermanentError(f"the upload {place} was replaced; its new content is a job of its own", code="GONE")
+        raise PermanentError(
+            f"the upload {place} was replaced; its new content is a job of its own",
+            code="GONE",
+        )
     metadata = {**info.metadata, "again": context.now().isoformat()}
-    copy = context.objects.copy(info, info.bucket, info.name, if_generation_match=info.generation, metadata=metadata)
+    copy = context.objects.copy(
+        info,
+        info.bucket,
+        info.name,
+        if_generation_match=info.generation,
+        metadata=metadata,
+    )
     if context.settings.local_dir is not None:
         _announce(context, copy)
     return names.job_id(copy.bucket, copy.name, copy.generation)
@@ -72,7 +85,9 @@ def _senseless(job: Job, wanted: str) -> str:
     if job.state is not JobState.HELD or job.failure is None:
         return f"the job is not held: it is {job.state.value}"
     if job.failure.code not in RELEASABLE:
-        return f"nobody can release it from this: {job.failure.message} {job.failure.fix}"
+        return (
+            f"nobody can release it from this: {job.failure.message} {job.failure.fix}"
+        )
     return ""
 
 
@@ -84,4 +99,6 @@ def _announce(context: Steering, info: ObjectInfo) -> None:
         "objectId": info.name,
         "objectGeneration": str(info.generation),
     }
-    context.topics.publish(Topic.UPLOADS, json.dumps({"rerun": True}).encode(), attributes)
+    context.topics.publish(
+        Topic.UPLOADS, json.dumps({"rerun": True}).encode(), attributes
+    )

@@ -40,13 +40,26 @@ def take_over(context: Context[CommonSettings], *, restored: bool = False) -> in
     """
     claim(context, restored=restored)
     store, end = context.store, context.now() + _AGES
-    jobs = sum(_let_go(context, stored) for stored in store.jobs(queries.due(Collection.JOB, end, LIMIT)))
-    shards = sum(_let_go(context, stored) for stored in store.shards(queries.due(Collection.SHARD, end, LIMIT)))
+    jobs = sum(
+        _let_go(context, stored)
+        for stored in store.jobs(queries.due(Collection.JOB, end, LIMIT))
+    )
+    shards = sum(
+        _let_go(context, stored)
+        for stored in store.shards(queries.due(Collection.SHARD, end, LIMIT))
+    )
     if jobs + shards:
-        log("leases of a dead stack taken over", severity="WARNING", jobs=jobs, shards=shards)
+        log(
+            "leases of a dead stack taken over",
+            severity="WARNING",
+            jobs=jobs,
+            shards=shards,
+        )
     return jobs + shards
 
 
 def _let_go(context: Context[CommonSettings], stored: Stored[R]) -> bool:
     now = context.now()
-    return context.store.change_if(stored, lambda value: value.taken_over(now)) is not None
+    return (
+        context.store.change_if(stored, lambda value: value.taken_over(now)) is not None
+    )

@@ -10,7 +10,9 @@ from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
 
 
-def put(context: Context[CommonSettings], name: str, chunks: Iterable[bytes]) -> ObjectInfo:
+def put(
+    context: Context[CommonSettings], name: str, chunks: Iterable[bytes]
+) -> ObjectInfo:
     """Write a new work object whole, or nothing."""
     with context.objects.create(context.settings.work_bucket, name) as writer:
         for chunk in chunks:

@@ -19,7 +19,12 @@ from batchdrop_local.demo import runs
 from batchdrop_local.demo.runs import Asked, Run
 from batchdrop_local.demo.sample import write_sample
 from batchdrop_local.demo.summarizing import manifest_path, print_memory, summarize
-from batchdrop_local.demo.watching import UploadRefusedError, View, check_not_refused, follow
+from batchdrop_local.demo.watching import (
+    UploadRefusedError,
+    View,
+    check_not_refused,
+    follow,
+)
 from batchdrop_local.emulators import google_jars
 from batchdrop_local.stack.children import ChildDiedError
 from batchdrop_local.stack.ending import ended_by_signals, within_grace
@@ -32,7 +37,8 @@ INTERRUPTED = 130
 """What shells return for a program that Ctrl-C ended."""
 SAMPLE = "tickets.jsonl"
 FORGETFUL_LIVE = (
-    "GEMINI=live needs STACK=embedded here: the emulators forget a run that is interrupted, and it would be paid again"
+    "GEMINI=live needs STACK=embedded here: the emulators forget a run that is interrupted,"
+    " and it would be paid again"
 )
 
 
@@ -82,7 +88,11 @@ def _lacking(wanted: Wanted) -> list[str]:
         endings = ", ".join((*UPLOAD_SUFFIXES, ".json"))
         general = f"is no upload: an upload's name ends in one of {endings}, or one of them and .gz"
         refusal = refused_name(source.name)
-        found.append(f"{source.name}: {refusal.message} {refusal.fix}" if refusal else f"{source.name} {general}")
+        found.append(
+            f"{source.name}: {refusal.message} {refusal.fix}"
+            if refusal
+            else f"{source.name} {general}"
+        )
     return found
 
 
@@ -106,11 +116,20 @@ def _run(run: Run, source: Path, wanted: Wanted, goes_on: bool) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     _say_interrupted(wanted.home, run)
     options = Options(root=run.folder, moved=wanted.moved, live=wanted.gemini == "live")
-    print(f"run        {run.folder}" + (f"  (begun {run.begun}, interrupted: it goes on)" if goes_on else ""))
+    print(
+        f"run        {run.folder}"
+        + (f"  (begun {run.begun}, interrupted: it goes on)" if goes_on else "")
+    )
     started = time.monotonic()
-    with log.open("a", buffering=1) as out, logs.to(out), open_stack(wanted.stack, options) as stack:
+    with (
+        log.open("a", buffering=1) as out,
+        logs.to(out),
+        open_stack(wanted.stack, options) as stack,
+    ):
         ready = time.monotonic() - started
-        print(f"stack      {wanted.stack}, ready in {ready:.1f} s; logs in {log.parent}")
+        print(
+            f"stack      {wanted.stack}, ready in {ready:.1f} s; logs in {log.parent}"
+        )
         try:
             view = _followed(stack, source, wanted)
         except KeyboardInterrupt:
@@ -124,7 +143,13 @@ def _run(run: Run, source: Path, wanted: Wanted, goes_on: bool) -> int:
             within_grace(1)  # calls to the dead one may never be answered
             print(error, flush=True)
             return 1
-        ok = summarize(stack.context, view, ready, live=wanted.gemini == "live", folder=source.parent)
+        ok = summarize(
+            stack.context,
+            view,
+            ready,
+            live=wanted.gemini == "live",
+            folder=source.parent,
+        )
         print_memory(stack)
     run.end()
     print(f"manifest: {manifest_path(run.folder, view)}")
@@ -140,7 +165,9 @@ def _followed(stack: Stack, source: Path, wanted: Wanted) -> View:
         print(f"recipe     {recipe}")
     name = f"demo/{source.name}"
     with source.open("rb") as content:
-        info, _ = stack.inbox.bring(content, name, {"model": wanted.model} if wanted.model else {})
+        info, _ = stack.inbox.bring(
+            content, name, {"model": wanted.model} if wanted.model else {}
+        )
     print(f"upload     {info.bucket}/{name}  {info.size:,} bytes")
     job_id = names.job_id(info.bucket, name, info.generation)
     timeout = LIVE_TIMEOUT_SECONDS if wanted.gemini == "live" else TIMEOUT_SECONDS
@@ -155,12 +182,22 @@ def _followed(stack: Stack, source: Path, wanted: Wanted) -> View:
 def _say_interrupted(home: Path, run: Run) -> None:
     for other in runs.all_runs(home):
         if other.folder != run.folder and other.goes_on:
-            what = f"{other.asked.name}, Gemini {other.asked.gemini}, begun {other.begun}"
-            print(f"note       the run in {other.folder} ({what}) was interrupted; ask for it again and it goes on")
+            what = (
+                f"{other.asked.name}, Gemini {other.asked.gemini}, begun {other.begun}"
+            )
+            print(
+                f"note       the run in {other.folder} ({what}) was interrupted; ask for it again and it goes on"
+            )
 
 
 def _say_stopped(run: Run) -> None:
     if run.asked.stack == "embedded":
-        print(f"\nstopped; the same command goes on with the run in {run.folder}", flush=True)
+        print(
+            f"\nstopped; the same command goes on with the run in {run.folder}",
+            flush=True,
+        )
     else:
-        print("\nstopped; the emulators have forgotten the run: the same command begins a new one", flush=True)
+        print(
+            "\nstopped; the emulators have forgotten the run: the same command begins a new one",
+            flush=True,
+        )

@@ -47,7 +47,11 @@ class Run:
     @property
     def goes_on(self) -> bool:
         """True when it was interrupted and its stack keeps its state on disk."""
-        return not self.ended and self.asked.stack == "embedded" and not in_use(self.folder)
+        return (
+            not self.ended
+            and self.asked.stack == "embedded"
+            and not in_use(self.folder)
+        )
 
     def end(self) -> Run:
         """Note that the run has ended."""
@@ -60,7 +64,9 @@ def digest_of(*paths: Path) -> str:
     """Return the digest of files' bytes, in that order."""
     found = hashlib.sha256()
     for path in paths:
-        found.update(f"{path.name}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+        found.update(
+            f"{path.name}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape")
+        )
         with path.open("rb") as source:
             while chunk := source.read(MIB):
                 found.update(chunk)
@@ -89,7 +95,9 @@ def all_runs(home: Path) -> Iterator[Run]:
 
 def _new_folder(home: Path) -> Path:
     home.mkdir(parents=True, exist_ok=True)
-    number = max((int(path.name) for path in home.iterdir() if path.name.isdecimal()), default=0)
+    number = max(
+        (int(path.name) for path in home.iterdir() if path.name.isdecimal()), default=0
+    )
     while True:
         number += 1
         folder = home / str(number)

@@ -25,22 +25,70 @@ _PRODUCTS = [
     "椅子 C-10",
 ]
 _TEMPLATES: list[tuple[str, str]] = [
-    ("en", "Order {order}: I was charged twice for the {product}. Please refund {amount} EUR to my card."),
-    ("en", "My parcel {order} has been at the depot since {day}. When will the {product} arrive?"),
-    ("en", "The {product} will not switch on any more; I tried another socket. Serial {serial}."),
-    ("en", "I cannot log in since the update. Reset link never arrives at my address. Customer {serial}."),
-    ("en", "Just wanted to say the {product} is brilliant – my daughter won't put it down. 😀"),
-    ("de", "Die Bestellung {order} wurde doppelt abgebucht. Bitte {amount} EUR für „{product}“ zurückerstatten."),
-    ("de", "Ich möchte den Artikel {product} zurückschicken, er ist zu groß. Bestellnummer {order}."),
-    ("de", "Seit {day} warte ich auf mein Paket {order}. Die Sendungsverfolgung zeigt nichts Neues."),
-    ("fr", "Le colis {order} est arrivé abîmé : l'écran du {product} est fêlé. Que faire ?"),
-    ("fr", "Bonjour, je souhaite changer l'adresse de mon compte {serial} et recevoir une facture de {amount} €."),
-    ("es", "¿Dónde está mi pedido {order}? Pagué {amount} € por el {product} el {day}."),
-    ("es", "La aplicación se cierra sola al abrir el {product}. Número de serie {serial}."),
-    ("pt", "Quero devolver o {product}; a cor não é a da fotografia. Encomenda {order}, paga em {day}."),
-    ("it", "La fattura dell'ordine {order} riporta {amount} € invece di quanto pagato per {product}."),
-    ("pl", "Paczka {order} nie dotarła, a status mówi „doręczono”. Proszę o pilny kontakt w sprawie {product}."),
-    ("ja", "注文番号{order}の{product}が届きません。{day}に発送済みと表示されています。"),
+    (
+        "en",
+        "Order {order}: I was charged twice for the {product}. Please refund {amount} EUR to my card.",
+    ),
+    (
+        "en",
+        "My parcel {order} has been at the depot since {day}. When will the {product} arrive?",
+    ),
+    (
+        "en",
+        "The {product} will not switch on any more; I tried another socket. Serial {serial}.",
+    ),
+    (
+        "en",
+        "I cannot log in since the update. Reset link never arrives at my address. Customer {serial}.",
+    ),
+    (
+        "en",
+        "Just wanted to say the {product} is brilliant – my daughter won't put it down. 😀",
+    ),
+    (
+        "de",
+        "Die Bestellung {order} wurde doppelt abgebucht. Bitte {amount} EUR für „{product}“ zurückerstatten.",
+    ),
+    (
+        "de",
+        "Ich möchte den Artikel {product} zurückschicken, er ist zu groß. Bestellnummer {order}.",
+    ),
+    (
+        "de",
+        "Seit {day} warte ich auf mein Paket {order}. Die Sendungsverfolgung zeigt nichts Neues.",
+    ),
+    (
+        "fr",
+        "Le colis {order} est arrivé abîmé : l'écran du {product} est fêlé. Que faire ?",
+    ),
+    (
+        "fr",
+        "Bonjour, je souhaite changer l'adresse de mon compte {serial} et recevoir une facture de {amount} €.",
+    ),
+    (
+        "es",
+        "¿Dónde está mi pedido {order}? Pagué {amount} € por el {product} el {day}.",
+    ),
+    (
+        "es",
+        "La aplicación se cierra sola al abrir el {product}. Número de serie {serial}.",
+    ),
+    (
+        "pt",
+        "Quero devolver o {product}; a cor não é a da fotografia. Encomenda {order}, paga em {day}.",
+    ),
+    (
+        "it",
+        "La fattura dell'ordine {order} riporta {amount} € invece di quanto pagato per {product}.",
+    ),
+    (
+        "pl",
+        "Paczka {order} nie dotarła, a status mówi „doręczono”. Proszę o pilny kontakt w sprawie {product}.",
+    ),
+    (
+        "ja",
+        "注文番号{order}の{product}が届きません。{day}に発送済みと表示されています。",
+    ),
     ("ja", "{product}の電源が入りません。保証期間内です。製造番号は{serial}です。"),
 ]
 _MARKERS = {
@@ -87,7 +135,12 @@ def _request(random_: random.Random, number: int) -> dict[str, Any]:
     marker = _MARKERS.get(number % 1000 if number > 1000 else number, "")
     text = f"{ticket} {marker}".strip()
     task = (_classify, _extract, _answer)[number % 3]
-    key: object = {40: "ticket 40\u2028second line", 41: "ключ-41", 42: "dup", 43: "dup"}.get(number, f"t-{number:05d}")
+    key: object = {
+        40: "ticket 40\u2028second line",
+        41: "ключ-41",
+        42: "dup",
+        43: "dup",
+    }.get(number, f"t-{number:05d}")
     entry: dict[str, Any] = {"key": key, "request": task(text, language)}
     if number == 44:
         del entry["key"]
@@ -96,7 +149,9 @@ def _request(random_: random.Random, number: int) -> dict[str, Any]:
 
 def _classify(text: str, language: str) -> dict[str, Any]:
     return {
-        "systemInstruction": {"parts": [{"text": "Classify the support ticket. Answer with one label."}]},
+        "systemInstruction": {
+            "parts": [{"text": "Classify the support ticket. Answer with one label."}]
+        },
         "contents": [{"role": "user", "parts": [{"text": text}]}],
         "generationConfig": {
             "temperature": 0,
@@ -107,7 +162,10 @@ def _classify(text: str, language: str) -> dict[str, Any]:
                 "properties": {
                     "label": {"type": "STRING", "enum": LABELS},
                     "urgent": {"type": "BOOLEAN"},
-                    "language": {"type": "STRING", "enum": ["en", "de", "fr", "es", "pt", "it", "pl", "ja"]},
+                    "language": {
+                        "type": "STRING",
+                        "enum": ["en", "de", "fr", "es", "pt", "it", "pl", "ja"],
+                    },
                 },
                 "required": ["label", "urgent", "language"],
             },
@@ -117,7 +175,14 @@ def _classify(text: str, language: str) -> dict[str, Any]:
 
 def _extract(text: str, language: str) -> dict[str, Any]:
     return {
-        "contents": [{"role": "user", "parts": [{"text": f"Extract the facts of this ticket ({language}):\n{text}"}]}],
+        "contents": [
+            {
+                "role": "user",
+                "parts": [
+                    {"text": f"Extract the facts of this ticket ({language}):\n{text}"}
+                ],
+            }
+        ],
         "generationConfig": {
             "temperature": 0,
             "maxOutputTokens": 512,
@@ -138,7 +203,11 @@ def _extract(text: str, language: str) -> dict[str, Any]:
 
 def _answer(text: str, language: str) -> dict[str, Any]:
     return {
-        "systemInstruction": {"parts": [{"text": f"Answer the customer politely in the language '{language}'."}]},
+        "systemInstruction": {
+            "parts": [
+                {"text": f"Answer the customer politely in the language '{language}'."}
+            ]
+        },
         "contents": [{"role": "user", "parts": [{"text": text}]}],
         "generationConfig": {"temperature": 0.4, "maxOutputTokens": 300},
     }
@@ -153,11 +222,15 @@ _BAD: list[bytes] = [
     b"",
     b'{"key":"cut off","request":{"contents":[{"parts":[{"text":"the editor crashed he',
     _encode({"key": "flat", "request": {**_GOOD, "temperature": 0.2}}),
-    _encode({"key": "no contents", "request": {"generationConfig": {"temperature": 0}}}),
+    _encode(
+        {"key": "no contents", "request": {"generationConfig": {"temperature": 0}}}
+    ),
     _encode({"key": "typo", "request": {"content": "x", "contnets": []}}),
     b'{"key":"nan","request":{"contents":[{"parts":[{"text":"x"}]}],"generationConfig":{"temperature":NaN}}}',
     b'{"key":"latin-1","request":{"contents":[{"parts":[{"text":"Gr\xfc\xdfe"}]}]}}',
     b'["not", "an", "object"]',
-    _encode({"key": "hot", "request": {**_GOOD, "generationConfig": {"temperature": 7}}}),
+    _encode(
+        {"key": "hot", "request": {**_GOOD, "generationConfig": {"temperature": 7}}}
+    ),
     b"   ",
 ]

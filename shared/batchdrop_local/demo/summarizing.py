@@ -27,7 +27,14 @@ labels: [positive, negative, mixed]"""
 """A recipe as short as one can be; `text` stands for a field of the records."""
 
 
-def summarize(context: Context[CommonSettings], view: View, start_seconds: float, *, live: bool, folder: Path) -> bool:
+def summarize(
+    context: Context[CommonSettings],
+    view: View,
+    start_seconds: float,
+    *,
+    live: bool,
+    folder: Path,
+) -> bool:
     """Print it; return whether every line of the input has exactly one row.
 
     Args:
@@ -46,16 +53,24 @@ def summarize(context: Context[CommonSettings], view: View, start_seconds: float
     if job.failure:
         print(f"reason     {job.failure.code}: {job.failure.message} {job.failure.fix}")
     if job.failure and job.failure.code == MISSING:
-        print(f"           Write these three lines to {folder / RECIPE_NAME}, with your own words and fields:")
-        print("".join(f"               {line}\n" for line in EXAMPLE.splitlines()), end="")
+        print(
+            f"           Write these three lines to {folder / RECIPE_NAME}, with your own words and fields:"
+        )
+        print(
+            "".join(f"               {line}\n" for line in EXAMPLE.splitlines()), end=""
+        )
     print(f"dialect    {job.dialect}, model {job.model}")
     for warning in job.warnings:
         print(f"warning    {warning}")
     print(f"lines      {counts.lines:,} ({counts.blank} blank)")
     rows = f"{counts.results:,} results + {counts.errors:,} errors + {counts.rejections:,} rejections"
     print(f"rows       {rows} = {total:,}")
-    print(f"outcomes   {', '.join(f'{name} {count:,}' for name, count in counts.by_outcome.items())}")
-    print(f"batches    {sum(1 for shard in view.shards if shard.batch.name)} in {1 + _rounds(view)} rounds")
+    print(
+        f"outcomes   {', '.join(f'{name} {count:,}' for name, count in counts.by_outcome.items())}"
+    )
+    print(
+        f"batches    {sum(1 for shard in view.shards if shard.batch.name)} in {1 + _rounds(view)} rounds"
+    )
     print(f"Gemini     {'the real API' if live else 'emulator, answers made up'}")
     print(f"cost       {_cost(job, live)}")
     print(f"time       {_times(view, start_seconds)}")
@@ -68,7 +83,11 @@ def _cost(job: Job, live: bool) -> str:
     if job.cost is None:
         return "nothing was sent"
     amount, standard = job.cost["amount"], job.cost["standard"]
-    words = f"unknown: {job.cost['reason']}" if amount is None else f"{amount} USD; sent at once {standard}"
+    words = (
+        f"unknown: {job.cost['reason']}"
+        if amount is None
+        else f"{amount} USD; sent at once {standard}"
+    )
     words = words if live else f"nothing; real answers of this size: {words}"
     return f"{words}; cache: {job.caching.reason}" if job.caching else words
 
@@ -84,7 +103,11 @@ def _times(view: View, start_seconds: float) -> str:
         "batches and rows": (job.planned_at, job.finalizing_at),
         "output": (job.finalizing_at, job.ended_at),
     }
-    parts = [f"{name} {(end - begin).total_seconds():.1f} s" for name, (begin, end) in marks.items() if begin and end]
+    parts = [
+        f"{name} {(end - begin).total_seconds():.1f} s"
+        for name, (begin, end) in marks.items()
+        if begin and end
+    ]
     return ", ".join([f"start {start_seconds:.1f} s", *parts])
 
 
@@ -95,7 +118,11 @@ def _print_failures(context: Context[CommonSettings], manifest: str | None) -> N
     bucket, _, name = manifest.partition("/")
     prefix = name.removesuffix("manifest.json")
     body = json.loads(b"".join(context.objects.read(bucket, name)))
-    kinds = ("errors", "rejections") if body["output"]["dialect"] == "rows" else ("rejections",)
+    kinds = (
+        ("errors", "rejections")
+        if body["output"]["dialect"] == "rows"
+        else ("rejections",)
+    )
     found: Counter[tuple[str, str]] = Counter()
     first: dict[tuple[str, str], tuple[int, str]] = {}
     for part in body["parts"]:
@@ -103,15 +130,22 @@ def _print_failures(context: Context[CommonSettings], manifest: str | None) -> N
             for row in _rows(context, bucket, prefix + part["name"]):
                 kind = (row.get("outcome", "rejected"), row["code"])
                 found[kind] += 1
-                first.setdefault(kind, (row["line"], f"{row.get('pointer', '')} {row['message']}".strip()))
+                first.setdefault(
+                    kind,
+                    (row["line"], f"{row.get('pointer', '')} {row['message']}".strip()),
+                )
     if found:
         print("not answered:")
     for (outcome, code), count in found.most_common(SHOWN_FAILURES):
         line, message = first[(outcome, code)]
-        print(f"  {count:>6,}  {outcome:<9} {code:<28} first at line {line}: {message[:90]}")
+        print(
+            f"  {count:>6,}  {outcome:<9} {code:<28} first at line {line}: {message[:90]}"
+        )
 
 
-def _rows(context: Context[CommonSettings], bucket: str, name: str) -> Iterator[dict[str, Any]]:
+def _rows(
+    context: Context[CommonSettings], bucket: str, name: str
+) -> Iterator[dict[str, Any]]:
     rest = b""
     for chunk in context.objects.read(bucket, name):
         *whole, rest = (rest + chunk).split(b"\n")
@@ -128,7 +162,11 @@ def manifest_path(root: Path, view: View) -> str:
 
 def print_memory(stack: Stack) -> None:
     """Print the peak memory of this process and of the Gemini emulator."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * maxrss_unit(sys.platform) // MIB
+    own = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * maxrss_unit(sys.platform)
+        // MIB
+    )
     other = _peak_mib(stack.gemini_pid)
     emulator = f", Gemini emulator {other} MiB" if other else ""
     print(f"memory     peak: stack {own} MiB{emulator}")
@@ -144,5 +182,7 @@ def _peak_mib(pid: int | None) -> int | None:
     status = Path(f"/proc/{pid}/status")
     if pid is None or not status.exists():
         return None
-    found = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    found = [
+        line for line in status.read_text().splitlines() if line.startswith("VmHWM")
+    ]
     return int(found[0].split()[1]) // 1024 if found else None

@@ -33,12 +33,19 @@ class View:
         states = Counter(shard.state.value for shard in self.shards)
         shown = "  ".join(f"{state} {count}" for state, count in sorted(states.items()))
         counts = job.plan.counts
-        planned = f"  {counts.lines:,} lines, {job.plan.requests:,} requests" if job.plan.step else ""
+        planned = (
+            f"  {counts.lines:,} lines, {job.plan.requests:,} requests"
+            if job.plan.step
+            else ""
+        )
         return f"{job.state.value:<10}{planned}  {shown}".rstrip()
 
 
 def follow(
-    context: Context[CommonSettings], job_id: str, timeout_seconds: float, meanwhile: Callable[[], None]
+    context: Context[CommonSettings],
+    job_id: str,
+    timeout_seconds: float,
+    meanwhile: Callable[[], None],
 ) -> View:
     """Show a job's progress until its completion is published, or it is held; return the last view.
 
@@ -61,7 +68,9 @@ def follow(
             if terminal or line != shown:
                 _show(f"{time.monotonic() - started:7.1f} s  {line}", terminal)
                 shown = line
-            if (view.job.state.terminal and view.job.published) or view.job.state is JobState.HELD:
+            if (
+                view.job.state.terminal and view.job.published
+            ) or view.job.state is JobState.HELD:
                 if terminal:
                     sys.stdout.write("\n")
                 return view
@@ -78,7 +87,9 @@ def check_not_refused(context: Context[CommonSettings], info: ObjectInfo) -> Non
     """Raise UploadRefusedError when the stack refused an object."""
     if is_refused(context, info):
         name = names.refusal(info.bucket, info.name)
-        body = json.loads(b"".join(context.objects.read(context.settings.output_bucket, name)))
+        body = json.loads(
+            b"".join(context.objects.read(context.settings.output_bucket, name))
+        )
         raise UploadRefusedError(f"{body['code']}: {body['message']} {body['fix']}")
 
 

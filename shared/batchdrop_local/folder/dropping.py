@@ -157,7 +157,9 @@ class DropFolder:
         except sqlite3.Error as error:
             self._failed(found, str(error), type(error).__name__)
         except OSError as error:
-            self._failed(found, error.strerror or type(error).__name__, type(error).__name__)
+            self._failed(
+                found, error.strerror or type(error).__name__, type(error).__name__
+            )
         else:
             self._pauses.pop(found.path, None)
             self._told.pop(found.path, None)
@@ -168,18 +170,27 @@ class DropFolder:
             before = os.fstat(source.fileno())
             if (before.st_size, before.st_mtime_ns) != found.stamp:
                 return  # it grew since the scan; the next one sees that
-            info, was_there = self._inbox.bring(source, name, known=self._uploaded.generation(name))
+            info, was_there = self._inbox.bring(
+                source, name, known=self._uploaded.generation(name)
+            )
         self._uploaded.note(name, found.stamp, info.generation)
         seen = self._seen[found.path]
         seen.changes = seen.closes = 0
         seen.renamed = False
         if was_there:
-            self._say(f"{shown(found.path)} is in the bucket already, byte for byte; touch it to run it again")
+            self._say(
+                f"{shown(found.path)} is in the bucket already, byte for byte; touch it to run it again"
+            )
 
     def _failed(self, found: Found, reason: str, code: str) -> None:
         _, pause = self._pauses.get(found.path, (0.0, FIRST_PAUSE_SECONDS))
-        self._pauses[found.path] = (self._clock.monotonic() + pause, min(2 * pause, LAST_PAUSE_SECONDS))
-        self._tell(found.path, f"could not be uploaded and is tried again: {reason}", code)
+        self._pauses[found.path] = (
+            self._clock.monotonic() + pause,
+            min(2 * pause, LAST_PAUSE_SECONDS),
+        )
+        self._tell(
+            found.path, f"could not be uploaded and is tried again: {reason}", code
+        )
 
     def _tell(self, path: str, sentence: str, code: str) -> None:
         """Say once what is the matter with a file; its name stands on the terminal, not in the log."""

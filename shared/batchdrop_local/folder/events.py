@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    FileClosedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 
 from batchdrop.core.logs import log
@@ -43,7 +48,11 @@ class Watch:
         try:
             self._observer.start()
         except OSError as error:
-            log("the input folder is scanned only", severity="WARNING", error=type(error).__name__)
+            log(
+                "the input folder is scanned only",
+                severity="WARNING",
+                error=type(error).__name__,
+            )
 
     def stop(self) -> None:
         """Stop observing."""

@@ -33,7 +33,12 @@ class Inbox:
     notifies: bool
 
     def bring(
-        self, source: BinaryIO, name: str, metadata: Mapping[str, str] | None = None, *, known: int = 0
+        self,
+        source: BinaryIO,
+        name: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        known: int = 0,
     ) -> tuple[ObjectInfo, bool]:
         """Make the object unless it is there, byte for byte; return it, and whether it was there.
 
@@ -48,13 +53,24 @@ class Inbox:
             TransientError: The file changed while it was read; no object was made.
         """
         there = self.context.objects.stat(self.context.settings.input_bucket, name)
-        if there is not None and there.generation != known and _same_bytes(source, there):
+        if (
+            there is not None
+            and there.generation != known
+            and _same_bytes(source, there)
+        ):
             self._announce(there)
             return there, True
-        return self.put(source, name, metadata, generation=there.generation if there else 0), False
+        return self.put(
+            source, name, metadata, generation=there.generation if there else 0
+        ), False
 
     def put(
-        self, source: BinaryIO, name: str, metadata: Mapping[str, str] | None = None, *, generation: int
+        self,
+        source: BinaryIO,
+        name: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        generation: int,
     ) -> ObjectInfo:
         """Make the object in place of that generation (0: of none) and announce it; raises as `bring` does."""
         bucket = self.context.settings.input_bucket
@@ -66,7 +82,9 @@ class Inbox:
             for chunk in _chunks(source):
                 writer.write(chunk)
             if stamp_of(os.fstat(source.fileno())) != before:
-                raise TransientError("the file changed while it was read", code="FILE_CHANGED")
+                raise TransientError(
+                    "the file changed while it was read", code="FILE_CHANGED"
+                )
             info = writer.close()
         self._announce(info)
         return info

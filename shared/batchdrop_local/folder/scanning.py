@@ -16,7 +16,14 @@ from typing import BinaryIO, Final
 from batchdrop.core.limits import limit
 from batchdrop_local.folder.settling import Stamp
 
-UNFINISHED: Final = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp")
+UNFINISHED: Final = (
+    ".part",
+    ".partial",
+    ".crdownload",
+    ".download",
+    ".filepart",
+    ".tmp",
+)
 """What browsers and copying programs append until a file is whole; they rename it then."""
 
 
@@ -84,7 +91,8 @@ def _problem(found: os.stat_result, parts: tuple[str, ...]) -> str:
     size, most = len(name.encode()), limit("object_name")
     if size > most:
         return (
-            f"would have a name of {size:,} bytes in the bucket, which takes {most:,}: move it up or shorten its name"
+            f"would have a name of {size:,} bytes in the bucket, which takes {most:,}:"
+            " move it up or shorten its name"
         )
     if "\n" in name or "\r" in name:
         return "has a line break in its name, which no bucket takes: rename it"
@@ -103,7 +111,10 @@ def stamp_of(found: os.stat_result) -> Stamp:
 
 def shown(path: str) -> str:
     """Return a path that any terminal can show."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in path)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in path
+    )
 
 
 @contextmanager
@@ -117,9 +128,13 @@ def opened(folder: Path, parts: tuple[str, ...]) -> Generator[BinaryIO]:
         place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         held.callback(os.close, place)
         for part in parts[:-1]:
-            place = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            place = os.open(
+                part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place
+            )
             held.callback(os.close, place)
-        descriptor = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+        descriptor = os.open(
+            parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place
+        )
         source = held.enter_context(os.fdopen(descriptor, "rb"))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotRegularError("not a regular file")

@@ -57,5 +57,7 @@ def _read(path: Path, say: Callable[[str], None]) -> _Entries:
     try:
         return _entries.validate_json(path.read_bytes())
     except ValidationError:
-        say(f"{path} is damaged: it is made again from what is in the input bucket; nothing there runs twice")
+        say(
+            f"{path} is damaged: it is made again from what is in the input bucket; nothing there runs twice"
+        )
         return {}

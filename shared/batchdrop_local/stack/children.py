@@ -91,23 +91,36 @@ def _say(line: str) -> None:
 class Children:
     """The processes of one stack, stopped together when the block ends."""
 
-    def __init__(self, say: Callable[[str], None] = _say, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None] = _say,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start nothing yet; `say` takes the lines that a person should see."""
         self._say = say
         self._monotonic = monotonic
         self._children: list[Child] = []
 
     def start(
-        self, name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
     ) -> Child:
         """Start a child; from the main thread only."""
-        child = Child(name, log, environment, start(command, log=log, environment=environment))
+        child = Child(
+            name, log, environment, start(command, log=log, environment=environment)
+        )
         self._children.append(child)
         return child
 
     def pid_of(self, name: str) -> int | None:
         """Return a child's process id, None when there is no such child."""
-        return next((child.process.pid for child in self._children if child.name == name), None)
+        return next(
+            (child.process.pid for child in self._children if child.name == name), None
+        )
 
     def tend(self) -> None:
         """Notice children that died: start them again, from the main thread.
@@ -125,9 +138,13 @@ class Children:
         code, pid = child.process.returncode, child.process.pid
         died = f"{child.name} (process {pid}) ended with {code}{_last_lines(child.log)}"
         if child.again is None:
-            raise ChildDiedError(f"{died}\nits memory held the state of this stack, so the stack ends")
+            raise ChildDiedError(
+                f"{died}\nits memory held the state of this stack, so the stack ends"
+            )
         if len(child.deaths) > RESTARTS:
-            raise ChildDiedError(f"{died}\nit was started again {RESTARTS} times within a minute, so the stack ends")
+            raise ChildDiedError(
+                f"{died}\nit was started again {RESTARTS} times within a minute, so the stack ends"
+            )
         self._say(f"{died}\n{child.name} is started again")
         child.process = start(child.again, log=child.log, environment=child.environment)
 
@@ -136,10 +153,17 @@ class Children:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """End all children: ask, wait, then kill."""
-        processes = [child.process for child in reversed(self._children) if child.process.poll() is None]
+        processes = [
+            child.process
+            for child in reversed(self._children)
+            if child.process.poll() is None
+        ]
         for process in processes:
             process.terminate()
         deadline = self._monotonic() + STOP_SECONDS

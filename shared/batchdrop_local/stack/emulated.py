@@ -25,7 +25,16 @@ from batchdrop_local.stack import functions
 from batchdrop_local.stack.children import Children
 from batchdrop_local.stack.owning import owned
 from batchdrop_local.stack.pubsub_setup import set_up
-from batchdrop_local.stack.stack import ROUTES, Options, Stack, begin_alone, dropping, export, gemini, variables_of
+from batchdrop_local.stack.stack import (
+    ROUTES,
+    Options,
+    Stack,
+    begin_alone,
+    dropping,
+    export,
+    gemini,
+    variables_of,
+)
 from batchdrop_local.stack.ticking import nothing_open, ticking
 
 PREFIX = "batchdrop"
@@ -41,7 +50,8 @@ class Serving(Protocol):
 
 @contextmanager
 def emulated(
-    options: Options, serve: Callable[[int], AbstractContextManager[Serving]] = functions.served
+    options: Options,
+    serve: Callable[[int], AbstractContextManager[Serving]] = functions.served,
 ) -> Generator[Stack]:
     """Run the stack until the block ends; `serve` starts the functions, given the port wanted.
 
@@ -62,7 +72,9 @@ def emulated(
             if stored.bucket == bucket:
                 notify(topics, ObjectInfo(**asdict(stored)))
 
-        storage = running.enter_context(StorageEmulator(root / "buckets", on_finalize=announce, log=log))
+        storage = running.enter_context(
+            StorageEmulator(root / "buckets", on_finalize=announce, log=log)
+        )
         variables = {
             **variables_of(options, gemini_url),
             **google.environment(),
@@ -74,11 +86,25 @@ def emulated(
         }
         export(running, variables)
         serving = running.enter_context(serve(options.functions_port))
-        set_up(PROJECT, PREFIX, {topic: serving.url_of(name) for topic, name in ROUTES.items()})
+        set_up(
+            PROJECT,
+            PREFIX,
+            {topic: serving.url_of(name) for topic, name in ROUTES.items()},
+        )
         context = build(load(CommonSettings))
         begin_alone(context, restored=options.moved)
         idle = partial(nothing_open, context)
-        running.enter_context(ticking(serving.url_of("poll"), options.tick_seconds, idle=idle))
-        stack = Stack(context, variables, serving.url_of, gemini_url, children, root / "input", notifies=True)
+        running.enter_context(
+            ticking(serving.url_of("poll"), options.tick_seconds, idle=idle)
+        )
+        stack = Stack(
+            context,
+            variables,
+            serving.url_of,
+            gemini_url,
+            children,
+            root / "input",
+            notifies=True,
+        )
         running.enter_context(dropping(stack, options).watched())
         yield stack

@@ -23,7 +23,9 @@ def not_run(context: Context[CommonSettings]) -> str:
     if not count:
         return ""
     return _NOT_RUN.format(
-        count=count, uploads="upload" if count == 1 else "uploads", them="it" if count == 1 else "them"
+        count=count,
+        uploads="upload" if count == 1 else "uploads",
+        them="it" if count == 1 else "them",
     )
 
 

@@ -44,7 +44,9 @@ def served(port: int = 0) -> Generator[Functions]:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     apps: Any = {f"/{name}": _app(name) for name in NAMES}
     nothing_else = Response("not found", status=404)
-    server = make_server("127.0.0.1", port, DispatcherMiddleware(nothing_else, apps), threaded=True)
+    server = make_server(
+        "127.0.0.1", port, DispatcherMiddleware(nothing_else, apps), threaded=True
+    )
 
     def stop() -> None:
         server.shutdown()

@@ -20,7 +20,9 @@ def _nothing() -> None:
 
 @contextmanager
 def kept_up(
-    steps: Mapping[str, Callable[[], object]], stopped: threading.Event, wake: Callable[[], object] = _nothing
+    steps: Mapping[str, Callable[[], object]],
+    stopped: threading.Event,
+    wake: Callable[[], object] = _nothing,
 ) -> Generator[None]:
     """Keep doing each step in a thread of its own until the block ends; a step under way is let end.
 
@@ -34,12 +36,21 @@ def kept_up(
         stopped.set()
         wake()
 
-    with in_threads({name: partial(keep_doing, name, step, stopped) for name, step in steps.items()}, stop):
+    with in_threads(
+        {
+            name: partial(keep_doing, name, step, stopped)
+            for name, step in steps.items()
+        },
+        stop,
+    ):
         yield
 
 
 def keep_doing(
-    name: str, step: Callable[[], object], stopped: threading.Event, pause_seconds: float = PAUSE_SECONDS
+    name: str,
+    step: Callable[[], object],
+    stopped: threading.Event,
+    pause_seconds: float = PAUSE_SECONDS,
 ) -> None:
     """Do a step again and again until stopped; the step itself waits for its next time.
 
@@ -51,5 +62,10 @@ def keep_doing(
             step()
         except Exception as error:  # noqa: BLE001 - see above
             with suppress(OSError):
-                log("a step of the local stack failed", severity="ERROR", step=name, error=type(error).__name__)
+                log(
+                    "a step of the local stack failed",
+                    severity="ERROR",
+                    step=name,
+                    error=type(error).__name__,
+                )
             stopped.wait(pause_seconds)

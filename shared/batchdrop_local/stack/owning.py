@@ -76,9 +76,13 @@ def _check_format(root: Path) -> None:
     if marker.exists():
         format = _format(marker)
         if format != FORMAT:
-            raise FolderError(f"{root} holds data of another version ({format}): move it away, or name another folder")
+            raise FolderError(
+                f"{root} holds data of another version ({format}): move it away, or name another folder"
+            )
     elif any((root / name).exists() for name in _OURS):
-        raise FolderError(f"{root} holds data of an older version: move it away, or name another folder")
+        raise FolderError(
+            f"{root} holds data of an older version: move it away, or name another folder"
+        )
 
 
 def _format(marker: Path) -> str:
@@ -90,7 +94,9 @@ def _format(marker: Path) -> str:
 
 def _check_place(root: Path) -> None:
     marker = root / MARKER
-    if marker.exists() and _read(marker).get("place") != _place(root, marker.stat().st_ino):
+    if marker.exists() and _read(marker).get("place") != _place(
+        root, marker.stat().st_ino
+    ):
         raise FolderError(
             f"{root} is a copy of a stack's folder, a restored backup, or was moved to another disk: two stacks of one"
             " identity would cancel each other's batches and pay for them twice. If no other copy of it will ever run"
@@ -119,11 +125,21 @@ def _lock(lock: IO[str], root: Path) -> None:
 
 
 def _mark(root: Path) -> None:
-    with contextlib.suppress(OSError):  # a full disk; the number is only for the sentence
+    with contextlib.suppress(
+        OSError
+    ):  # a full disk; the number is only for the sentence
         (root / LOCK).write_text(f"{os.getpid()}\n")
     marker = root / MARKER
-    if not marker.exists() or _read(marker).get("place") != _place(root, marker.stat().st_ino):
-        _replace(marker, lambda inode: json.dumps({"schema": FORMAT, "place": _place(root, inode)}).encode() + b"\n")
+    if not marker.exists() or _read(marker).get("place") != _place(
+        root, marker.stat().st_ino
+    ):
+        _replace(
+            marker,
+            lambda inode: (
+                json.dumps({"schema": FORMAT, "place": _place(root, inode)}).encode()
+                + b"\n"
+            ),
+        )
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -17,7 +17,13 @@ ACK_SECONDS = 600
 MAX_ATTEMPTS = 100
 
 
-def set_up(project: str, prefix: str, endpoints: Mapping[Topic, str], *, min_backoff_seconds: int = 1) -> None:
+def set_up(
+    project: str,
+    prefix: str,
+    endpoints: Mapping[Topic, str],
+    *,
+    min_backoff_seconds: int = 1,
+) -> None:
     """Create every topic, push subscription and dead-letter subscription.
 
     Args:
@@ -33,10 +39,14 @@ def set_up(project: str, prefix: str, endpoints: Mapping[Topic, str], *, min_bac
             dead = f"{_topic(project, prefix, topic)}-dead"
             publisher.create_topic(name=dead)
             subscriber.create_subscription(
-                name=dead.replace("/topics/", "/subscriptions/"), topic=dead, ack_deadline_seconds=60
+                name=dead.replace("/topics/", "/subscriptions/"),
+                topic=dead,
+                ack_deadline_seconds=60,
             )
             request: dict[str, Any] = {
-                "name": _topic(project, prefix, topic).replace("/topics/", "/subscriptions/"),
+                "name": _topic(project, prefix, topic).replace(
+                    "/topics/", "/subscriptions/"
+                ),
                 "topic": _topic(project, prefix, topic),
                 "push_config": {"push_endpoint": endpoint},
                 "ack_deadline_seconds": ACK_SECONDS,
@@ -44,7 +54,10 @@ def set_up(project: str, prefix: str, endpoints: Mapping[Topic, str], *, min_bac
                     "minimum_backoff": Duration(seconds=min_backoff_seconds),
                     "maximum_backoff": Duration(seconds=600),
                 },
-                "dead_letter_policy": {"dead_letter_topic": dead, "max_delivery_attempts": MAX_ATTEMPTS},
+                "dead_letter_policy": {
+                    "dead_letter_topic": dead,
+                    "max_delivery_attempts": MAX_ATTEMPTS,
+                },
             }
             subscriber.create_subscription(request=request)
 

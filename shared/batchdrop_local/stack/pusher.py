@@ -27,7 +27,9 @@ CONCURRENCY = 4
 
 
 @contextmanager
-def pushing(topics: Topics, routes: Mapping[Topic, str], concurrency: int = CONCURRENCY) -> Generator[None]:
+def pushing(
+    topics: Topics, routes: Mapping[Topic, str], concurrency: int = CONCURRENCY
+) -> Generator[None]:
     """Push each topic's messages to its URL until the block ends; pushes in flight are let end.
 
     Args:
@@ -52,7 +54,9 @@ def pushing(topics: Topics, routes: Mapping[Topic, str], concurrency: int = CONC
         yield
 
 
-def _push_next(topics: SqliteTopics, topic: Topic, url: str, stopped: threading.Event) -> None:
+def _push_next(
+    topics: SqliteTopics, topic: Topic, url: str, stopped: threading.Event
+) -> None:
     message = topics.lease(topic, DEADLINE_SECONDS)
     if message is None:
         with topics.published:
@@ -68,9 +72,13 @@ def push(url: str, message: Leased) -> int:
     """Push one message; return the status, 0 when there was no answer."""
     body = json.dumps(envelope(message)).encode()
     address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=DEADLINE_SECONDS)
+    connection = http.client.HTTPConnection(
+        address.hostname or "", address.port, timeout=DEADLINE_SECONDS
+    )
     try:
-        connection.request("POST", address.path, body, {"Content-Type": "application/json"})
+        connection.request(
+            "POST", address.path, body, {"Content-Type": "application/json"}
+        )
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return 0

@@ -36,7 +36,12 @@ from batchdrop_local.stack.owning import FolderError, owned
 from batchdrop_local.stack.pusher import pushing
 from batchdrop_local.stack.ticking import nothing_open, ticking
 
-ROUTES = {Topic.UPLOADS: "submit", Topic.SHARDS: "submit", Topic.BATCHES_FINISHED: "write", Topic.LOOKS: "poll"}
+ROUTES = {
+    Topic.UPLOADS: "submit",
+    Topic.SHARDS: "submit",
+    Topic.BATCHES_FINISHED: "write",
+    Topic.LOOKS: "poll",
+}
 START_SECONDS = 30.0
 GEMINI = "the Gemini emulator"
 EMULATOR_KEY = "emulator"
@@ -95,11 +100,15 @@ class Stack:
         """The input bucket."""
         return Inbox(self.context, self.notifies)
 
-    def upload(self, path: Path, name: str, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
+    def upload(
+        self, path: Path, name: str, metadata: Mapping[str, str] | None = None
+    ) -> ObjectInfo:
         """Copy a file into the input bucket, replacing what has its name; the stack runs it."""
         there = self.context.objects.stat(self.context.settings.input_bucket, name)
         with path.open("rb") as source:
-            return self.inbox.put(source, name, metadata, generation=there.generation if there else 0)
+            return self.inbox.put(
+                source, name, metadata, generation=there.generation if there else 0
+            )
 
 
 @contextmanager
@@ -115,7 +124,9 @@ def embedded(options: Options) -> Generator[Stack]:
         running.enter_context(owned(root, moved=options.moved))
         children = running.enter_context(Children(options.say))
         gemini_url = gemini(children, options)
-        variables = variables_of(options, gemini_url) | {"BATCHDROP_LOCAL_DIR": str(root)}
+        variables = variables_of(options, gemini_url) | {
+            "BATCHDROP_LOCAL_DIR": str(root)
+        }
         export(running, variables)
         context = build(load(CommonSettings))
         begin_alone(context, restored=options.moved)
@@ -123,8 +134,18 @@ def embedded(options: Options) -> Generator[Stack]:
         routes = {topic: serving.url_of(name) for topic, name in ROUTES.items()}
         running.enter_context(pushing(context.topics, routes))
         idle = partial(nothing_open, context)
-        running.enter_context(ticking(serving.url_of("poll"), options.tick_seconds, idle=idle))
-        stack = Stack(context, variables, serving.url_of, gemini_url, children, root / "input", notifies=False)
+        running.enter_context(
+            ticking(serving.url_of("poll"), options.tick_seconds, idle=idle)
+        )
+        stack = Stack(
+            context,
+            variables,
+            serving.url_of,
+            gemini_url,
+            children,
+            root / "input",
+            notifies=False,
+        )
         running.enter_context(dropping(stack, options).watched())
         yield stack
 
@@ -145,15 +166,26 @@ def begin_alone(context: Context[CommonSettings], *, restored: bool) -> None:
 
 def dropping(stack: Stack, options: Options) -> DropFolder:
     """Return the watched input folder of a stack; what was uploaded is noted beside the buckets."""
-    uploaded = Uploaded(options.root / "buckets" / ".batchdrop" / "uploaded.json", options.say)
-    return DropFolder(stack.input_folder, stack.inbox, uploaded, say=options.say, quiet_seconds=options.quiet_seconds)
+    uploaded = Uploaded(
+        options.root / "buckets" / ".batchdrop" / "uploaded.json", options.say
+    )
+    return DropFolder(
+        stack.input_folder,
+        stack.inbox,
+        uploaded,
+        say=options.say,
+        quiet_seconds=options.quiet_seconds,
+    )
 
 
 def variables_of(options: Options, gemini_url: str | None) -> dict[str, str]:
     """Return the variables every stack sets."""
     found = dict(options.settings)
     if gemini_url is not None:
-        found |= {"BATCHDROP_GEMINI_BASE_URL": gemini_url, "GEMINI_API_KEY": EMULATOR_KEY}
+        found |= {
+            "BATCHDROP_GEMINI_BASE_URL": gemini_url,
+            "GEMINI_API_KEY": EMULATOR_KEY,
+        }
     return found
 
 
@@ -182,10 +214,22 @@ def gemini(children: Children, options: Options) -> str | None:
     port_file = root / "state" / "gemini.port"
     port_file.parent.mkdir(parents=True, exist_ok=True)
     port_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "batchdrop_local.emulators.gemini", "--data", str(root / "gemini")]
+    command = [
+        sys.executable,
+        "-m",
+        "batchdrop_local.emulators.gemini",
+        "--data",
+        str(root / "gemini"),
+    ]
     command += ["--faults", options.faults] if options.faults else []
     log = root / "logs" / "gemini.log"
-    first = [*command, "--port", str(options.gemini_port), "--port-file", str(port_file)]
+    first = [
+        *command,
+        "--port",
+        str(options.gemini_port),
+        "--port-file",
+        str(port_file),
+    ]
     child = children.start(GEMINI, first, log=log, environment=_python_path())
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:

@@ -30,12 +30,19 @@ _AGES: Final = timedelta(days=3650)
 def nothing_open(context: Context[CommonSettings]) -> bool:
     """Tell whether no job and no shard has a next step."""
     end, documents = context.now() + _AGES, context.store.documents
-    return not any(documents.query(queries.due(kind, end, 1)) for kind in (Collection.JOB, Collection.SHARD))
+    return not any(
+        documents.query(queries.due(kind, end, 1))
+        for kind in (Collection.JOB, Collection.SHARD)
+    )
 
 
 @contextmanager
 def ticking(
-    url: str, seconds: float, *, idle: Callable[[], bool], idle_seconds: float = IDLE_SECONDS
+    url: str,
+    seconds: float,
+    *,
+    idle: Callable[[], bool],
+    idle_seconds: float = IDLE_SECONDS,
 ) -> Generator[None]:
     """Post to a URL every so many seconds until the block ends; a tick under way is let end.
 

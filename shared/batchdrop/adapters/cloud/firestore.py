@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 from batchdrop.adapters.documents import decoded, encoded, fresh_write_id
 from batchdrop.adapters.reaching import reached, unreachable
 from batchdrop.adapters.refusing import check_record_id
-from batchdrop.core.errors import BatchdropError, ConflictError, PermanentError, TransientError
+from batchdrop.core.errors import (
+    BatchdropError,
+    ConflictError,
+    PermanentError,
+    TransientError,
+)
 from batchdrop.core.state.queries import INDEXED
 from batchdrop.ports import Collection, Document, IndexValue, Json, Query
 
@@ -55,20 +60,41 @@ class FirestoreDocuments:
             snapshot: Any = self._reference(kind, id).get(timeout=TIMEOUT_SECONDS)
         return _document(kind, snapshot) if snapshot.exists else None
 
-    def create(self, kind: Collection, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
+    def create(
+        self, kind: Collection, id: str, *, index: Mapping[str, IndexValue], data: Json
+    ) -> Document:
         """Create at version 1, or raise ConflictError; our own lost success is recognised."""
         text = encoded(kind, id, index, data)
         new = Document(kind, id, 1, fresh_write_id(), dict(index), decoded(text))
         reference = self._reference(kind, id)
-        return self._written(new, lambda: reference.create(_fields(new, text), timeout=TIMEOUT_SECONDS))
+        return self._written(
+            new, lambda: reference.create(_fields(new, text), timeout=TIMEOUT_SECONDS)
+        )
 
-    def replace(self, document: Document, *, index: Mapping[str, IndexValue], data: Json) -> Document:
+    def replace(
+        self, document: Document, *, index: Mapping[str, IndexValue], data: Json
+    ) -> Document:
         """Write all of it as version + 1 on the version read, or raise ConflictError."""
         text = encoded(document.kind, document.id, index, data)
         version = document.version + 1
-        new = Document(document.kind, document.id, version, fresh_write_id(), dict(index), decoded(text))
-        reference, option = self._reference(document.kind, document.id), self._unchanged(document)
-        return self._written(new, lambda: reference.update(_fields(new, text), option=option, timeout=TIMEOUT_SECONDS))
+        new = Document(
+            document.kind,
+            document.id,
+            version,
+            fresh_write_id(),
+            dict(index),
+            decoded(text),
+        )
+        reference, option = (
+            self._reference(document.kind, document.id),
+            self._unchanged(document),
+        )
+        return self._written(
+            new,
+            lambda: reference.update(
+                _fields(new, text), option=option, timeout=TIMEOUT_SECONDS
+            ),
+        )
 
     def delete(self, document: Document) -> bool:
         """Delete it if it still has this version."""
@@ -77,7 +103,9 @@ class FirestoreDocuments:
         with _translated():
             reference = self._reference(document.kind, document.id)
             try:
-                reference.delete(option=self._unchanged(document), timeout=TIMEOUT_SECONDS)
+                reference.delete(
+                    option=self._unchanged(document), timeout=TIMEOUT_SECONDS
+                )
             except (FailedPrecondition, NotFound):
                 return False
         return True
@@ -85,9 +113,15 @@ class FirestoreDocuments:
     def query(self, query: Query) -> list[Document]:
         """Run a declared query."""
         with _translated():
-            snapshots = list(self._query(query).limit(query.limit).stream(timeout=TIMEOUT_SECONDS))
+            snapshots = list(
+                self._query(query).limit(query.limit).stream(timeout=TIMEOUT_SECONDS)
+            )
         documents = (_document(query.kind, snapshot) for snapshot in snapshots)
-        return [entry for entry in documents if all(entry.index[field] is not None for field in query.order)]
+        return [
+            entry
+            for entry in documents
+            if all(entry.index[field] is not None for field in query.order)
+        ]
 
     def count(self, query: Query) -> int:
         """Return how many documents a declared query finds, at most its limit; billed as one read a thousand.
@@ -95,7 +129,12 @@ class FirestoreDocuments:
         (cloud.google.com/firestore/native/docs/query-data/aggregation-queries)
         """
         with _translated():
-            [[found]] = self._query(query).limit(query.limit).count().get(timeout=TIMEOUT_SECONDS)
+            [[found]] = (
+                self._query(query)
+                .limit(query.limit)
+                .count()
+                .get(timeout=TIMEOUT_SECONDS)
+            )
         return int(found.value)
 
     def _query(self, query: Query) -> Any:
@@ -129,8 +168,14 @@ class FirestoreDocuments:
         try:
             with reached(SERVICE, UNAVAILABLE):
                 result = write()
-        except (exceptions.Conflict, exceptions.FailedPrecondition, exceptions.NotFound):
-            failure: BatchdropError = ConflictError(f"the {new.kind} record has another version")
+        except (
+            exceptions.Conflict,
+            exceptions.FailedPrecondition,
+            exceptions.NotFound,
+        ):
+            failure: BatchdropError = ConflictError(
+                f"the {new.kind} record has another version"
+            )
         except BatchdropError as error:
             failure = error
         except (exceptions.GoogleAPICallError, ValueError) as error:
@@ -162,12 +207,20 @@ def _failure(error: Exception) -> BatchdropError:
     """
     from google.api_core import exceptions
 
-    if isinstance(error, (exceptions.InvalidArgument, exceptions.OutOfRange, ValueError)):
-        return PermanentError("Firestore does not take this record", code="RECORD_REFUSED")
+    if isinstance(
+        error, (exceptions.InvalidArgument, exceptions.OutOfRange, ValueError)
+    ):
+        return PermanentError(
+            "Firestore does not take this record", code="RECORD_REFUSED"
+        )
     if isinstance(error, exceptions.FailedPrecondition):
-        return TransientError("Firestore has no index for a query yet", code="RECORDS_INDEX")
+        return TransientError(
+            "Firestore has no index for a query yet", code="RECORDS_INDEX"
+        )
     if isinstance(error, exceptions.NotFound):
-        return TransientError("the Firestore database does not exist yet", code="RECORDS_DATABASE")
+        return TransientError(
+            "the Firestore database does not exist yet", code="RECORDS_DATABASE"
+        )
     return unreachable(SERVICE, UNAVAILABLE)
 
 
@@ -175,16 +228,31 @@ def _document(kind: Collection, snapshot: Any) -> Document:
     fields: dict[str, Any] = snapshot.to_dict() or {}
     index = {field: _plain(fields.get(field)) for field in INDEXED[kind]}
     version, write_id = int(fields["version"]), str(fields["write_id"])
-    return Document(kind, snapshot.id, version, write_id, index, decoded(fields["data"]), snapshot.update_time)
+    return Document(
+        kind,
+        snapshot.id,
+        version,
+        write_id,
+        index,
+        decoded(fields["data"]),
+        snapshot.update_time,
+    )
 
 
 def _fields(document: Document, text: str) -> dict[str, Any]:
     """Return the stored form: all fields, each time."""
-    return {"version": document.version, "write_id": document.write_id, **document.index, "data": text}
+    return {
+        "version": document.version,
+        "write_id": document.write_id,
+        **document.index,
+        "data": text,
+    }
 
 
 def _plain(value: Any) -> IndexValue:
     """Return a time as a plain aware datetime; the client's own class carries nanoseconds."""
     if isinstance(value, datetime):
-        return datetime.fromtimestamp(value.timestamp(), UTC).replace(microsecond=value.microsecond)
+        return datetime.fromtimestamp(value.timestamp(), UTC).replace(
+            microsecond=value.microsecond
+        )
     return value

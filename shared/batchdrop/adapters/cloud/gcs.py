@@ -19,7 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from batchdrop.adapters.reaching import reached, unreachable
 from batchdrop.adapters.refusing import check_object
-from batchdrop.core.errors import BatchdropError, ObjectExistsError, PermanentError, TransientError
+from batchdrop.core.errors import (
+    BatchdropError,
+    ObjectExistsError,
+    PermanentError,
+    TransientError,
+)
 from batchdrop.core.limits import MIB
 from batchdrop.ports import ObjectInfo, ObjectPage
 
@@ -47,7 +52,9 @@ class GcsObjects:
         with _translated():
             return Client(project=self._project)
 
-    def stat(self, bucket: str, name: str, *, generation: int | None = None) -> ObjectInfo | None:
+    def stat(
+        self, bucket: str, name: str, *, generation: int | None = None
+    ) -> ObjectInfo | None:
         """Return the live object, or None; with `generation`, None also when it is no longer that one."""
         with _translated():
             blob = self.client.bucket(bucket).get_blob(name, timeout=TIMEOUT_SECONDS)
@@ -56,7 +63,13 @@ class GcsObjects:
         return _info(blob)
 
     def read(
-        self, bucket: str, name: str, *, generation: int | None = None, start: int = 0, end: int | None = None
+        self,
+        bucket: str,
+        name: str,
+        *,
+        generation: int | None = None,
+        start: int = 0,
+        end: int | None = None,
     ) -> Iterator[bytes]:
         """Stream the bytes [start, end) of one generation as stored, 8 MiB a request; GONE if it is absent."""
         info = self.stat(bucket, name, generation=generation)
@@ -109,7 +122,9 @@ class GcsObjects:
         """
         described = dict(source.metadata if metadata is None else metadata)
         check_object(bucket, name, described)
-        origin = self.client.bucket(source.bucket).blob(source.name, generation=source.generation)
+        origin = self.client.bucket(source.bucket).blob(
+            source.name, generation=source.generation
+        )
         target = self.client.bucket(bucket).blob(name)
         target.content_type = source.content_type or None
         target.content_encoding = source.content_encoding or None
@@ -118,13 +133,21 @@ class GcsObjects:
         with _translated():
             while True:
                 token, _, _ = target.rewrite(
-                    origin, token=token, if_generation_match=if_generation_match, timeout=TIMEOUT_SECONDS
+                    origin,
+                    token=token,
+                    if_generation_match=if_generation_match,
+                    timeout=TIMEOUT_SECONDS,
                 )
                 if token is None:
                     return _info(target)
 
     def list(
-        self, bucket: str, *, prefix: str = "", page_token: str | None = None, page_size: int = 1000
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        page_token: str | None = None,
+        page_size: int = 1000,
     ) -> ObjectPage:
         """List live objects in name order."""
         with _translated():
@@ -155,7 +178,9 @@ class GcsObjects:
 class GcsWriter:
     """An object being written: one request up to 8 MiB, above it a resumable upload of 8 MiB chunks."""
 
-    def __init__(self, objects: GcsObjects, blob: Blob, generation: int, content_type: str) -> None:
+    def __init__(
+        self, objects: GcsObjects, blob: Blob, generation: int, content_type: str
+    ) -> None:
         """Send nothing yet."""
         import google_crc32c
 
@@ -231,13 +256,17 @@ class GcsWriter:
     def _send_chunks(self) -> None:
         with self._sending():
             if self._resumable is None:
-                self._resumable = self._blob.open("wb", chunk_size=CHUNK, **self._options)
+                self._resumable = self._blob.open(
+                    "wb", chunk_size=CHUNK, **self._options
+                )
             self._resumable.write(bytes(self._buffer))
 
     def _send_rest(self) -> None:
         with self._sending():
             if self._resumable is None:
-                self._blob.upload_from_string(bytes(self._buffer), checksum="crc32c", **self._options)
+                self._blob.upload_from_string(
+                    bytes(self._buffer), checksum="crc32c", **self._options
+                )
             else:
                 self._resumable.write(bytes(self._buffer))
                 self._resumable.close()
@@ -268,8 +297,12 @@ def _translated() -> Generator[None]:
         raise _gone() from None
     except exceptions.Forbidden as error:
         if "storage.objects.delete" in str(error):
-            raise ObjectExistsError("the object exists and may not be replaced") from None
-        raise TransientError("the account lacks a role on the bucket", code="BUCKET_FORBIDDEN") from None
+            raise ObjectExistsError(
+                "the object exists and may not be replaced"
+            ) from None
+        raise TransientError(
+            "the account lacks a role on the bucket", code="BUCKET_FORBIDDEN"
+        ) from None
     except InvalidResponse as error:
         _raise_for_status(int(error.response.status_code))
     except (exceptions.GoogleAPICallError, DataCorruption):

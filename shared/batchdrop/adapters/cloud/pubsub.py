@@ -41,7 +41,9 @@ _ADDED: Final = "CloudPubSubDeadLetterSource"
 class PubSubTopics:
     """A Topics port on one project's topics of one prefix. Clients are made when first needed."""
 
-    def __init__(self, project: str, prefix: str, *, pull_seconds: float = PULL_SECONDS) -> None:
+    def __init__(
+        self, project: str, prefix: str, *, pull_seconds: float = PULL_SECONDS
+    ) -> None:
         """Open nothing yet. A pull for dead letters waits `pull_seconds` before it is taken for empty."""
         self._project = project
         self._prefix = prefix
@@ -63,7 +65,9 @@ class PubSubTopics:
         with _translated():
             return SubscriberClient()
 
-    def publish(self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None) -> str:
+    def publish(
+        self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None
+    ) -> str:
         """Return the message id once the broker has stored the message."""
         check_message(data, attributes or {})
         from google.pubsub_v1 import PublisherClient, PubsubMessage
@@ -71,7 +75,10 @@ class PubSubTopics:
         message = PubsubMessage(data=data, attributes=dict(attributes or {}))
         with _translated():
             answer = PublisherClient.publish(
-                self.publisher, topic=self.topic_path(topic), messages=[message], timeout=TIMEOUT_SECONDS
+                self.publisher,
+                topic=self.topic_path(topic),
+                messages=[message],
+                timeout=TIMEOUT_SECONDS,
             )
         return str(answer.message_ids[0])
 
@@ -110,7 +117,9 @@ class PubSubTopics:
                 self.publish(topic, letter.data, letter.attributes)
                 with _translated():
                     self.subscriber.acknowledge(
-                        subscription=self._dead_path(topic), ack_ids=[pulled.ack_id], timeout=TIMEOUT_SECONDS
+                        subscription=self._dead_path(topic),
+                        ack_ids=[pulled.ack_id],
+                        timeout=TIMEOUT_SECONDS,
                     )
                 left.remove(pulled.ack_id)
                 yield letter
@@ -132,7 +141,9 @@ class PubSubTopics:
 
         with _translated(), suppress(DeadlineExceeded):
             answer: Any = self.subscriber.pull(
-                subscription=self._dead_path(topic), max_messages=PULLED_AT_ONCE, timeout=self._pull_seconds
+                subscription=self._dead_path(topic),
+                max_messages=PULLED_AT_ONCE,
+                timeout=self._pull_seconds,
             )
             return list(answer.received_messages)
         return []
@@ -168,14 +179,24 @@ def _translated() -> Generator[None]:
         with reached(SERVICE, UNAVAILABLE):
             yield
     except exceptions.DeadlineExceeded:
-        raise TransientError("Pub/Sub did not answer in time", code="TOPICS_TIMEOUT") from None
+        raise TransientError(
+            "Pub/Sub did not answer in time", code="TOPICS_TIMEOUT"
+        ) from None
     except (exceptions.InvalidArgument, exceptions.OutOfRange, ValueError):
-        raise PermanentError("Pub/Sub does not take this message", code="MESSAGE_REFUSED") from None
+        raise PermanentError(
+            "Pub/Sub does not take this message", code="MESSAGE_REFUSED"
+        ) from None
     except exceptions.GoogleAPICallError:
         raise unreachable(SERVICE, UNAVAILABLE) from None
 
 
 def _letter(topic: Topic, pulled: Pulled) -> DeadLetter:
     message: Any = pulled.message
-    attributes = {name: value for name, value in message.attributes.items() if not name.startswith(_ADDED)}
-    return DeadLetter(topic, message.message_id, message.publish_time, message.data, attributes)
+    attributes = {
+        name: value
+        for name, value in message.attributes.items()
+        if not name.startswith(_ADDED)
+    }
+    return DeadLetter(
+        topic, message.message_id, message.publish_time, message.data, attributes
+    )

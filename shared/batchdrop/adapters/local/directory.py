@@ -50,7 +50,9 @@ _COLUMNS = "bucket, name, generation, size, crc32c, created, content_type, conte
 class DirectoryObjects:
     """An Objects port on one folder. Buckets come into being with their first object."""
 
-    def __init__(self, root: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, root: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         """Open or make the folder and its index; `now` dates new objects."""
         self._root = root
         self.now = now
@@ -58,18 +60,38 @@ class DirectoryObjects:
         self._writing.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._index = sqlite3.connect(
-            root / ".index.sqlite", timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            root / ".index.sqlite",
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
         )
-        for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", _TABLE, _COUNTER):
+        for statement in (
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=NORMAL",
+            _TABLE,
+            _COUNTER,
+        ):
             self._index.execute(statement)
 
-    def stat(self, bucket: str, name: str, *, generation: int | None = None) -> ObjectInfo | None:
+    def stat(
+        self, bucket: str, name: str, *, generation: int | None = None
+    ) -> ObjectInfo | None:
         """Return the live object, or None; with `generation`, None also when it is no longer that one."""
         found = self._find(bucket, name)
-        return None if found is None or generation not in (None, found[0].generation) else found[0]
+        return (
+            None
+            if found is None or generation not in (None, found[0].generation)
+            else found[0]
+        )
 
     def read(
-        self, bucket: str, name: str, *, generation: int | None = None, start: int = 0, end: int | None = None
+        self,
+        bucket: str,
+        name: str,
+        *,
+        generation: int | None = None,
+        start: int = 0,
+        end: int | None = None,
     ) -> Iterator[bytes]:
         """Stream the bytes [start, end) of one generation; PermanentError GONE if it is absent."""
         with self._opened(bucket, name, generation) as source:
@@ -90,7 +112,17 @@ class DirectoryObjects:
     ) -> FileWriter:
         """Open a writer whose `close` succeeds only on the given generation (0: no such object)."""
         check_object(bucket, name, metadata or {})
-        draft = ObjectInfo(bucket, name, if_generation_match, 0, "", self.now(), content_type, "", dict(metadata or {}))
+        draft = ObjectInfo(
+            bucket,
+            name,
+            if_generation_match,
+            0,
+            "",
+            self.now(),
+            content_type,
+            "",
+            dict(metadata or {}),
+        )
         return FileWriter(self, self._writing / secrets.token_hex(8), draft)
 
     def copy(
@@ -126,7 +158,12 @@ class DirectoryObjects:
         return self.publish(link, draft)
 
     def list(
-        self, bucket: str, *, prefix: str = "", page_token: str | None = None, page_size: int = 1000
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        page_token: str | None = None,
+        page_size: int = 1000,
     ) -> ObjectPage:
         """List live objects in name order (by UTF-8 bytes, as Cloud Storage does)."""
         after, sign = (page_token, ">") if page_token is not None else (prefix, ">=")
@@ -137,7 +174,9 @@ class DirectoryObjects:
             ).fetchall()
         found = [info for info, _ in map(_row, rows) if info.name.startswith(prefix)]
         more = len(found) > page_size
-        return ObjectPage(tuple(found[:page_size]), found[page_size - 1].name if more else None)
+        return ObjectPage(
+            tuple(found[:page_size]), found[page_size - 1].name if more else None
+        )
 
     def delete(self, bucket: str, name: str, *, generation: int | None = None) -> bool:
         """Delete the object (only that generation, if given); False when there was nothing to delete."""
@@ -145,7 +184,9 @@ class DirectoryObjects:
             found = self._find(bucket, name)
             if found is None or generation not in (None, found[0].generation):
                 return False
-            index.execute("DELETE FROM objects WHERE bucket = ? AND name = ?", (bucket, name))
+            index.execute(
+                "DELETE FROM objects WHERE bucket = ? AND name = ?", (bucket, name)
+            )
         self._unlink(found[1])
         return True
 
@@ -202,13 +243,21 @@ class DirectoryObjects:
         if found is not None:
             self._unlink(found[1])
         info = self.stat(draft.bucket, draft.name)
-        return info if info is not None and info.generation == generation else _with_generation(draft, generation)
+        return (
+            info
+            if info is not None and info.generation == generation
+            else _with_generation(draft, generation)
+        )
 
     def _place(self, written: Path, draft: ObjectInfo, generation: int) -> str:
         """Link a file to its readable place, or beside it when that is taken; return the place."""
         parts = [_component(part) for part in draft.name.split("/")]
         readable = Path(draft.bucket, *parts)
-        for place in (readable, readable.with_name(f"{parts[-1]}~{generation}"), Path(draft.bucket, f"~{generation}")):
+        for place in (
+            readable,
+            readable.with_name(f"{parts[-1]}~{generation}"),
+            Path(draft.bucket, f"~{generation}"),
+        ):
             for _ in range(LINK_TRIES):
                 try:
                     (self._root / place).parent.mkdir(parents=True, exist_ok=True)
@@ -257,8 +306,13 @@ class DirectoryObjects:
     def _next_generation(self, index: sqlite3.Connection) -> int:
         """Return a number that no object ever had: microseconds, or one more than the last."""
         row = index.execute("SELECT last FROM counter").fetchone()
-        generation = max(int(self.now().timestamp() * 1_000_000), (row[0] if row else 0) + 1)
-        index.execute("UPDATE counter SET last = ?" if row else "INSERT INTO counter VALUES (?)", (generation,))
+        generation = max(
+            int(self.now().timestamp() * 1_000_000), (row[0] if row else 0) + 1
+        )
+        index.execute(
+            "UPDATE counter SET last = ?" if row else "INSERT INTO counter VALUES (?)",
+            (generation,),
+        )
         return generation
 
     @contextmanager
@@ -267,7 +321,9 @@ class DirectoryObjects:
             try:
                 self._index.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                raise TransientError("the folder is locked by another process", code="OBJECTS_BUSY") from None
+                raise TransientError(
+                    "the folder is locked by another process", code="OBJECTS_BUSY"
+                ) from None
             try:
                 yield self._index
             except BaseException:
@@ -279,7 +335,9 @@ class DirectoryObjects:
 class FileWriter:
     """An object being written: nothing is visible before `close`, nothing remains after `abort`."""
 
-    def __init__(self, objects: DirectoryObjects, path: Path, draft: ObjectInfo) -> None:
+    def __init__(
+        self, objects: DirectoryObjects, path: Path, draft: ObjectInfo
+    ) -> None:
         """Open the file below `.writing`."""
         self._objects = objects
         self._path = path
@@ -313,7 +371,10 @@ class FileWriter:
             return self._objects.publish(self._path, written)
         except ObjectExistsError:
             there = self._objects.stat(draft.bucket, draft.name)
-            if there is None or (there.size, there.crc32c) != (written.size, written.crc32c):
+            if there is None or (there.size, there.crc32c) != (
+                written.size,
+                written.crc32c,
+            ):
                 raise
             return there
 
@@ -333,7 +394,18 @@ class FileWriter:
 
 
 def _row(row: tuple[Any, ...]) -> tuple[ObjectInfo, str]:
-    bucket, name, generation, size, crc32c, created, content_type, content_encoding, metadata, file = row
+    (
+        bucket,
+        name,
+        generation,
+        size,
+        crc32c,
+        created,
+        content_type,
+        content_encoding,
+        metadata,
+        file,
+    ) = row
     moment = datetime.fromisoformat(created)
     described = (content_type, content_encoding, json.loads(metadata))
     return ObjectInfo(bucket, name, generation, size, crc32c, moment, *described), file
@@ -357,10 +429,19 @@ def _component(part: str) -> str:
     """Return a path component that every file system takes; it need not be reversible, the index knows the name."""
     if part in ("", ".", ".."):
         return f"%{part.encode().hex()}"
-    safe = "".join(char if char.isprintable() and char not in '/\\:*?"<>|%' else quote(char, safe="") for char in part)
+    safe = "".join(
+        char
+        if char.isprintable() and char not in '/\\:*?"<>|%'
+        else quote(char, safe="")
+        for char in part
+    )
     encoded = safe.encode("utf-8", "surrogateescape")
     if len(encoded) > MAX_COMPONENT_BYTES:
-        safe = encoded[: MAX_COMPONENT_BYTES - 20].decode("utf-8", "ignore") + "~" + secrets.token_hex(4)
+        safe = (
+            encoded[: MAX_COMPONENT_BYTES - 20].decode("utf-8", "ignore")
+            + "~"
+            + secrets.token_hex(4)
+        )
     return safe
 
 

@@ -36,7 +36,9 @@ class SqliteDocuments:
             ConfigurationError: Another version of the program wrote the file.
         """
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
             self._connection.execute(f"PRAGMA {pragma}")
         _check_format(self._connection, path)
@@ -47,10 +49,14 @@ class SqliteDocuments:
         """Read one document."""
         check_record_id(id)
         with self._lock:
-            row = self._connection.execute(f"SELECT {_columns(kind)} FROM {kind} WHERE id = ?", (id,)).fetchone()
+            row = self._connection.execute(
+                f"SELECT {_columns(kind)} FROM {kind} WHERE id = ?", (id,)
+            ).fetchone()
         return None if row is None else _document(kind, row)
 
-    def create(self, kind: Collection, id: str, *, index: Mapping[str, IndexValue], data: Json) -> Document:
+    def create(
+        self, kind: Collection, id: str, *, index: Mapping[str, IndexValue], data: Json
+    ) -> Document:
         """Create at version 1, or raise ConflictError."""
         text = encoded(kind, id, index, data)
         write_id = fresh_write_id()
@@ -59,19 +65,30 @@ class SqliteDocuments:
         values = (id, 1, write_id, text, *(_stored(index[field]) for field in fields))
         with self._writing() as connection:
             try:
-                connection.execute(f"INSERT INTO {kind} ({_columns(kind)}) VALUES ({marks})", values)
+                connection.execute(
+                    f"INSERT INTO {kind} ({_columns(kind)}) VALUES ({marks})", values
+                )
             except sqlite3.IntegrityError:
                 raise ConflictError(f"the {kind} record exists") from None
         return Document(kind, id, 1, write_id, dict(index), decoded(text))
 
-    def replace(self, document: Document, *, index: Mapping[str, IndexValue], data: Json) -> Document:
+    def replace(
+        self, document: Document, *, index: Mapping[str, IndexValue], data: Json
+    ) -> Document:
         """Write all of it as version + 1 on the version read, or raise ConflictError."""
         kind = document.kind
         text = encoded(kind, document.id, index, data)
         write_id = fresh_write_id()
         fields = INDEXED[kind]
-        sets = ", ".join(f"{name} = ?" for name in ("version", "write_id", "data", *fields))
-        values = (document.version + 1, write_id, text, *(_stored(index[field]) for field in fields))
+        sets = ", ".join(
+            f"{name} = ?" for name in ("version", "write_id", "data", *fields)
+        )
+        values = (
+            document.version + 1,
+            write_id,
+            text,
+            *(_stored(index[field]) for field in fields),
+        )
         with self._writing() as connection:
             changed = connection.execute(
                 f"UPDATE {kind} SET {sets} WHERE id = ? AND version = ? AND write_id = ?",
@@ -79,7 +96,14 @@ class SqliteDocuments:
             ).rowcount
         if not changed:
             raise ConflictError(f"the {kind} record has another version")
-        return Document(kind, document.id, document.version + 1, write_id, dict(index), decoded(text))
+        return Document(
+            kind,
+            document.id,
+            document.version + 1,
+            write_id,
+            dict(index),
+            decoded(text),
+        )
 
     def delete(self, document: Document) -> bool:
         """Delete it if it still has this version."""
@@ -102,7 +126,9 @@ class SqliteDocuments:
         """Return how many documents a declared query finds, at most its limit."""
         text, values = _select(query)
         with self._lock:
-            [found] = self._connection.execute(f"SELECT count(*) FROM ({text})", values).fetchone()
+            [found] = self._connection.execute(
+                f"SELECT count(*) FROM ({text})", values
+            ).fetchone()
         return int(found)
 
     def purge_expired(self, now: datetime) -> int:
@@ -111,7 +137,9 @@ class SqliteDocuments:
         for kind in Collection:
             if TTL_FIELD in INDEXED[kind]:
                 with self._writing() as connection:
-                    count += connection.execute(f"DELETE FROM {kind} WHERE {TTL_FIELD} <= ?", (_stored(now),)).rowcount
+                    count += connection.execute(
+                        f"DELETE FROM {kind} WHERE {TTL_FIELD} <= ?", (_stored(now),)
+                    ).rowcount
         return count
 
     @contextmanager
@@ -120,7 +148,9 @@ class SqliteDocuments:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                raise TransientError("the records are locked by another process", code="RECORDS_BUSY") from None
+                raise TransientError(
+                    "the records are locked by another process", code="RECORDS_BUSY"
+                ) from None
             try:
                 yield self._connection
             except BaseException:
@@ -148,7 +178,9 @@ def _make_table(connection: sqlite3.Connection, kind: Collection) -> None:
     )
     for columns in (*((field,) for field in INDEXED[kind]), *COMPOSITE.get(kind, ())):
         name = "_".join((kind, *columns))
-        connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {kind} ({', '.join(columns)})")
+        connection.execute(
+            f"CREATE INDEX IF NOT EXISTS {name} ON {kind} ({', '.join(columns)})"
+        )
 
 
 def _columns(kind: Collection) -> str:
@@ -170,7 +202,10 @@ def _loaded(field: str, value: str | int | None) -> IndexValue:
 
 def _document(kind: Collection, row: tuple[Any, ...]) -> Document:
     id, version, write_id, data, *values = row
-    index = {field: _loaded(field, value) for field, value in zip(INDEXED[kind], values, strict=True)}
+    index = {
+        field: _loaded(field, value)
+        for field, value in zip(INDEXED[kind], values, strict=True)
+    }
     return Document(kind, id, version, write_id, index, decoded(data))
 
 

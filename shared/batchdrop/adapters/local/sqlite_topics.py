@@ -76,11 +76,20 @@ class SqliteTopics:
         self._min_backoff_seconds = min_backoff_seconds
         self.published = _condition_of(path)
         """Notified when this process published a message to this file, so that nobody need poll for it."""
-        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", _TABLE, _INDEX):
+        self._connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        for statement in (
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=NORMAL",
+            _TABLE,
+            _INDEX,
+        ):
             self._connection.execute(statement)
 
-    def publish(self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None) -> str:
+    def publish(
+        self, topic: Topic, data: bytes, attributes: Mapping[str, str] | None = None
+    ) -> str:
         """Store a message that Pub/Sub would take; it is durable when this returns."""
         check_message(data, attributes or {})
         now = time.time()
@@ -112,9 +121,17 @@ class SqliteTopics:
             if row is None:
                 return None
             connection.execute(
-                "UPDATE messages SET ready = ?, attempts = attempts + 1 WHERE id = ?", (now + seconds, row[0])
+                "UPDATE messages SET ready = ?, attempts = attempts + 1 WHERE id = ?",
+                (now + seconds, row[0]),
             )
-        return Leased(row[0], topic, row[1], json.loads(row[2]), datetime.fromtimestamp(row[3], UTC), row[4] + 1)
+        return Leased(
+            row[0],
+            topic,
+            row[1],
+            json.loads(row[2]),
+            datetime.fromtimestamp(row[3], UTC),
+            row[4] + 1,
+        )
 
     def ack(self, message: Leased) -> None:
         """Take the message as done; a late ack counts too."""
@@ -123,9 +140,14 @@ class SqliteTopics:
 
     def nack(self, message: Leased) -> None:
         """Let the message come again after a pause that doubles with each attempt."""
-        pause = min(MAX_BACKOFF_SECONDS, self._min_backoff_seconds * 2 ** (message.attempt - 1))
+        pause = min(
+            MAX_BACKOFF_SECONDS, self._min_backoff_seconds * 2 ** (message.attempt - 1)
+        )
         with self._writing() as connection:
-            connection.execute("UPDATE messages SET ready = ? WHERE id = ?", (time.time() + pause, message.id))
+            connection.execute(
+                "UPDATE messages SET ready = ? WHERE id = ?",
+                (time.time() + pause, message.id),
+            )
 
     def hand_back(self) -> int:
         """Make every message that is leased or rests after a nack ready at once; return how many there were.
@@ -134,7 +156,9 @@ class SqliteTopics:
         """
         now = time.time()
         with self._writing() as connection:
-            return connection.execute("UPDATE messages SET ready = ? WHERE dead = 0 AND ready > ?", (now, now)).rowcount
+            return connection.execute(
+                "UPDATE messages SET ready = ? WHERE dead = 0 AND ready > ?", (now, now)
+            ).rowcount
 
     def waiting(self, topic: Topic) -> int:
         """Return how many messages of a topic are not done, dead letters aside."""
@@ -148,10 +172,18 @@ class SqliteTopics:
         """Return the messages of a topic nobody consumes (completed jobs), oldest first."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT id, data, attributes, published, attempts FROM messages WHERE topic = ? ORDER BY id", (topic,)
+                "SELECT id, data, attributes, published, attempts FROM messages WHERE topic = ? ORDER BY id",
+                (topic,),
             ).fetchall()
         return [
-            Leased(id, topic, data, json.loads(attributes), datetime.fromtimestamp(at, UTC), attempts)
+            Leased(
+                id,
+                topic,
+                data,
+                json.loads(attributes),
+                datetime.fromtimestamp(at, UTC),
+                attempts,
+            )
             for id, data, attributes, at, attempts in rows
         ]
 
@@ -163,7 +195,13 @@ class SqliteTopics:
                 (limit,),
             ).fetchall()
         return [
-            DeadLetter(Topic(topic), str(id), datetime.fromtimestamp(at, UTC), data, json.loads(attributes))
+            DeadLetter(
+                Topic(topic),
+                str(id),
+                datetime.fromtimestamp(at, UTC),
+                data,
+                json.loads(attributes),
+            )
             for id, topic, data, attributes, at in rows
         ]
 
@@ -192,7 +230,9 @@ class SqliteTopics:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                raise TransientError("the queue is locked by another process", code="TOPICS_BUSY") from None
+                raise TransientError(
+                    "the queue is locked by another process", code="TOPICS_BUSY"
+                ) from None
             try:
                 yield self._connection
             except BaseException:

@@ -36,7 +36,11 @@ class Budget(Value):
 
     def committed(self, scope: str, besides: str) -> Decimal:
         """Return what is spent and held in a scope by other jobs."""
-        held = (hold.amount for job, hold in self.holds.items() if job != besides and scope in hold.scopes)
+        held = (
+            hold.amount
+            for job, hold in self.holds.items()
+            if job != besides and scope in hold.scopes
+        )
         return sum(held, self.spent.get(scope, Decimal(0)))
 
     def with_hold(self, job: str, hold: Hold) -> Budget:
@@ -54,11 +58,19 @@ class Budget(Value):
 
 def scopes_of(team: str, labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return every scope a job counts in."""
-    return (STACK, f"team:{team}", *(f"label-{name}:{value}" for name, value in sorted(labels.items())))
+    return (
+        STACK,
+        f"team:{team}",
+        *(f"label-{name}:{value}" for name, value in sorted(labels.items())),
+    )
 
 
 def held(
-    budget: Budget, job: str, scopes: Iterable[str], amount: Decimal, limits: Mapping[str, Decimal]
+    budget: Budget,
+    job: str,
+    scopes: Iterable[str],
+    amount: Decimal,
+    limits: Mapping[str, Decimal],
 ) -> Budget | str:
     """Return the budget with the job's hold, or in words which limit is in the way."""
     scopes = tuple(scopes)

@@ -70,34 +70,59 @@ class Decision:
 
 def minimum_tokens(model: str) -> int:
     """Return how many tokens a cache of the model must hold."""
-    return next((least for prefix, least in MINIMUM.items() if model.startswith(prefix)), DEFAULT_MINIMUM)
+    return next(
+        (least for prefix, least in MINIMUM.items() if model.startswith(prefix)),
+        DEFAULT_MINIMUM,
+    )
 
 
-def storage_rate(model: str, at: datetime, overrides: Overrides | None = None) -> Decimal | None:
+def storage_rate(
+    model: str, at: datetime, overrides: Overrides | None = None
+) -> Decimal | None:
     """Return the dollars for a million tokens and hour, None when nobody knows."""
-    own = (overrides or {}).get(model, {}).get(Processing.STANDARD.value, {}).get(STORAGE_KEY)
+    own = (
+        (overrides or {})
+        .get(model, {})
+        .get(Processing.STANDARD.value, {})
+        .get(STORAGE_KEY)
+    )
     if own is not None:
         return own
-    found = max((prefix for prefix in STORAGE if model.startswith(prefix)), key=len, default=None)
+    found = max(
+        (prefix for prefix in STORAGE if model.startswith(prefix)),
+        key=len,
+        default=None,
+    )
     if found is None or "image" in model:
         return None
     rate, until = STORAGE[found]
     return Decimal(rate) if until is None or at < until else None
 
 
-def kept(model: str, token_hours: Decimal, at: datetime, overrides: Overrides | None = None) -> Decimal | None:
+def kept(
+    model: str, token_hours: Decimal, at: datetime, overrides: Overrides | None = None
+) -> Decimal | None:
     """Return what keeping tokens for hours costs."""
     rate = storage_rate(model, at, overrides)
     return None if rate is None else rate * token_hours / MILLION
 
 
-def made(model: str, tokens: int, at: datetime, overrides: Overrides | None = None) -> Decimal | None:
+def made(
+    model: str, tokens: int, at: datetime, overrides: Overrides | None = None
+) -> Decimal | None:
     """Return what making a cache costs."""
-    return _amount(TokenClass.INPUT_TEXT, 1, tokens, model, Processing.STANDARD, at, overrides)
+    return _amount(
+        TokenClass.INPUT_TEXT, 1, tokens, model, Processing.STANDARD, at, overrides
+    )
 
 
 def decide(
-    model: str, tokens: int, requests: int, hours: float, at: datetime, overrides: Overrides | None = None
+    model: str,
+    tokens: int,
+    requests: int,
+    hours: float,
+    at: datetime,
+    overrides: Overrides | None = None,
 ) -> Decision:
     """Say whether a cache pays.
 
@@ -115,12 +140,18 @@ def decide(
     if keep is None:
         return Decision(False, "NO_STORAGE_RATE")
     make = made(model, tokens, at, overrides)
-    plain = _amount(TokenClass.INPUT_TEXT, requests, tokens, model, Processing.BATCH, at, overrides)
-    cached = _amount(TokenClass.CACHED_TEXT, requests, tokens, model, Processing.BATCH, at, overrides)
+    plain = _amount(
+        TokenClass.INPUT_TEXT, requests, tokens, model, Processing.BATCH, at, overrides
+    )
+    cached = _amount(
+        TokenClass.CACHED_TEXT, requests, tokens, model, Processing.BATCH, at, overrides
+    )
     if make is None or plain is None or cached is None:
         return Decision(False, "NO_RATE")
     spared, cost = plain - cached, make + keep
-    return Decision(spared > cost, "PAYS" if spared > cost else "DOES_NOT_PAY", spared, cost)
+    return Decision(
+        spared > cost, "PAYS" if spared > cost else "DOES_NOT_PAY", spared, cost
+    )
 
 
 def _amount(
@@ -133,4 +164,6 @@ def _amount(
     overrides: Overrides | None,
 ) -> Decimal | None:
     name = f"{LONG}{kind.value}" if tokens > LONG_PROMPT else kind.value
-    return price(Counter({name: requests * tokens}), model, processing, at, overrides).amount
+    return price(
+        Counter({name: requests * tokens}), model, processing, at, overrides
+    ).amount

@@ -18,7 +18,14 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from batchdrop.core.money.prices import CURRENCY, Overrides, Processing, plain, price, source
+from batchdrop.core.money.prices import (
+    CURRENCY,
+    Overrides,
+    Processing,
+    plain,
+    price,
+    source,
+)
 from batchdrop.core.money.usage import REQUESTS, compact, tokens
 from batchdrop.core.value import Value
 
@@ -172,7 +179,16 @@ def job_tokens(entries: Iterable[Entry]) -> dict[str, int]:
 
 # ---------------------------------------------------------------------------------------------------- tables
 BY: Final = ("team", "model", "day", "job", "label:NAME")
-COLUMNS: Final = ("requests", "amount", "standard", "saved", "failed", "redo", "cached", "unpriced")
+COLUMNS: Final = (
+    "requests",
+    "amount",
+    "standard",
+    "saved",
+    "failed",
+    "redo",
+    "cached",
+    "unpriced",
+)
 
 
 def savings(entries: Iterable[Entry], by: str) -> dict[str, Sum]:
@@ -191,7 +207,10 @@ def _key(found: Entry, by: str) -> str:
 
 def as_json(table: Mapping[str, Sum], by: str) -> list[dict[str, Any]]:
     """Return a table for programs: amounts are digits in text."""
-    return [{by: name, "currency": CURRENCY, **_cells(total)} for name, total in table.items()]
+    return [
+        {by: name, "currency": CURRENCY, **_cells(total)}
+        for name, total in table.items()
+    ]
 
 
 def as_csv(table: Mapping[str, Sum], by: str) -> str:
@@ -210,10 +229,22 @@ def as_text(table: Mapping[str, Sum], by: str) -> str:
     """Return a table for a person."""
     width = max([len(by), 5, *(len(json.dumps(name)) for name in table)])
     total = Sum()
-    lines = [f"{by:<{width}} {'requests':>12} {'paid':>14} {'at once':>14} {'saved':>14} {'failed':>12} {'cached':>7}"]
+    lines = [
+        f"{by:<{width}} {'requests':>12} {'paid':>14} {'at once':>14} {'saved':>14} {'failed':>12} {'cached':>7}"
+    ]
     for name, one in table.items():
-        lines.append(_line(json.dumps(name, ensure_ascii=False)[1:-1] or "(none)", one, width))
-        for column in ("requests", "amount", "standard", "failed", "input", "cached", "unpriced"):
+        lines.append(
+            _line(json.dumps(name, ensure_ascii=False)[1:-1] or "(none)", one, width)
+        )
+        for column in (
+            "requests",
+            "amount",
+            "standard",
+            "failed",
+            "input",
+            "cached",
+            "unpriced",
+        ):
             setattr(total, column, getattr(total, column) + getattr(one, column))
     lines.append(_line("total", total, width))
     if total.unpriced:
@@ -222,7 +253,9 @@ def as_text(table: Mapping[str, Sum], by: str) -> str:
 
 
 def _line(name: str, total: Sum, width: int) -> str:
-    amounts = " ".join(f"{amount:>14,.6f}" for amount in (total.amount, total.standard, total.saved))
+    amounts = " ".join(
+        f"{amount:>14,.6f}" for amount in (total.amount, total.standard, total.saved)
+    )
     return f"{name:<{width}} {total.requests:>12,} {amounts} {total.failed:>12,.6f} {total.cached_share:>7.1%}"
 
 

@@ -13,7 +13,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from batchdrop.core.money.prices import CURRENCY, Cost, Overrides, Processing, plain, price
+from batchdrop.core.money.prices import (
+    CURRENCY,
+    Cost,
+    Overrides,
+    Processing,
+    plain,
+    price,
+)
 from batchdrop.core.money.usage import TokenClass
 
 LIKELY_OUTPUT: Final = 200
@@ -57,8 +64,17 @@ def expected(
     spread = 0 if counted else int(input_tokens * SPREAD)
     most = output_limit or MOST_OUTPUT
     likely = min(output_likely or LIKELY_OUTPUT, most)
-    outputs = (0, 0, 0) if embeds else (requests * min(likely, most) // 2, requests * likely, requests * most)
-    return Expected(requests, (max(input_tokens - spread, 0), input_tokens, input_tokens + spread), outputs, counted)
+    outputs = (
+        (0, 0, 0)
+        if embeds
+        else (requests * min(likely, most) // 2, requests * likely, requests * most)
+    )
+    return Expected(
+        requests,
+        (max(input_tokens - spread, 0), input_tokens, input_tokens + spread),
+        outputs,
+        counted,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +91,10 @@ class Range:
         """Return it for programs."""
         amounts = {"low": self.low, "likely": self.likely, "high": self.high}
         return {
-            **{name: None if amount is None else plain(amount) for name, amount in amounts.items()},
+            **{
+                name: None if amount is None else plain(amount)
+                for name, amount in amounts.items()
+            },
             "currency": CURRENCY,
             "reason": self.reason,
             "flags": list(self.flags),
@@ -91,7 +110,10 @@ def estimate(
     cached_share: float = 0.0,
 ) -> Range:
     """Return what a job may cost run in one way; `cached_share` of its input comes from a cache."""
-    costs = [_cost(job, place, model, processing, at, overrides, cached_share) for place in range(3)]
+    costs = [
+        _cost(job, place, model, processing, at, overrides, cached_share)
+        for place in range(3)
+    ]
     reason = next((cost.reason for cost in costs if cost.reason), "")
     low, likely, high = (cost.amount for cost in costs)
     return Range(low, likely, high, reason, costs[1].flags)
@@ -99,7 +121,10 @@ def estimate(
 
 def plus(found: Range, amount: Decimal) -> Range:
     """Return a range with an amount that is certain added."""
-    low, likely, high = (None if one is None else one + amount for one in (found.low, found.likely, found.high))
+    low, likely, high = (
+        None if one is None else one + amount
+        for one in (found.low, found.likely, found.high)
+    )
     return replace(found, low=low, likely=likely, high=high)
 
 

@@ -95,7 +95,11 @@ def plain(amount: Decimal) -> str:
 
 
 def price(
-    usage: Mapping[str, int], model: str, processing: Processing, at: datetime, overrides: Overrides | None = None
+    usage: Mapping[str, int],
+    model: str,
+    processing: Processing,
+    at: datetime,
+    overrides: Overrides | None = None,
 ) -> Cost:
     """Return what tokens cost.
 
@@ -130,7 +134,11 @@ def price(
         if processing is not Processing.STANDARD and key not in table.own:
             flags.append(f"STANDARD_RATE:{name}")
         lines.append(Line(name, tokens, rate, tokens * rate / MILLION))
-    return Cost(sum((line.amount for line in lines), Decimal(0)), tuple(lines), flags=tuple(flags))
+    return Cost(
+        sum((line.amount for line in lines), Decimal(0)),
+        tuple(lines),
+        flags=tuple(flags),
+    )
 
 
 @cache
@@ -141,7 +149,9 @@ def source() -> str:
     return f"genai-prices {version('genai-prices')}"
 
 
-def rate(model: str, kind: TokenClass, processing: Processing, at: datetime) -> Decimal | None:
+def rate(
+    model: str, kind: TokenClass, processing: Processing, at: datetime
+) -> Decimal | None:
     """Return dollars a million tokens of a class, or None."""
     table = _table(model, processing, at.date().isoformat(), at, None)
     found = None if table is None else _rate(table, kind, long=False)
@@ -163,12 +173,24 @@ def _step(found: Any, *, long: bool) -> Decimal:
     """Return the rate of a request: the step above 200,000 prompt tokens rates all its tokens."""
     if isinstance(found, Decimal):
         return found
-    steps = [tier.price for tier in found.tiers if tier.start <= LONG_PROMPT] if long else []
+    steps = (
+        [tier.price for tier in found.tiers if tier.start <= LONG_PROMPT]
+        if long
+        else []
+    )
     return Decimal(steps[-1] if steps else found.base)
 
 
-def _table(model: str, processing: Processing, day: str, at: datetime, overrides: Overrides | None) -> _Table | None:
-    table = _source_table(model, processing, day, at.replace(hour=0, minute=0, second=0, microsecond=0))
+def _table(
+    model: str,
+    processing: Processing,
+    day: str,
+    at: datetime,
+    overrides: Overrides | None,
+) -> _Table | None:
+    table = _source_table(
+        model, processing, day, at.replace(hour=0, minute=0, second=0, microsecond=0)
+    )
     own = (overrides or {}).get(model, {}).get(processing.value)
     if not own:
         return table
@@ -177,7 +199,9 @@ def _table(model: str, processing: Processing, day: str, at: datetime, overrides
 
 
 @lru_cache(maxsize=256)
-def _source_table(model: str, processing: Processing, day: str, at: datetime) -> _Table | None:
+def _source_table(
+    model: str, processing: Processing, day: str, at: datetime
+) -> _Table | None:
     from genai_prices.data_snapshot import get_snapshot
 
     try:
@@ -191,7 +215,9 @@ def _source_table(model: str, processing: Processing, day: str, at: datetime) ->
     own: dict[str, Any] = {}
     for variant in info.price_variants or ():
         active = variant.constraint is None or variant.constraint.active(at)
-        if active and all(context.get(key) == value for key, value in variant.when.items()):
+        if active and all(
+            context.get(key) == value for key, value in variant.when.items()
+        ):
             for key, rate in variant.prices.__dict__.items():
                 if rate is not None:
                     own.setdefault(key, rate)

@@ -78,12 +78,18 @@ def _figures(total: Sum) -> str:
         (_money(total.failed), "for failed rows"),
         (_money(total.redo), "for doing rows again"),
     )
-    return '<div class="figures">' + "".join(f"<div><b>{a}</b><span>{b}</span></div>" for a, b in figures) + "</div>"
+    return (
+        '<div class="figures">'
+        + "".join(f"<div><b>{a}</b><span>{b}</span></div>" for a, b in figures)
+        + "</div>"
+    )
 
 
 def _columns(table: Mapping[str, Sum]) -> str:
     """Draw two columns for each day: what was paid before what it would have cost."""
-    most = max((total.standard for total in table.values()), default=Decimal(0)) or Decimal(1)
+    most = max(
+        (total.standard for total in table.values()), default=Decimal(0)
+    ) or Decimal(1)
     step = Decimal(WIDTH) / max(len(table), 1)
     width = min(step * Decimal("0.7"), Decimal(60))
     marks: list[str] = []
@@ -119,13 +125,21 @@ def _bars(by: str, table: Mapping[str, Sum]) -> str:
         top = index * BAR
         told = _told(name or "(none)", total)
         marks.append(f'<text x="0" y="{top + 14}">{_text(_short(name))}</text>')
-        for amount, kind in ((total.standard, "once"), (total.amount, "paid"), (total.failed, "bad")):
+        for amount, kind in (
+            (total.standard, "once"),
+            (total.amount, "paid"),
+            (total.failed, "bad"),
+        ):
             marks.append(
                 f'<rect class="{kind}" x="150" y="{top + 3}" width="{amount / most * room:.1f}" height="14" rx="2">'
                 f"<title>{told}</title></rect>"
             )
-        marks.append(f'<text class="soft" x="{WIDTH}" y="{top + 14}" text-anchor="end">{_money(total.amount)}</text>')
-    return _svg(max(len(order), 1) * BAR, f"Spending by {by} against sending at once", marks)
+        marks.append(
+            f'<text class="soft" x="{WIDTH}" y="{top + 14}" text-anchor="end">{_money(total.amount)}</text>'
+        )
+    return _svg(
+        max(len(order), 1) * BAR, f"Spending by {by} against sending at once", marks
+    )
 
 
 def _svg(height: int, label: str, marks: list[str]) -> str:
@@ -139,7 +153,13 @@ def _table(by: str, table: Mapping[str, Sum]) -> str:
         f"<tr><td>{_text(name or '(none)')}</td><td>{total.requests:,}</td>"
         + "".join(
             f"<td>{_money(amount)}</td>"
-            for amount in (total.amount, total.standard, total.saved, total.failed, total.redo)
+            for amount in (
+                total.amount,
+                total.standard,
+                total.saved,
+                total.failed,
+                total.redo,
+            )
         )
         + f"<td>{total.cached_share:.1%}</td></tr>"
         for name, total in table.items()
@@ -148,11 +168,17 @@ def _table(by: str, table: Mapping[str, Sum]) -> str:
 
 
 def _unpriced(total: Sum) -> str:
-    return f"<p>{total.unpriced:,} batches have no price and are in no amount.</p>" if total.unpriced else ""
+    return (
+        f"<p>{total.unpriced:,} batches have no price and are in no amount.</p>"
+        if total.unpriced
+        else ""
+    )
 
 
 def _told(name: str, total: Sum) -> str:
-    return _text(f"{name}: paid {_money(total.amount)}, sent at once {_money(total.standard)}")
+    return _text(
+        f"{name}: paid {_money(total.amount)}, sent at once {_money(total.standard)}"
+    )
 
 
 def _money(amount: Decimal) -> str:

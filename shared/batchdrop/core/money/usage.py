@@ -45,4 +45,8 @@ def compact(usage: Mapping[str, int]) -> dict[str, int]:
 
 def tokens(usage: Mapping[str, int], *kinds: str) -> int:
     """Return the tokens of all classes whose name begins with one of the words (`input`, `cached`, `output`)."""
-    return sum(count for name, count in usage.items() if name.removeprefix(LONG).startswith(kinds))
+    return sum(
+        count
+        for name, count in usage.items()
+        if name.removeprefix(LONG).startswith(kinds)
+    )

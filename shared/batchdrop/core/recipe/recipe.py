@@ -25,7 +25,14 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self, cast
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -72,7 +79,9 @@ def _template(text: str) -> str:
         compile_template(text)
     except TemplateError as error:
         where = f" (line {error.line} of the template)" if error.line > 1 else ""
-        raise PydanticCustomError("template", "{problem}", {"problem": f"{error.sentence}{where}"}) from None
+        raise PydanticCustomError(
+            "template", "{problem}", {"problem": f"{error.sentence}{where}"}
+        ) from None
     return text
 
 
@@ -85,13 +94,17 @@ def _schema(schema: dict[str, Any]) -> dict[str, Any]:
     try:
         schema_check(schema)
     except SchemaError as error:
-        raise PydanticCustomError("schema", "{problem}", {"problem": str(error)}) from None
+        raise PydanticCustomError(
+            "schema", "{problem}", {"problem": str(error)}
+        ) from None
     return schema
 
 
 def _deadline(text: str) -> str:
     if not 0 < seconds(text) <= limit("deadline"):
-        raise PydanticCustomError("deadline", "A deadline is more than nothing and 14d at most.")
+        raise PydanticCustomError(
+            "deadline", "A deadline is more than nothing and 14d at most."
+        )
     return text
 
 
@@ -117,7 +130,9 @@ Money = Annotated[Decimal, Field(gt=0, lt=1_000_000_000, allow_inf_nan=False)]
 class _Part(BaseModel):
     """A part of a recipe: frozen, and it knows all its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=False, allow_inf_nan=False
+    )
 
 
 class Attachment(_Part):
@@ -133,7 +148,10 @@ class Thinking(_Part):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     thinking_budget: int | None = Field(default=None, ge=-1, le=100_000)
-    thinking_level: Literal["MINIMAL", "LOW", "MEDIUM", "HIGH", "minimal", "low", "medium", "high"] | None = None
+    thinking_level: (
+        Literal["MINIMAL", "LOW", "MEDIUM", "HIGH", "minimal", "low", "medium", "high"]
+        | None
+    ) = None
     include_thoughts: bool | None = None
 
 
@@ -160,7 +178,9 @@ class Generation(_Part):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     response_modalities: tuple[Literal["TEXT", "IMAGE", "AUDIO"], ...] | None = None
-    media_resolution: str | None = Field(default=None, pattern=r"^MEDIA_RESOLUTION_[A-Z_]{1,30}$")
+    media_resolution: str | None = Field(
+        default=None, pattern=r"^MEDIA_RESOLUTION_[A-Z_]{1,30}$"
+    )
     thinking_config: Thinking | None = None
     image_config: Image | None = None
 
@@ -175,7 +195,9 @@ class Output(_Part):
     """What the output holds; `join` puts the record's fields beside the answer. JSONL is always written."""
 
     dialect: Dialect = Dialect.ROWS
-    formats: Annotated[tuple[Format, ...], Field(min_length=1), AfterValidator(_distinct)] = (Format.JSONL,)
+    formats: Annotated[
+        tuple[Format, ...], Field(min_length=1), AfterValidator(_distinct)
+    ] = (Format.JSONL,)
     join: bool = False
 
     @property
@@ -187,23 +209,32 @@ class Output(_Part):
 class Recipe(_Part):
     """The settings for an upload; every field may be left out."""
 
-    model: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_/-]{0,199}$")
+    model: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9.:_/-]{0,199}$"
+    )
     system: TemplateText | None = None
     prompt: TemplateText | None = None
     key: Name | None = None
     attachments: tuple[Attachment, ...] = Field(default=(), max_length=100)
     response_schema: Annotated[dict[str, Any], AfterValidator(_schema)] | None = None
-    labels: Annotated[tuple[Name, ...], Field(max_length=1000), AfterValidator(_distinct)] = ()
+    labels: Annotated[
+        tuple[Name, ...], Field(max_length=1000), AfterValidator(_distinct)
+    ] = ()
     generation: Generation = Generation()
     embed: Embed | None = None
     redo: int | None = Field(default=None, ge=0, le=5)
     """Rounds of repeating what failed; None: the stack's."""
-    deadline: Annotated[str, Field(pattern=r"^[0-9]{1,6}[mhd]$"), AfterValidator(_deadline)] | None = None
+    deadline: (
+        Annotated[str, Field(pattern=r"^[0-9]{1,6}[mhd]$"), AfterValidator(_deadline)]
+        | None
+    ) = None
     finish: Literal["missing", "standard"] | None = None
     """At the deadline: report the rest as missing, or run it at the standard price."""
     max_cost: Money | None = None
     cache: Literal["auto", "off", "required"] = "auto"
-    attribution: dict[AttributionName, AttributionValue] = Field(default_factory=dict[str, str], max_length=64)
+    attribution: dict[AttributionName, AttributionValue] = Field(
+        default_factory=dict[str, str], max_length=64
+    )
     """Labels that costs and messages carry."""
     priority: int = Field(default=0, ge=-100, le=100)
     policy: Literal["lenient", "strict"] | None = None
@@ -220,17 +251,30 @@ class Recipe(_Part):
         attached = fields.get("attachments")
         if isinstance(attached, list):
             entries = cast("list[Any]", attached)
-            fields["attachments"] = [{"field": entry} if isinstance(entry, str) else entry for entry in entries]
+            fields["attachments"] = [
+                {"field": entry} if isinstance(entry, str) else entry
+                for entry in entries
+            ]
         return fields
 
     @model_validator(mode="after")
     def _relations(self) -> Self:
         if self.response_schema is not None and self.labels:
-            raise PydanticCustomError("conflict", "labels and response_schema exclude each other.")
+            raise PydanticCustomError(
+                "conflict", "labels and response_schema exclude each other."
+            )
         if self.embed is not None:
-            for name in ("system", "response_schema", "labels", "attachments", "generation"):
+            for name in (
+                "system",
+                "response_schema",
+                "labels",
+                "attachments",
+                "generation",
+            ):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    raise PydanticCustomError("conflict", "{name} has no meaning with embed.", {"name": name})
+                    raise PydanticCustomError(
+                        "conflict", "{name} has no meaning with embed.", {"name": name}
+                    )
         return self
 
     @property
@@ -240,7 +284,11 @@ class Recipe(_Part):
 
     def answer_schema(self) -> dict[str, Any] | None:
         """Return the JSON Schema of the answers; labels are an enumeration."""
-        return {"type": "string", "enum": list(self.labels)} if self.labels else self.response_schema
+        return (
+            {"type": "string", "enum": list(self.labels)}
+            if self.labels
+            else self.response_schema
+        )
 
 
 # ------------------------------------------------------------------------------------------- reading and merging
@@ -264,10 +312,21 @@ def parse_recipe(data: bytes) -> Recipe | list[RecipeProblem]:
     try:
         document = yaml.read(data)
     except yaml.YamlError as error:
-        return [RecipeProblem(error.line, "", error.sentence, "Write the recipe as plain YAML.")]
+        return [
+            RecipeProblem(
+                error.line, "", error.sentence, "Write the recipe as plain YAML."
+            )
+        ]
     value: Any = {} if document.value is None else document.value
     if not isinstance(value, dict):
-        return [RecipeProblem(1, "", "The recipe is not a list of fields.", "Write `model: …`, `prompt: …`.")]
+        return [
+            RecipeProblem(
+                1,
+                "",
+                "The recipe is not a list of fields.",
+                "Write `model: …`, `prompt: …`.",
+            )
+        ]
     try:
         return Recipe.model_validate(value)
     except ValidationError as error:
@@ -292,23 +351,42 @@ def merged(recipe: Recipe, metadata: Mapping[str, str]) -> Recipe | list[RecipeP
         elif word in _OVERRIDES:
             changes[word.replace("-", "_")] = value
         elif close := difflib.get_close_matches(word, _OVERRIDES, n=1, cutoff=0.8):
-            problems.append(RecipeProblem(0, name, "There is no such setting.", f"Did you mean {close[0]}?"))
+            problems.append(
+                RecipeProblem(
+                    0, name, "There is no such setting.", f"Did you mean {close[0]}?"
+                )
+            )
     fields = recipe.model_dump(mode="json", exclude_unset=True) | changes
     try:
-        found = Recipe.model_validate(fields | ({"attribution": attribution} if attribution else {}))
+        found = Recipe.model_validate(
+            fields | ({"attribution": attribution} if attribution else {})
+        )
     except ValidationError as error:
         items = error.errors(include_url=False)
-        return problems + [_problem(item, yaml.Document(lines={(): 0})) for item in items]
+        return problems + [
+            _problem(item, yaml.Document(lines={(): 0})) for item in items
+        ]
     return problems or found
 
 
 def digest(recipe: Recipe) -> str:
     """Return what is the same exactly for recipes that mean the same (defaults written out or not)."""
     fields = recipe.model_dump(mode="json", exclude_defaults=True)
-    return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
+    return hashlib.sha256(
+        msgspec.json.encode(fields, order="deterministic")
+    ).hexdigest()
 
 
-_OVERRIDES: Final = ("model", "deadline", "priority", "finish", "policy", "max-cost", "cache", "output")
+_OVERRIDES: Final = (
+    "model",
+    "deadline",
+    "priority",
+    "finish",
+    "policy",
+    "max-cost",
+    "cache",
+    "output",
+)
 
 
 def _output(output: Output, text: str, problems: list[RecipeProblem]) -> dict[str, Any]:
@@ -325,14 +403,22 @@ def _output(output: Output, text: str, problems: list[RecipeProblem]) -> dict[st
             found["join"] = True
         elif word not in formats:
             allowed = ", ".join([*Dialect, *Format, "join"])
-            problems.append(RecipeProblem(0, "output", "The value has an unknown word.", f"Use {allowed}."))
+            problems.append(
+                RecipeProblem(
+                    0, "output", "The value has an unknown word.", f"Use {allowed}."
+                )
+            )
     return found
 
 
 def _problem(item: ErrorDetails, document: yaml.Document) -> RecipeProblem:
     path = tuple(item["loc"])
     field = ".".join(map(str, path))
-    fix = _FIXES.get(str(path[0]), "Write a value as the sentence says.") if path else "Remove one of the two."
+    fix = (
+        _FIXES.get(str(path[0]), "Write a value as the sentence says.")
+        if path
+        else "Remove one of the two."
+    )
     message = item["msg"]
     if item["type"] == "extra_forbidden":
         message = "A recipe has no such field here."

@@ -24,7 +24,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from batchdrop.core.limits import KIB
 from batchdrop.core.problem import Code, Problem
 from batchdrop.core.recipe.template_filters import FILTERS
-from batchdrop.core.recipe.template_nodes import RECORD, Frame, Run, TemplateError, block, children
+from batchdrop.core.recipe.template_nodes import (
+    RECORD,
+    Frame,
+    Run,
+    TemplateError,
+    block,
+    children,
+)
 from batchdrop.core.recipe.template_tests import TESTS
 from batchdrop.core.recipe.template_values import Missing, RenderError, joined, shown
 
@@ -63,7 +70,12 @@ class Template:
             return error.problem
         except _FAULTS as error:
             message = f"The template cannot be filled with this record ({type(error).__name__})."
-            return Problem(Code.WRONG_TYPE, "", message, "Look at the types of the fields it compares or filters.")
+            return Problem(
+                Code.WRONG_TYPE,
+                "",
+                message,
+                "Look at the types of the fields it compares or filters.",
+            )
 
 
 def compile_template(text: str) -> Template:
@@ -75,16 +87,26 @@ def compile_template(text: str) -> Template:
     from jinja2.exceptions import TemplateSyntaxError
 
     if len(text) > MAX_TEMPLATE_CHARS:
-        raise TemplateError(f"The template has more than {MAX_TEMPLATE_CHARS} characters.")
+        raise TemplateError(
+            f"The template has more than {MAX_TEMPLATE_CHARS} characters."
+        )
     try:
         tree = _environment().parse(text)
         _check(tree, 0)
     except TemplateSyntaxError as error:
-        raise TemplateError(f"The template is not Jinja2: {error.message}.", error.lineno) from None
+        raise TemplateError(
+            f"The template is not Jinja2: {error.message}.", error.lineno
+        ) from None
     except RecursionError:
         raise TemplateError("The template is nested too deep.") from None
-    except (SyntaxError, ValueError, OverflowError):  # a number of thousands of digits, an escape of no character
-        raise TemplateError("The template holds a number or an escape that cannot be read.") from None
+    except (
+        SyntaxError,
+        ValueError,
+        OverflowError,
+    ):  # a number of thousands of digits, an escape of no character
+        raise TemplateError(
+            "The template holds a number or an escape that cannot be read."
+        ) from None
     names: set[str] = set()
     _mention(tree, frozenset(), names)
     return Template(frozenset(names), _plain(tree) or _rendering(block(tree.body)))
@@ -104,7 +126,9 @@ def _environment() -> Environment:
     """Return Jinja2's parser; nothing is ever compiled or run by it."""
     from jinja2 import Environment
 
-    return Environment(autoescape=True, keep_trailing_newline=False, cache_size=0, optimized=False)
+    return Environment(
+        autoescape=True, keep_trailing_newline=False, cache_size=0, optimized=False
+    )
 
 
 # ------------------------------------------------------------------------------------------ what a tree may hold
@@ -113,14 +137,21 @@ def _check(node: nodes.Node, depth: int) -> None:
 
     kind = type(node).__name__
     if kind not in _NODES:
-        raise TemplateError(f"A template may not use {kind} (no calls, arithmetic or assignments).", node.lineno)
+        raise TemplateError(
+            f"A template may not use {kind} (no calls, arithmetic or assignments).",
+            node.lineno,
+        )
     if depth > MAX_DEPTH:
         raise TemplateError("The template is nested too deep.", node.lineno)
     if isinstance(node, (nodes.Name, nodes.Getattr)) and _name(node).startswith("_"):
         raise TemplateError("A name may not begin with an underscore.", node.lineno)
     if isinstance(node, nodes.For) and node.recursive:
         raise TemplateError("A loop may not be recursive.", node.lineno)
-    if isinstance(node, nodes.Const) and isinstance(node.value, (int, float)) and not abs(node.value) < MAX_NUMBER:
+    if (
+        isinstance(node, nodes.Const)
+        and isinstance(node.value, (int, float))
+        and not abs(node.value) < MAX_NUMBER
+    ):
         raise TemplateError("A number is too large.", node.lineno)
     if isinstance(node, (nodes.Filter, nodes.Test)):
         _check_call(node)
@@ -132,17 +163,25 @@ def _check_call(node: nodes.Filter | nodes.Test) -> None:
     """Check that a filter or test exists and takes these arguments."""
     from jinja2 import nodes
 
-    table, word = (FILTERS, "filter") if isinstance(node, nodes.Filter) else (TESTS, "test")
+    table, word = (
+        (FILTERS, "filter") if isinstance(node, nodes.Filter) else (TESTS, "test")
+    )
     if node.name not in table:
         known = ", ".join(sorted(table))
-        raise TemplateError(f"There is no {word} of that name; there are {known}.", node.lineno)
+        raise TemplateError(
+            f"There is no {word} of that name; there are {known}.", node.lineno
+        )
     if node.node is None or node.dyn_args is not None or node.dyn_kwargs is not None:
         raise TemplateError(f"A {word} takes no * and no ** arguments.", node.lineno)
     try:
-        given: dict[str, None] = {str(cast("nodes.Keyword", pair).key): None for pair in node.kwargs}
+        given: dict[str, None] = {
+            str(cast("nodes.Keyword", pair).key): None for pair in node.kwargs
+        }
         inspect.signature(table[node.name]).bind(None, None, *node.args, **given)
     except TypeError:
-        raise TemplateError(f"The {word} {node.name} does not take these arguments.", node.lineno) from None
+        raise TemplateError(
+            f"The {word} {node.name} does not take these arguments.", node.lineno
+        ) from None
 
 
 def _name(node: nodes.Node) -> str:
@@ -154,7 +193,11 @@ def _mention(node: nodes.Node, bound: frozenset[str], names: set[str]) -> None:
     from jinja2 import nodes
 
     if isinstance(node, nodes.For):
-        inside = bound | {target.name for target in node.target.find_all(nodes.Name)} | {"loop"}
+        inside = (
+            bound
+            | {target.name for target in node.target.find_all(nodes.Name)}
+            | {"loop"}
+        )
         if isinstance(node.target, nodes.Name):
             inside |= {node.target.name}
         _mention(node.iter, bound, names)
@@ -165,8 +208,14 @@ def _mention(node: nodes.Node, bound: frozenset[str], names: set[str]) -> None:
         return
     if isinstance(node, nodes.Name) and node.name not in bound and node.name != RECORD:
         names.add(node.name)
-    if isinstance(node, nodes.Getitem) and isinstance(node.node, nodes.Name) and node.node.name == RECORD:
-        names.update(part.value for part in children(node.arg) if isinstance(part, nodes.Const))
+    if (
+        isinstance(node, nodes.Getitem)
+        and isinstance(node.node, nodes.Name)
+        and node.node.name == RECORD
+    ):
+        names.update(
+            part.value for part in children(node.arg) if isinstance(part, nodes.Const)
+        )
     for child in node.iter_child_nodes():
         _mention(child, bound, names)
 
@@ -187,7 +236,11 @@ def _plain(tree: nodes.Template) -> Render | None:
             else:
                 return None
     texts = [part if isinstance(part, str) else "" for part in parts]
-    fields = [(index, part.name) for index, part in enumerate(parts) if not isinstance(part, str)]
+    fields = [
+        (index, part.name)
+        for index, part in enumerate(parts)
+        if not isinstance(part, str)
+    ]
 
     def render(record: Mapping[str, Any]) -> str:
         filled = texts.copy()
@@ -197,7 +250,9 @@ def _plain(tree: nodes.Template) -> Render | None:
             if isinstance(value, str):
                 filled[index] = value
             elif value is _ABSENT:
-                raise RenderError(Code.MISSING_FIELD, f"The record has no field {name!r}.", f"/{name}")
+                raise RenderError(
+                    Code.MISSING_FIELD, f"The record has no field {name!r}.", f"/{name}"
+                )
             else:
                 filled[index] = shown(meter, value)
         return joined(filled)

@@ -79,7 +79,10 @@ def _float(meter: Meter, value: Any, default: Any = 0.0) -> Any:
 
 
 def _round(
-    meter: Meter, value: Any, precision: int = 0, method: Literal["common", "ceil", "floor"] = "common"
+    meter: Meter,
+    value: Any,
+    precision: int = 0,
+    method: Literal["common", "ceil", "floor"] = "common",
 ) -> int | float:
     if isinstance(precision, bool) or not -MAX_PRECISION <= precision <= MAX_PRECISION:
         raise ValueError
@@ -91,10 +94,14 @@ def _round(
     return float(step(number * scale) / scale)
 
 
-def _sum(meter: Meter, value: Any, attribute: str | None = None, start: int | float = 0) -> int | float:
+def _sum(
+    meter: Meter, value: Any, attribute: str | None = None, start: int | float = 0
+) -> int | float:
     total = number_of(start)
     for item in elements(meter, value):
-        total += number_of(item if attribute is None else _inner(meter, item, attribute))
+        total += number_of(
+            item if attribute is None else _inner(meter, item, attribute)
+        )
     return total
 
 
@@ -132,10 +139,14 @@ def _trim(meter: Meter, value: Any, chars: str | None = None) -> str:
     return text.strip(chars)
 
 
-def _replace(meter: Meter, value: Any, old: Any, new: Any, count: int | None = None) -> str:
+def _replace(
+    meter: Meter, value: Any, old: Any, new: Any, count: int | None = None
+) -> str:
     text, old, new = text_of(meter, value), text_of(meter, old), text_of(meter, new)
     meter.search(text, old)
-    times = text.count(old) if count is None or count < 0 else min(count, text.count(old))
+    times = (
+        text.count(old) if count is None or count < 0 else min(count, text.count(old))
+    )
     size = len(text) + times * (len(new) - len(old))
     if size > MAX_OUTPUT_BYTES:
         raise too_long()
@@ -146,7 +157,12 @@ def _replace(meter: Meter, value: Any, old: Any, new: Any, count: int | None = N
 
 
 def _truncate(
-    meter: Meter, value: Any, length: int = 255, killwords: bool = False, end: str = "...", leeway: int = 5
+    meter: Meter,
+    value: Any,
+    length: int = 255,
+    killwords: bool = False,
+    end: str = "...",
+    leeway: int = 5,
 ) -> str:
     text = text_of(meter, value)
     meter.read(len(text) + len(end))
@@ -214,13 +230,19 @@ def _reverse(meter: Meter, value: Any) -> Any:
     return _list(meter, value)[::-1]
 
 
-def _join(meter: Meter, value: Any, separator: Any = "", attribute: str | None = None) -> str:
+def _join(
+    meter: Meter, value: Any, separator: Any = "", attribute: str | None = None
+) -> str:
     items = elements(meter, value)
     between = text_of(meter, separator)
     pieces: list[str] = []
     for item in items:
-        piece = shown(meter, known(item) if attribute is None else _inner(meter, item, attribute))
-        meter.make(BYTES_A_PIECE + width(piece) * len(piece) + width(between) * len(between))
+        piece = shown(
+            meter, known(item) if attribute is None else _inner(meter, item, attribute)
+        )
+        meter.make(
+            BYTES_A_PIECE + width(piece) * len(piece) + width(between) * len(between)
+        )
         pieces += [between, piece] if pieces else [piece]
     return joined(pieces)
 
@@ -237,7 +259,11 @@ def _key(meter: Meter, item: Any, attribute: str | None, case_sensitive: bool) -
 
 
 def _sort(
-    meter: Meter, value: Any, reverse: bool = False, case_sensitive: bool = False, attribute: str | None = None
+    meter: Meter,
+    value: Any,
+    reverse: bool = False,
+    case_sensitive: bool = False,
+    attribute: str | None = None,
 ) -> list[Any]:
     items = elements(meter, value)
     keys = [_key(meter, item, attribute, case_sensitive) for item in items]
@@ -248,14 +274,21 @@ def _sort(
     return [items[index] for index in order]
 
 
-def _unique(meter: Meter, value: Any, case_sensitive: bool = False, attribute: str | None = None) -> list[Any]:
+def _unique(
+    meter: Meter, value: Any, case_sensitive: bool = False, attribute: str | None = None
+) -> list[Any]:
     items = elements(meter, value)
     meter.make(100 * len(items))
     seen: dict[Any, Any] = {}
     for item in items:
         key = None if item is None else _key(meter, item, attribute, case_sensitive)
         meter.read(len(key) if isinstance(key, str) else 1)
-        seen.setdefault(str(key) if isinstance(key, int) and abs(key) > _EXACT else (type(key) is str, key), item)
+        seen.setdefault(
+            str(key)
+            if isinstance(key, int) and abs(key) > _EXACT
+            else (type(key) is str, key),
+            item,
+        )
     return list(seen.values())
 
 

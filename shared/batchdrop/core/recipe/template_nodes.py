@@ -103,7 +103,9 @@ def _size(node: nodes.Node) -> int:
     if isinstance(node, nodes.For):
         return 1 + _size(node.iter)
     if isinstance(node, nodes.If):
-        return 1 + _size(node.test) + sum(1 + _size(branch.test) for branch in node.elif_)
+        return (
+            1 + _size(node.test) + sum(1 + _size(branch.test) for branch in node.elif_)
+        )
     return 1 + sum(map(_size, node.iter_child_nodes()))
 
 
@@ -112,7 +114,11 @@ def _statement(node: nodes.Node) -> Run:
 
     if isinstance(node, nodes.For):
         return _loop(node)
-    return _branches(node) if isinstance(node, nodes.If) else _output(cast("nodes.Output", node))
+    return (
+        _branches(node)
+        if isinstance(node, nodes.If)
+        else _output(cast("nodes.Output", node))
+    )
 
 
 def _output(node: nodes.Output) -> Run:
@@ -126,7 +132,9 @@ def _output(node: nodes.Output) -> Run:
 
 
 def _branches(node: nodes.If) -> Run:
-    branches = [(expression(branch.test), block(branch.body)) for branch in (node, *node.elif_)]
+    branches = [
+        (expression(branch.test), block(branch.body)) for branch in (node, *node.elif_)
+    ]
     otherwise = block(node.else_)
 
     def run(frame: Frame) -> None:
@@ -216,7 +224,11 @@ def _listed(node: Any) -> Eval:
 
 def _looked_up(node: Any) -> Eval:
     holder, path = expression(node.node), _path(node)
-    key = _constant(node.attr) if type(node).__name__ == "Getattr" else expression(node.arg)
+    key = (
+        _constant(node.attr)
+        if type(node).__name__ == "Getattr"
+        else expression(node.arg)
+    )
     return lambda frame: look_up(holder(frame), known(key(frame)), path)
 
 
@@ -227,7 +239,9 @@ def _path(node: Any) -> str:
         return f"{_path(node.node)}.{node.attr}"
     if kind == "Getitem":
         constant = type(node.arg).__name__ == "Const"
-        return f"{_path(node.node)}[{node.arg.value!r}]" if constant else _path(node.node)
+        return (
+            f"{_path(node.node)}[{node.arg.value!r}]" if constant else _path(node.node)
+        )
     return str(node.name) if kind == "Name" else "…"
 
 

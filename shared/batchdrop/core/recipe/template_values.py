@@ -34,7 +34,9 @@ _NEEDLES: Final = ((2_500, 2_500), (30_000, 100))
 class RenderError(Exception):
     """The record cannot be rendered; `problem` says why without quoting a value."""
 
-    def __init__(self, code: Code, sentence: str, pointer: str = "", fix: str = "") -> None:
+    def __init__(
+        self, code: Code, sentence: str, pointer: str = "", fix: str = ""
+    ) -> None:
         """Keep the problem."""
         super().__init__(sentence)
         self.problem = Problem(code, pointer, sentence, fix)
@@ -85,7 +87,9 @@ class Meter:
         """
         self.steps -= steps
         if self.steps < 0:
-            sentence = f"The template takes more than {MAX_STEPS:,} steps for this record."
+            sentence = (
+                f"The template takes more than {MAX_STEPS:,} steps for this record."
+            )
             raise RenderError(Code.TOO_COSTLY, sentence)
 
     def read(self, chars: int) -> None:
@@ -157,7 +161,10 @@ def elements(meter: Meter, value: Any) -> list[Any]:
         return items
     if not isinstance(value, (str, Mapping)):
         raise TypeError
-    meter.make(len(cast("str", value)) * (8 if isinstance(value, Mapping) else 8 + 20 * width(value)))
+    meter.make(
+        len(cast("str", value))
+        * (8 if isinstance(value, Mapping) else 8 + 20 * width(value))
+    )
     return list(cast("str", value))
 
 
@@ -242,4 +249,7 @@ def joined(pieces: Iterable[str]) -> str:
 
 def too_long() -> RenderError:
     """Return what is wrong with a text that fits into no line."""
-    return RenderError(Code.LINE_TOO_LONG, f"The rendered text has more than {MAX_OUTPUT_BYTES:,} bytes.")
+    return RenderError(
+        Code.LINE_TOO_LONG,
+        f"The rendered text has more than {MAX_OUTPUT_BYTES:,} bytes.",
+    )

@@ -24,8 +24,16 @@ MAX_DEPTH: Final = 32
 Path = tuple[str | int, ...]
 
 _INTEGER: Final = re.compile(r"[-+]?[0-9]{1,18}")
-_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]{1,40}|[0-9]{1,40}(\.[0-9]{0,40})?)([eE][-+]?[0-9]{1,4})?")
-_WORDS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_FLOAT: Final = re.compile(
+    r"[-+]?(\.[0-9]{1,40}|[0-9]{1,40}(\.[0-9]{0,40})?)([eE][-+]?[0-9]{1,4})?"
+)
+_WORDS: Final[dict[str, bool | None]] = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "~": None,
+    "": None,
+}
 
 
 class YamlError(Exception):
@@ -63,15 +71,23 @@ def read(data: bytes) -> Document:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise YamlError(data.count(b"\n", 0, error.start) + 1, "The file is not UTF-8.") from None
+        raise YamlError(
+            data.count(b"\n", 0, error.start) + 1, "The file is not UTF-8."
+        ) from None
     try:
         _refuse_surprises(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        raise YamlError(line, f"This is not YAML: {getattr(error, 'problem', None) or 'unreadable'}.") from None
-    except (ValueError, OverflowError):  # "\U00110000": PyYAML hands the number to chr()
+        raise YamlError(
+            line,
+            f"This is not YAML: {getattr(error, 'problem', None) or 'unreadable'}.",
+        ) from None
+    except (
+        ValueError,
+        OverflowError,
+    ):  # "\U00110000": PyYAML hands the number to chr()
         raise YamlError(1, "A text holds an escape that is no character.") from None
     document = Document()
     if root is not None:
@@ -101,7 +117,9 @@ def _value(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)
     if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, index), lines) for index, item in enumerate(node.value)]
+        return [
+            _value(item, (*path, index), lines) for index, item in enumerate(node.value)
+        ]
     found: dict[str, Any] = {}
     for key, item in node.value:
         line = key.start_mark.line + 1
@@ -117,7 +135,9 @@ def _value(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Any:
 
 def _text(node: yaml.ScalarNode) -> str:
     if any("\ud800" <= char <= "\udfff" for char in node.value):
-        raise YamlError(node.start_mark.line + 1, "A text holds half of a surrogate pair.")
+        raise YamlError(
+            node.start_mark.line + 1, "A text holds half of a surrogate pair."
+        )
     return node.value
 
 

@@ -88,7 +88,10 @@ class Windowed(Generic[R]):
         if item is not None:
             self._held -= item[1]
             return item
-        while self._held <= self._window_bytes and (item := next(self._results, None)) is not None:
+        while (
+            self._held <= self._window_bytes
+            and (item := next(self._results, None)) is not None
+        ):
             if item[0] == number:
                 return item
             if self._belongs_later(item[0]):
@@ -115,7 +118,11 @@ class Joined(Generic[R]):
     """Answers lines in order from results in order; lines below `first_line` were answered before."""
 
     def __init__(
-        self, results: Iterator[Item[R]], judge: Callable[[R, InputLine], Answer], nothing: Answer, first_line: int
+        self,
+        results: Iterator[Item[R]],
+        judge: Callable[[R, InputLine], Answer],
+        nothing: Answer,
+        first_line: int,
     ) -> None:
         """Take the sorted results; the other arguments are those of `Windowed`."""
         self._results = results
@@ -135,7 +142,11 @@ class Joined(Generic[R]):
         best = self._judge(self._head[2], line)
         self._head = next(self._results, None)
         while self._head is not None and self._head[0] == number:
-            best = min(best, self._judge(self._head[2], line), key=lambda answer: RANK[answer.outcome])
+            best = min(
+                best,
+                self._judge(self._head[2], line),
+                key=lambda answer: RANK[answer.outcome],
+            )
             self._head = next(self._results, None)
         return best
 

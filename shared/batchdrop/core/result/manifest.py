@@ -57,9 +57,9 @@ def sendable(labels: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     kept: dict[str, str] = {}
     left: list[str] = []
     for name, value in labels.items():
-        long = len(f"{_LABEL}{name}".encode()) > limit("attribute_key") or len(value.encode()) > limit(
-            "attribute_value"
-        )
+        long = len(f"{_LABEL}{name}".encode()) > limit("attribute_key") or len(
+            value.encode()
+        ) > limit("attribute_value")
         if long or len(kept) >= room:
             left.append(name)
         else:
@@ -67,7 +67,9 @@ def sendable(labels: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     return kept, left
 
 
-def manifest(job: Job, shards: Iterable[Shard], parts: Iterable[Part]) -> dict[str, Any]:
+def manifest(
+    job: Job, shards: Iterable[Shard], parts: Iterable[Part]
+) -> dict[str, Any]:
     """Return the manifest of an ended job."""
     members = sorted(shards, key=lambda shard: shard.shard_id)
     source = job.source
@@ -94,7 +96,8 @@ def manifest(job: Job, shards: Iterable[Shard], parts: Iterable[Part]) -> dict[s
         "counts": job.counts.model_dump(mode="json"),
         "tokens": {"estimated_input": job.plan.tokens, **job.tokens},
         "estimate": job.estimate,
-        "cost": job.cost or {"amount": "0", "currency": "USD", "reason": "NOTHING_SENT"},
+        "cost": job.cost
+        or {"amount": "0", "currency": "USD", "reason": "NOTHING_SENT"},
         "cache": _cache(job),
         "timings": _timings(job, members),
         "rounds": 1 + max((shard.round for shard in members), default=0),
@@ -119,7 +122,9 @@ def done_message(job: Job) -> tuple[bytes, dict[str, str]]:
         "counts": job.counts.model_dump(mode="json"),
         "cost": job.cost,
         "duplicate_of": _duplicate_of(job),
-        "held_until": job.held_until.isoformat() if job.state is JobState.HELD and job.held_until else None,
+        "held_until": job.held_until.isoformat()
+        if job.state is JobState.HELD and job.held_until
+        else None,
         "error": None if job.failure is None else job.failure.model_dump(mode="json"),
     }
     attributes = {
@@ -136,7 +141,11 @@ def done_message(job: Job) -> tuple[bytes, dict[str, str]]:
 
 def _duplicate_of(job: Job) -> dict[str, Any] | None:
     """The job whose rows answer a duplicate, and where its manifest is."""
-    return {"job_id": job.duplicate_of, "manifest": job.duplicate_manifest} if job.duplicate_of else None
+    return (
+        {"job_id": job.duplicate_of, "manifest": job.duplicate_manifest}
+        if job.duplicate_of
+        else None
+    )
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -147,24 +156,37 @@ def _part(part: Part) -> dict[str, Any]:
 
 def _batches(shard: Shard) -> list[dict[str, Any]]:
     """Return a shard's batches as a manifest lists them: refused ones first, then its own, then duplicates."""
-    refused = [{"name": name, "state": "REFUSED", "duplicate_of": None} for name in shard.past]
+    refused = [
+        {"name": name, "state": "REFUSED", "duplicate_of": None} for name in shard.past
+    ]
     if not shard.batch.name:
         return refused
-    own = {"name": shard.batch.name, "state": shard.batch.raw_state, "duplicate_of": None}
+    own = {
+        "name": shard.batch.name,
+        "state": shard.batch.raw_state,
+        "duplicate_of": None,
+    }
     return [
         *refused,
         own,
-        *({"name": name, "state": "CANCELLED", "duplicate_of": shard.batch.name} for name in shard.batch.duplicates),
+        *(
+            {"name": name, "state": "CANCELLED", "duplicate_of": shard.batch.name}
+            for name in shard.batch.duplicates
+        ),
     ]
 
 
 def _cache(job: Job) -> dict[str, Any]:
     """Whether a context cache was used and why, and what share of the input came from a cache, ours or implicit."""
     served, whole = tokens(job.tokens, "cached"), tokens(job.tokens, "input", "cached")
-    found: dict[str, Any] = {"mode": job.cache, "used": bool(job.caching and job.caching.uses)}
+    found: dict[str, Any] = {
+        "mode": job.cache,
+        "used": bool(job.caching and job.caching.uses),
+    }
     if job.caching is not None:
         found |= job.caching.model_dump(
-            mode="json", include={"reason", "requests", "tokens", "hours", "spared", "cost"}
+            mode="json",
+            include={"reason", "requests", "tokens", "hours", "spared", "cost"},
         )
         found["sentence"] = SENTENCES.get(job.caching.reason, "")
     return found | {"served_share": round(served / whole, 6) if whole else 0.0}

@@ -62,7 +62,9 @@ def missing(code: str, message: str) -> Answer:
     return Answer(Outcome.MISSING, code, message, passing=True)
 
 
-def redo_kind(answer: Answer, kind: ShardKind, round: int, max_rounds: int) -> ShardKind | None:
+def redo_kind(
+    answer: Answer, kind: ShardKind, round: int, max_rounds: int
+) -> ShardKind | None:
     """Decide whether another round can change an outcome, and what makes it useful; None: leave it."""
     if round >= max_rounds or kind is ShardKind.LATE:
         return None

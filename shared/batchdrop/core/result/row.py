@@ -36,7 +36,11 @@ _decode_head = msgspec.json.Decoder(RowHead).decode
 def result_row(answer: Answer, line: InputLine, round: int, model: bytes) -> bytes:
     """Return a result row. `model` is JSON; an answer that was asked for as JSON stands in it parsed."""
     name, value = b"text", answer.text or _NULL
-    if line.wants_json and answer.text is not None and answer.outcome is Outcome.ANSWERED:
+    if (
+        line.wants_json
+        and answer.text is not None
+        and answer.outcome is Outcome.ANSWERED
+    ):
         name, value = b"json", _inner_json(answer.text)
     return (
         b'{"line":%d,"key":%b,"outcome":"%b","%b":%b,"finish_reason":%b,"usage":%b,"model":%b,'
@@ -76,7 +80,9 @@ def error_row(answer: Answer, line: InputLine, round: int) -> bytes:
     )
 
 
-def rejection_row(line: int, key: bytes, code: str, pointer: str, message: str, fix: str) -> bytes:
+def rejection_row(
+    line: int, key: bytes, code: str, pointer: str, message: str, fix: str
+) -> bytes:
     """Return a rejection row. `key` is JSON."""
     return b'{"line":%d,"key":%b,"code":%b,"pointer":%b,"message":%b,"fix":%b}\n' % (
         line,

@@ -28,7 +28,9 @@ MAX_EXPLAINED: Final = 50_000_000
 Python object of the whole answer for everything that fails (100 branches, 100,000 numbers: 5 s, 600 MB, 2026-11-25)."""
 KEPT: Final = 8
 MAX_KEPT_BYTES: Final = 64 * KIB
-_COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
+_COUNTS: Final = frozenset(
+    {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
+)
 """int64 fields, which proto-JSON writes as strings."""
 Check = Callable[[str], str | None]
 
@@ -53,14 +55,22 @@ def schema_check(schema: dict[str, Any]) -> Check:
 
     try:
         limits = bounded(schema)
-        options = jsonschema_rs.RegexOptions(size_limit=MAX_PATTERN, dfa_size_limit=MAX_PATTERN)
-        validator = jsonschema_rs.validator_for(schema, offline=True, pattern_options=options)
+        options = jsonschema_rs.RegexOptions(
+            size_limit=MAX_PATTERN, dfa_size_limit=MAX_PATTERN
+        )
+        validator = jsonschema_rs.validator_for(
+            schema, offline=True, pattern_options=options
+        )
     except SchemaCostError as error:
         raise SchemaError(f"{error.pointer or '/'}: {error.sentence}") from None
     except jsonschema_rs.ValidationError as error:
-        raise SchemaError(f"{_pointer(error.instance_path)}: this is no JSON Schema.") from None
+        raise SchemaError(
+            f"{_pointer(error.instance_path)}: this is no JSON Schema."
+        ) from None
     except (jsonschema_rs.ReferencingError, ValueError, OverflowError, RecursionError):
-        raise SchemaError("The schema cannot be used: a reference leads nowhere, or a number is too large.") from None
+        raise SchemaError(
+            "The schema cannot be used: a reference leads nowhere, or a number is too large."
+        ) from None
 
     def check(text: str) -> str | None:
         if _values(text) > MAX_VALUES:
@@ -78,7 +88,10 @@ def schema_check(schema: dict[str, Any]) -> Check:
             error = next(iter(validator.iter_errors(answer)))
         except (ValueError, OverflowError, RecursionError):
             return "The answer cannot be held against the schema."
-        keyword = next((word for word in reversed(error.schema_path) if isinstance(word, str)), "false")
+        keyword = next(
+            (word for word in reversed(error.schema_path) if isinstance(word, str)),
+            "false",
+        )
         return f"The answer does not keep to the schema: {_pointer(error.instance_path)} breaks {keyword!r}."
 
     return check
@@ -92,14 +105,19 @@ def _values(text: str) -> int:
 def _refuse_cost(limits: Bounded, answer: Any, text: str) -> None:
     """Let pass what takes few steps however they fall; count them for the rest."""
     patterned = len(text) // 8 if limits.patterns else 0
-    if not limits.recursive and limits.unfolded * (_values(text) + patterned) <= MAX_STEPS:
+    if (
+        not limits.recursive
+        and limits.unfolded * (_values(text) + patterned) <= MAX_STEPS
+    ):
         return
     try:
         steps = Steps(limits, MAX_PAIRS).count(limits.root, answer)
     except (SchemaCostError, RecursionError):
         steps = MAX_STEPS + 1
     if steps > MAX_STEPS:
-        raise TooCostlyError("The answer cannot be held against the schema in the time there is.")
+        raise TooCostlyError(
+            "The answer cannot be held against the schema in the time there is."
+        )
 
 
 def breaks(schema: bytes, text: str) -> tuple[str, str] | None:

@@ -34,7 +34,9 @@ _INSIDE: Final = (
     *("additionalProperties", "unevaluatedProperties", "propertyNames"),
 )
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
-_DATA: Final = frozenset({"enum", "const", "default", "example", "examples", "required", "type"})
+_DATA: Final = frozenset(
+    {"enum", "const", "default", "example", "examples", "required", "type"}
+)
 Schema = dict[str, Any]
 
 
@@ -72,9 +74,15 @@ class Bounded:
             return
         body = cast("Schema", schema)
         for word in _SAME:
-            yield from ((f"/{word}/{index}", inner) for index, inner in enumerate(_list(body.get(word))))
+            yield from (
+                (f"/{word}/{index}", inner)
+                for index, inner in enumerate(_list(body.get(word)))
+            )
         for word in ("dependentSchemas", "dependencies"):
-            yield from ((f"/{word}/{name}", inner) for name, inner in _object(body.get(word)).items())
+            yield from (
+                (f"/{word}/{name}", inner)
+                for name, inner in _object(body.get(word)).items()
+            )
         yield from ((f"/{word}", body[word]) for word in _SAME_ONE if word in body)
         for word in _REFERENCES:
             if isinstance(body.get(word), str):
@@ -118,7 +126,9 @@ def check_bounds(schema: Any, pointer: str, problems: list[Problem]) -> None:
         bounded(schema)
     except SchemaCostError as error:
         fix = "Make the schema smaller, and let definitions refer to fewer others."
-        problems.append(Problem(Code.BAD_SCHEMA, pointer + error.pointer, error.sentence, fix))
+        problems.append(
+            Problem(Code.BAD_SCHEMA, pointer + error.pointer, error.sentence, fix)
+        )
 
 
 # ------------------------------------------------------------------------------------------------------- its size
@@ -139,11 +149,18 @@ def _measure(schema: Any, found: Bounded) -> None:
             if not is_data:
                 patterns += _noted(body, found, is_root=value is schema)
                 found.patterns = found.patterns or patterns > 0 or "format" in body
-            waiting += [(item, name in _DATA and not isinstance(item, dict)) for name, item in body.items()]
+            waiting += [
+                (item, name in _DATA and not isinstance(item, dict))
+                for name, item in body.items()
+            ]
         if values + len(waiting) > MAX_VALUES:
-            raise SchemaCostError("", f"The schema has more than {MAX_VALUES:,} values.")
+            raise SchemaCostError(
+                "", f"The schema has more than {MAX_VALUES:,} values."
+            )
         if chars > MAX_CHARS:
-            raise SchemaCostError("", f"The schema has more than {MAX_CHARS:,} characters.")
+            raise SchemaCostError(
+                "", f"The schema has more than {MAX_CHARS:,} characters."
+            )
     if patterns > MAX_PATTERNS:
         raise SchemaCostError("", f"The schema has more than {MAX_PATTERNS} patterns.")
 
@@ -156,8 +173,12 @@ def _noted(body: Schema, found: Bounded, *, is_root: bool) -> int:
         if isinstance(body.get(word), str):
             found.anchors.setdefault(body[word], []).append(body)
     if any(len(name) > MAX_NAME_CHARS for name in body):
-        raise SchemaCostError("", f"A name in the schema has more than {MAX_NAME_CHARS} characters.")
-    return isinstance(body.get("pattern"), str) + len(_object(body.get("patternProperties")))
+        raise SchemaCostError(
+            "", f"A name in the schema has more than {MAX_NAME_CHARS} characters."
+        )
+    return isinstance(body.get("pattern"), str) + len(
+        _object(body.get("patternProperties"))
+    )
 
 
 # --------------------------------------------------------------------------------------------------- unfolded
@@ -176,11 +197,16 @@ class _Unfolding:
         here = id(cast("Schema", schema))
         if here in self._open:
             if self._open[here] == depth:
-                raise SchemaCostError(pointer, "The reference leads back to itself without looking into the value.")
+                raise SchemaCostError(
+                    pointer,
+                    "The reference leads back to itself without looking into the value.",
+                )
             self._schema.recursive = True
             return 1
         if len(self._open) > MAX_DEPTH:
-            raise SchemaCostError(pointer, f"The schema is nested deeper than {MAX_DEPTH} levels.")
+            raise SchemaCostError(
+                pointer, f"The schema is nested deeper than {MAX_DEPTH} levels."
+            )
         if here not in self._counts:
             self._open[here] = depth
             self._counts[here] = self._sum(cast("Schema", schema), pointer, depth)
@@ -218,7 +244,9 @@ def inner_schemas(schema: Schema) -> Iterator[tuple[str, Any]]:
 def _compared(schema: Schema) -> int:
     """Return with how many values an enumeration may compare: objects and lists one by one, words by their hash."""
     words = _list(schema.get("enum"))
-    return len(words) // 16 + sum(_values(item) for item in words if isinstance(item, (dict, list)))
+    return len(words) // 16 + sum(
+        _values(item) for item in words if isinstance(item, (dict, list))
+    )
 
 
 def _values(value: Any) -> int:
@@ -227,7 +255,10 @@ def _values(value: Any) -> int:
         item = waiting.pop()
         count += 1
         if isinstance(item, (list, dict)):
-            waiting += cast("list[Any]", item if isinstance(item, list) else list(cast("Schema", item).values()))
+            waiting += cast(
+                "list[Any]",
+                item if isinstance(item, list) else list(cast("Schema", item).values()),
+            )
     return count
 
 
@@ -253,7 +284,10 @@ class Steps:
         if found is None:
             self._left -= 1
             if self._left < 0:
-                raise SchemaCostError("", "The answer cannot be held against the schema in the time there is.")
+                raise SchemaCostError(
+                    "",
+                    "The answer cannot be held against the schema in the time there is.",
+                )
             found = self._counts[pair] = self._sum(schema, value)
         return found
 
@@ -264,28 +298,57 @@ class Steps:
         if id(body) not in self._compared:
             self._compared[id(body)] = _compared(body)
         total = (
-            1 + self._compared[id(body)] + sum(self.count(inner, value) for _, inner in self._schema.step_into(body))
+            1
+            + self._compared[id(body)]
+            + sum(self.count(inner, value) for _, inner in self._schema.step_into(body))
         )
         if isinstance(value, str):
             return total + len(value) // 8 * ("pattern" in body or "format" in body)
         if isinstance(value, list):
             return total + self._list(body, cast("list[Any]", value))
-        return total + self._object(body, cast("Schema", value)) if isinstance(value, dict) else total
+        return (
+            total + self._object(body, cast("Schema", value))
+            if isinstance(value, dict)
+            else total
+        )
 
     def _list(self, body: Schema, items: list[Any]) -> int:
-        there = [body[word] for word in ("items", "additionalItems", "contains", "unevaluatedItems") if word in body]
+        there = [
+            body[word]
+            for word in ("items", "additionalItems", "contains", "unevaluatedItems")
+            if word in body
+        ]
         every: list[Any] = [inner for inner in there if isinstance(inner, dict)]
         total = sum(self.count(inner, item) for inner in every for item in items)
         placed = [*_list(body.get("prefixItems")), *_list(body.get("items"))]
-        return total + len(items) + sum(self.count(inner, item) for inner, item in zip(placed, items, strict=False))
+        return (
+            total
+            + len(items)
+            + sum(
+                self.count(inner, item)
+                for inner, item in zip(placed, items, strict=False)
+            )
+        )
 
     def _object(self, body: Schema, fields: Schema) -> int:
-        every: list[Any] = [inner for word, inner in body.items() if word in _INSIDE[4:6] and isinstance(inner, dict)]
+        every: list[Any] = [
+            inner
+            for word, inner in body.items()
+            if word in _INSIDE[4:6] and isinstance(inner, dict)
+        ]
         every += _object(body.get("patternProperties")).values()
         named = _object(body.get("properties"))
-        total = len(fields) + sum(self.count(inner, value) for inner in every for value in fields.values())
-        total += sum(self.count(named[name], value) for name, value in fields.items() if name in named)
-        patterns = len(_object(body.get("patternProperties"))) + ("propertyNames" in body)
+        total = len(fields) + sum(
+            self.count(inner, value) for inner in every for value in fields.values()
+        )
+        total += sum(
+            self.count(named[name], value)
+            for name, value in fields.items()
+            if name in named
+        )
+        patterns = len(_object(body.get("patternProperties"))) + (
+            "propertyNames" in body
+        )
         return total + patterns * sum(1 + len(name) // 8 for name in fields)
 
 
@@ -298,7 +361,11 @@ def _pointed(root: Any, pointer: str) -> list[Any]:
         name = unescaped(step)
         if isinstance(value, dict) and name in value:
             value = cast("Schema", value)[name]
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(cast("list[Any]", value)):
+        elif (
+            isinstance(value, list)
+            and name.isdigit()
+            and int(name) < len(cast("list[Any]", value))
+        ):
             value = cast("list[Any]", value)[int(name)]
         else:
             return []

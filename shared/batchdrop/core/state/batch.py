@@ -56,7 +56,9 @@ class BatchRef(Value):
             parts=batch.parts,
             ended_at=batch.ended_at,
             cause=batch.failed.cause if batch.failed else None,
-            failure=Failure(code=batch.failed.code, message=batch.failed.message) if batch.failed else None,
+            failure=Failure(code=batch.failed.code, message=batch.failed.message)
+            if batch.failed
+            else None,
         )
 
     def gone(self) -> BatchRef:

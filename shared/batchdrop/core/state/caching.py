@@ -41,7 +41,11 @@ class Caching(Value):
     @property
     def current(self) -> CacheUse | None:
         """The cache that requests name now."""
-        return self.uses[-1] if self.wanted and self.uses and self.uses[-1].lost_at is None else None
+        return (
+            self.uses[-1]
+            if self.wanted and self.uses and self.uses[-1].lost_at is None
+            else None
+        )
 
     def with_pattern(self, work_object: str) -> Caching:
         """Name the line whose beginning the cache holds."""

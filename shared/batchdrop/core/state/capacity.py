@@ -95,7 +95,11 @@ class Ledger(Value):
     def without(self, shards: Iterable[str]) -> Ledger:
         """Let go what shards reserved."""
         gone = set(shards)
-        return self._with(entries={name: entry for name, entry in self.entries.items() if name not in gone})
+        return self._with(
+            entries={
+                name: entry for name, entry in self.entries.items() if name not in gone
+            }
+        )
 
     def held_off(self, until: datetime) -> Ledger:
         """Admit nothing until then; what is believed of the limit stays."""
@@ -108,12 +112,23 @@ class Ledger(Value):
 
 def pruned(ledger: Ledger, now: datetime) -> Ledger:
     """Return the ledger without reservations whose time is over."""
-    gone = [name for name, entry in ledger.entries.items() if entry.until and entry.until <= now]
+    gone = [
+        name
+        for name, entry in ledger.entries.items()
+        if entry.until and entry.until <= now
+    ]
     return ledger.without(gone) if gone else ledger
 
 
 def admitted(
-    ledger: Ledger, shard: str, entry: Reservation, now: datetime, *, tokens: int, bytes: int, count: int
+    ledger: Ledger,
+    shard: str,
+    entry: Reservation,
+    now: datetime,
+    *,
+    tokens: int,
+    bytes: int,
+    count: int,
 ) -> Ledger | None:
     """Return the ledger with the reservation, itself if it has it, or None if it does not fit or is held off.
 
@@ -126,7 +141,10 @@ def admitted(
     fits = (
         not ledger.held(now)
         and len(ledger.entries) < count
-        and (not ledger.entries or ledger.tokens() + entry.tokens <= ledger.limit(tokens, now))
+        and (
+            not ledger.entries
+            or ledger.tokens() + entry.tokens <= ledger.limit(tokens, now)
+        )
         and ledger.bytes() + entry.bytes <= bytes
     )
     return ledger.with_entry(shard, entry) if fits else None
@@ -143,13 +161,23 @@ def freed(ledger: Ledger, shard: str, until: datetime | None = None) -> Ledger:
 
 
 def refused(
-    ledger: Ledger, now: datetime, configured: int, hold_seconds: float, made_at: datetime | None = None
+    ledger: Ledger,
+    now: datetime,
+    configured: int,
+    hold_seconds: float,
+    made_at: datetime | None = None,
 ) -> Ledger:
     """Return the ledger after a refusal: held off, its learnt limit halved.
 
     A batch that was made (`made_at`) before the limit was learnt tells nothing new: many are refused for one mistake.
     """
-    if made_at is not None and ledger.learnt_at is not None and made_at < ledger.learnt_at:
+    if (
+        made_at is not None
+        and ledger.learnt_at is not None
+        and made_at < ledger.learnt_at
+    ):
         return ledger.held_off(now + timedelta(seconds=hold_seconds))
     believed = min(ledger.limit(configured, now), max(ledger.tokens(), 1))
-    return ledger.learnt(max(believed // 2, 1), now, now + timedelta(seconds=hold_seconds))
+    return ledger.learnt(
+        max(believed // 2, 1), now, now + timedelta(seconds=hold_seconds)
+    )

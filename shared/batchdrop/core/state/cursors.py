@@ -44,7 +44,13 @@ class Counts(Value):
     missing_keys: int = 0
 
     def planned(
-        self, *, lines: int, blank: int, rejections: int, missing_keys: int, duplicate_keys: int | None
+        self,
+        *,
+        lines: int,
+        blank: int,
+        rejections: int,
+        missing_keys: int,
+        duplicate_keys: int | None,
     ) -> Counts:
         """Count what planning saw: `lines` in all, the others since the last step."""
         return self._with(

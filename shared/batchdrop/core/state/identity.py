@@ -77,11 +77,22 @@ def with_object(attached: str, uri: str, checksum: str, size: int) -> str:
 
 def asked(metadata: Mapping[str, str]) -> dict[str, str]:
     """Return the metadata that a person or a program wrote to say something of the request."""
-    return {name: value for name, value in metadata.items() if not name.lower().startswith(_RESERVED)}
+    return {
+        name: value
+        for name, value in metadata.items()
+        if not name.lower().startswith(_RESERVED)
+    }
 
 
 def identity(
-    content: str, attached: str, *, metadata: Mapping[str, str], team: str, recipe: str, model: str, form: str
+    content: str,
+    attached: str,
+    *,
+    metadata: Mapping[str, str],
+    team: str,
+    recipe: str,
+    model: str,
+    form: str,
 ) -> str:
     """Return what is the same exactly for the same request.
 

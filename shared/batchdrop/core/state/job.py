@@ -18,8 +18,21 @@ from pydantic import Field
 
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.state.caching import CacheUse, Caching
-from batchdrop.core.state.cursors import Conversion, Counts, Finalizing, Piece, PlanCursor
-from batchdrop.core.state.job_steps import Output, Passed, Records, Resolved, Result, SameRows
+from batchdrop.core.state.cursors import (
+    Conversion,
+    Counts,
+    Finalizing,
+    Piece,
+    PlanCursor,
+)
+from batchdrop.core.state.job_steps import (
+    Output,
+    Passed,
+    Records,
+    Resolved,
+    Result,
+    SameRows,
+)
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
 from batchdrop.ports import IndexValue
@@ -53,7 +66,9 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     _S.PLANNING: frozenset({_S.HELD, _S.RUNNING, _S.FINALIZING}) | _STOPS,
     _S.HELD: frozenset({_S.PLANNING, _S.RUNNING, _S.FINALIZING}) | _STOPS,
     _S.RUNNING: frozenset({_S.FINALIZING, _S.FAILED}),
-    _S.FINALIZING: frozenset({_S.DONE, _S.REJECTED, _S.DUPLICATE, _S.CANCELLED, _S.FAILED}),
+    _S.FINALIZING: frozenset(
+        {_S.DONE, _S.REJECTED, _S.DUPLICATE, _S.CANCELLED, _S.FAILED}
+    ),
     _S.DONE: frozenset(),
     _S.REJECTED: frozenset(),
     _S.DUPLICATE: frozenset(),
@@ -86,7 +101,9 @@ class Source(Value):
 class Job(Leasable):
     """The document of one upload."""
 
-    schema_: Literal["batchdrop.job/1"] | str = Field(default="batchdrop.job/1", alias="schema")
+    schema_: Literal["batchdrop.job/1"] | str = Field(
+        default="batchdrop.job/1", alias="schema"
+    )
     job_id: str
     state: JobState
     source: Source
@@ -160,7 +177,12 @@ class Job(Leasable):
     def finished_before(self, now: datetime, manifest: str) -> Job:
         """Its output was complete before the documents were lost: it is over, and was announced then."""
         return self._with(
-            state=JobState.DONE, manifest=manifest, published=True, cleaned=True, ended_at=now, due_at=None
+            state=JobState.DONE,
+            manifest=manifest,
+            published=True,
+            cleaned=True,
+            ended_at=now,
+            due_at=None,
         )
 
     def snapshotted(self, now: datetime, generation: int) -> Job:
@@ -170,7 +192,10 @@ class Job(Leasable):
     # -------------------------------------------------------------------------------------------- planning
     def resolved(self, now: datetime, resolved: Resolved) -> Job:
         """Freeze what applies to it."""
-        fields = {field.name: getattr(resolved, field.name) for field in dataclasses.fields(resolved)}
+        fields = {
+            field.name: getattr(resolved, field.name)
+            for field in dataclasses.fields(resolved)
+        }
         return self._with(updated_at=now, **fields)
 
     def converting(self, now: datetime, conversion: Conversion) -> Job:
@@ -190,9 +215,13 @@ class Job(Leasable):
             updated_at=now,
         )
 
-    def unpacked_into(self, now: datetime, pieces: tuple[Piece, ...], dialect: str) -> Job:
+    def unpacked_into(
+        self, now: datetime, pieces: tuple[Piece, ...], dialect: str
+    ) -> Job:
         """Its lines are those that were packed in the upload, as they are."""
-        return self._with(conversion=Conversion(), records=pieces, dialect=dialect, updated_at=now)
+        return self._with(
+            conversion=Conversion(), records=pieces, dialect=dialect, updated_at=now
+        )
 
     def with_plan(self, now: datetime, plan: PlanCursor) -> Job:
         """Keep how far its planning is: progress."""
@@ -215,7 +244,9 @@ class Job(Leasable):
             budget_month=passed.budget_month,
         )
 
-    def does_not_run(self, now: datetime, plan: PlanCursor, reason: Failure | SameRows) -> Job:
+    def does_not_run(
+        self, now: datetime, plan: PlanCursor, reason: Failure | SameRows
+    ) -> Job:
         """Go to its output without a batch: rejected with a reason, or answered by the rows of another job."""
         same = reason if isinstance(reason, SameRows) else None
         moved = self._moved(
@@ -233,7 +264,13 @@ class Job(Leasable):
 
     # --------------------------------------------------------------------------------------------- holding
     def held(
-        self, now: datetime, failure: Failure, *, since: datetime, until: datetime | None, due_at: datetime
+        self,
+        now: datetime,
+        failure: Failure,
+        *,
+        since: datetime,
+        until: datetime | None,
+        due_at: datetime,
     ) -> Job:
         """Wait for a person, a recipe or another job.
 
@@ -244,12 +281,23 @@ class Job(Leasable):
             until: When the wait is given up; None while it waits for another job.
             due_at: When it looks again.
         """
-        moved = self._moved(JobState.HELD, now, failure=failure, held_at=since, held_since=now, held_until=until)
+        moved = self._moved(
+            JobState.HELD,
+            now,
+            failure=failure,
+            held_at=since,
+            held_since=now,
+            held_until=until,
+        )
         return moved.handed_back(now, due_at)
 
     def said_held(self, now: datetime, code: str) -> Job | None:
         """It was announced that it is held for this; None when it is held no more."""
-        return self._with(held_for=code, updated_at=now) if self.state is JobState.HELD else None
+        return (
+            self._with(held_for=code, updated_at=now)
+            if self.state is JobState.HELD
+            else None
+        )
 
     def resumed(self, now: datetime) -> Job:
         """Go back to PLANNING, where it meets its gates again; released, it passes those of cost.
@@ -281,12 +329,19 @@ class Job(Leasable):
 
     def due_again(self, now: datetime, due_at: datetime) -> Job | None:
         """Look at it again then; None when it has ended."""
-        return None if self.state.terminal else self._with(due_at=due_at, updated_at=now)
+        return (
+            None if self.state.terminal else self._with(due_at=due_at, updated_at=now)
+        )
 
     def with_cache(self, use: CacheUse) -> Job | None:
         """Name a cache in the document; None when it has one, or runs no more."""
         caching = self.caching
-        if caching is None or not caching.wanted or caching.current is not None or self.state is not JobState.RUNNING:
+        if (
+            caching is None
+            or not caching.wanted
+            or caching.current is not None
+            or self.state is not JobState.RUNNING
+        ):
             return None
         return self._with(caching=caching.with_use(use))
 
@@ -299,7 +354,11 @@ class Job(Leasable):
 
     def cache_given_up(self, reason: str) -> Job | None:
         """It runs on without a cache; None when it was to have none."""
-        return None if self.caching is None else self._with(caching=self.caching.given_up(reason))
+        return (
+            None
+            if self.caching is None
+            else self._with(caching=self.caching.given_up(reason))
+        )
 
     # ------------------------------------------------------------------------------------------- finalizing
     def complete(self, now: datetime) -> Job:
@@ -311,7 +370,9 @@ class Job(Leasable):
         if self.state is not JobState.RUNNING:
             raise LeaseLostError("another worker finalizes the job", code="MOVED_ON")
         final = JobState.CANCELLED if self.wanted == CANCEL else JobState.DONE
-        return self._moved(JobState.FINALIZING, now, final_state=final, finalizing_at=now, due_at=now)
+        return self._moved(
+            JobState.FINALIZING, now, final_state=final, finalizing_at=now, due_at=now
+        )
 
     def with_finalizing(self, now: datetime, finalizing: Finalizing) -> Job:
         """Keep how much of the output exists: progress."""
@@ -334,7 +395,9 @@ class Job(Leasable):
     # ----------------------------------------------------------------------------------------------- ending
     def ended(self, now: datetime, state: JobState, failure: Failure | None) -> Job:
         """It has no output, or none that is complete; its end is announced when it is due, which is now."""
-        return self._moved(state, now, failure=failure, ended_at=now).handed_back(now, now)
+        return self._moved(state, now, failure=failure, ended_at=now).handed_back(
+            now, now
+        )
 
     def announced(self, now: datetime) -> Job:
         """Its end was published.
@@ -343,7 +406,9 @@ class Job(Leasable):
             LeaseLostError: Another worker published it.
         """
         if self.published:
-            raise LeaseLostError("another worker published the completion", code="MOVED_ON")
+            raise LeaseLostError(
+                "another worker published the completion", code="MOVED_ON"
+            )
         return self._with(published=True, updated_at=now)
 
     def tidied(self) -> Job | None:

@@ -38,7 +38,13 @@ class Leasable(Value):
         if self.leased(now):
             raise LeaseLostError("another worker holds the lease", code="LEASE_HELD")
         until = now + timedelta(seconds=lease_seconds)
-        return self._with(fence=self.fence + 1, lease_until=until, due_at=until, claims=self.claims + 1, updated_at=now)
+        return self._with(
+            fence=self.fence + 1,
+            lease_until=until,
+            due_at=until,
+            claims=self.claims + 1,
+            updated_at=now,
+        )
 
     def handed_back(self, now: datetime, due_at: datetime | None) -> Self:
         """Return the document owned by no one, due again at that time, its progress counted.
@@ -54,10 +60,14 @@ class Leasable(Value):
         """
         if not self.leased(now):
             return None
-        return self._with(lease_until=None, fence=self.fence + 1, due_at=now, updated_at=now)
+        return self._with(
+            lease_until=None, fence=self.fence + 1, due_at=now, updated_at=now
+        )
 
 
 def check_move(table: Mapping[Any, frozenset[Any]], old: StrEnum, new: StrEnum) -> None:
     """Raise PermanentError ILLEGAL_MOVE unless the table allows this change of state."""
     if new is not old and new not in table[old]:
-        raise PermanentError(f"a document cannot go from {old} to {new}", code="ILLEGAL_MOVE")
+        raise PermanentError(
+            f"a document cannot go from {old} to {new}", code="ILLEGAL_MOVE"
+        )

@@ -40,7 +40,9 @@ class Wake:
 
     def encode(self) -> bytes:
         """Return the message's data."""
-        return json.dumps({"schema": WAKE_SCHEMA, "job_id": self.job_id, "shard_id": self.shard_id}).encode()
+        return json.dumps(
+            {"schema": WAKE_SCHEMA, "job_id": self.job_id, "shard_id": self.shard_id}
+        ).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ class Uploaded:
     generation: int
 
 
-def recipe_message(upload: Uploaded, report: str, problems: int) -> tuple[bytes, dict[str, str]]:
+def recipe_message(
+    upload: Uploaded, report: str, problems: int
+) -> tuple[bytes, dict[str, str]]:
     """Return the data and the attributes of the message about a recipe that cannot be used."""
     data = {
         "schema": RECIPE_SCHEMA,
@@ -62,7 +66,11 @@ def recipe_message(upload: Uploaded, report: str, problems: int) -> tuple[bytes,
         "report": report,
         "problems": problems,
     }
-    attributes = {"state": "RECIPE_INVALID", "bucket": upload.bucket, "object": upload.name}
+    attributes = {
+        "state": "RECIPE_INVALID",
+        "bucket": upload.bucket,
+        "object": upload.name,
+    }
     return json.dumps(data, ensure_ascii=False).encode(), attributes
 
 
@@ -76,9 +84,20 @@ def decode_push(body: bytes) -> Push:
         attributes = {str(key): str(value) for key, value in pairs.items()}
         message_id = str(message.get("messageId") or message.get("message_id") or "")
         attempt: Any = envelope.get("deliveryAttempt")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        raise PermanentError("the body is not a Pub/Sub push envelope", code="PUSH_INVALID") from None
-    return Push(data, attributes, message_id, attempt if isinstance(attempt, int) else None)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        binascii.Error,
+    ):
+        raise PermanentError(
+            "the body is not a Pub/Sub push envelope", code="PUSH_INVALID"
+        ) from None
+    return Push(
+        data, attributes, message_id, attempt if isinstance(attempt, int) else None
+    )
 
 
 def decode_message(push: Push) -> Wake | Uploaded | None:
@@ -94,11 +113,15 @@ def decode_message(push: Push) -> Wake | Uploaded | None:
         if str(wake["schema"]).partition("/")[0] != WAKE_SCHEMA.partition("/")[0]:
             raise ValueError(wake["schema"])
         job, shard = str(wake["job_id"]), wake.get("shard_id")
-        if not names.is_job_id(job) or not (shard is None or names.is_shard_id(str(shard))):
+        if not names.is_job_id(job) or not (
+            shard is None or names.is_shard_id(str(shard))
+        ):
             raise ValueError("ids")
         return Wake(job, None if shard is None else str(shard))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise PermanentError("the message is not a wake of ours", code="WAKE_INVALID") from None
+        raise PermanentError(
+            "the message is not a wake of ours", code="WAKE_INVALID"
+        ) from None
 
 
 def _uploaded(push: Push) -> Uploaded | None:
@@ -106,7 +129,11 @@ def _uploaded(push: Push) -> Uploaded | None:
     if attributes["eventType"] != "OBJECT_FINALIZE":
         return None
     try:
-        return Uploaded(attributes["bucketId"], attributes["objectId"], int(attributes["objectGeneration"]))
+        return Uploaded(
+            attributes["bucketId"],
+            attributes["objectId"],
+            int(attributes["objectGeneration"]),
+        )
     except (KeyError, ValueError):
         raise PermanentError(
             "the storage notification lacks bucketId, objectId or objectGeneration",

@@ -30,7 +30,9 @@ _DISPLAY = re.compile(r"^bd\.(?P<stack>[a-z0-9]+)\.(?P<shard>[a-f0-9]{32}-[a-f0-
 
 def job_id(bucket: str, name: str, generation: int) -> str:
     """Return the same id for every delivery of one object generation, and no other."""
-    return hashlib.sha256(f"{bucket}/{name}#{generation}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(
+        f"{bucket}/{name}#{generation}".encode("utf-8", "surrogatepass")
+    ).hexdigest()[:32]
 
 
 def is_job_id(text: str) -> bool:
@@ -95,7 +97,11 @@ def recipe_errors(bucket: str, recipe: str) -> str:
 
 def _beside(bucket: str, object_name: str) -> str:
     """Return what a report's name begins with: the object's name, or a folder of its own if that could lead out."""
-    return f"_/{job_id(bucket, object_name, 0)}/report" if _leaves(object_name) else object_name
+    return (
+        f"_/{job_id(bucket, object_name, 0)}/report"
+        if _leaves(object_name)
+        else object_name
+    )
 
 
 def _leaves(object_name: str) -> bool:
@@ -164,7 +170,9 @@ def line_list(shard: str, fence: int, what: str) -> str:
 
 def segment(shard: str, fence: int, range_index: int, what: str) -> str:
     """Work object: a shard's rows (`what` is results or errors) of one range."""
-    return f"{shard.partition('-')[0]}/rows/{range_index:05d}/{shard}.{fence}.{what}.jsonl"
+    return (
+        f"{shard.partition('-')[0]}/rows/{range_index:05d}/{shard}.{fence}.{what}.jsonl"
+    )
 
 
 def segment_list(shard: str, fence: int, number: int) -> str:

@@ -13,7 +13,15 @@ from datetime import datetime
 from batchdrop.ports import Collection, Query
 
 INDEXED: dict[Collection, tuple[str, ...]] = {
-    Collection.JOB: ("due_at", "object_name", "created_at", "state", "open_since_at", "open_until_at", "expire_at"),
+    Collection.JOB: (
+        "due_at",
+        "object_name",
+        "created_at",
+        "state",
+        "open_since_at",
+        "open_until_at",
+        "expire_at",
+    ),
     Collection.SHARD: (
         "due_at",
         "state",
@@ -98,7 +106,12 @@ def newest_jobs(limit: int, before: datetime | None = None) -> Query:
 
 def oldest_open_job(now: datetime) -> Query:
     """The oldest job that has not ended. The bound leaves those out that have: Firestore sorts null before times."""
-    return Query(Collection.JOB, at_most=("open_since_at", now), order=("open_since_at",), limit=1)
+    return Query(
+        Collection.JOB,
+        at_most=("open_since_at", now),
+        order=("open_since_at",),
+        limit=1,
+    )
 
 
 def held_jobs(limit: int = COUNTED) -> Query:
@@ -108,7 +121,12 @@ def held_jobs(limit: int = COUNTED) -> Query:
 
 def overdue_jobs(now: datetime, limit: int = COUNTED) -> Query:
     """Jobs that have not ended and are past their deadline."""
-    return Query(Collection.JOB, at_most=("open_until_at", now), order=("open_until_at",), limit=limit)
+    return Query(
+        Collection.JOB,
+        at_most=("open_until_at", now),
+        order=("open_until_at",),
+        limit=limit,
+    )
 
 
 def queued(limit: int = COUNTED) -> Query:

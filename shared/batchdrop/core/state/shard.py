@@ -62,7 +62,9 @@ class Route(StrEnum):
         return self is not Route.BATCH
 
 
-DEADLINE: Final = Failure(code="DEADLINE", message="the job's deadline passed before this line was answered")
+DEADLINE: Final = Failure(
+    code="DEADLINE", message="the job's deadline passed before this line was answered"
+)
 
 
 class Child(Value):
@@ -83,7 +85,9 @@ class Child(Value):
 class Shard(Leasable):
     """The document of one shard."""
 
-    schema_: Literal["batchdrop.shard/1"] | str = Field(default="batchdrop.shard/1", alias="schema")
+    schema_: Literal["batchdrop.shard/1"] | str = Field(
+        default="batchdrop.shard/1", alias="schema"
+    )
     shard_id: str
     job_id: str
     state: ShardState
@@ -170,15 +174,27 @@ class Shard(Leasable):
             LeaseLostError: Another worker dispatched it.
         """
         self._must_wait()
-        return self._moved(ShardState.ENDED, now, batch=BatchRef(state=NoBatch.TOO_LARGE), due_at=now)
+        return self._moved(
+            ShardState.ENDED, now, batch=BatchRef(state=NoBatch.TOO_LARGE), due_at=now
+        )
 
     def with_attached(self, now: datetime, work_object: str) -> Shard:
         """Name one more list of uploaded objects: progress."""
-        return self._with(attached=(*self.attached, work_object), claims=0, updated_at=now)
+        return self._with(
+            attached=(*self.attached, work_object), claims=0, updated_at=now
+        )
 
-    def staged(self, now: datetime, file: str, expires_at: datetime | None, account: str) -> Shard:
+    def staged(
+        self, now: datetime, file: str, expires_at: datetime | None, account: str
+    ) -> Shard:
         """Its file is at the provider."""
-        return self._moved(ShardState.STAGED, now, file=file, file_expires_at=expires_at, account=account)
+        return self._moved(
+            ShardState.STAGED,
+            now,
+            file=file,
+            file_expires_at=expires_at,
+            account=account,
+        )
 
     def still_staged(self, now: datetime, account: str) -> Shard:
         """The file of an earlier attempt is there and lives long enough, or none is needed to look for a batch."""
@@ -187,21 +203,29 @@ class Shard(Leasable):
     def requeued(self, now: datetime) -> Shard:
         """Nothing was created: wait in the queue with the file."""
         self._must_not_run()
-        return self._known(ShardState.QUEUED, now, intent=None).handed_back(now, self.deadline_at)
+        return self._known(ShardState.QUEUED, now, intent=None).handed_back(
+            now, self.deadline_at
+        )
 
     def requeued_without_file(self, now: datetime) -> Shard:
         """Wait in the queue and be staged again: the file is of an account that is no longer ours."""
         self._must_not_run()
-        return self._moved(ShardState.QUEUED, now, file=None).handed_back(now, self.deadline_at)
+        return self._moved(ShardState.QUEUED, now, file=None).handed_back(
+            now, self.deadline_at
+        )
 
     # --------------------------------------------------------------------------------------------- creating
     def intended(self, now: datetime, intent: Intent) -> Shard:
         """From here on a batch may exist: nobody leaves CREATING but who knows whether it does."""
-        return self._moved(ShardState.CREATING, now, intent=intent, attempts=intent.attempt)
+        return self._moved(
+            ShardState.CREATING, now, intent=intent, attempts=intent.attempt
+        )
 
     def not_sent(self, now: datetime) -> Shard:
         """The intent was not followed by a call: the attempt does not count."""
-        return self._known(ShardState.STAGED, now, intent=None, attempts=self.attempts - 1)
+        return self._known(
+            ShardState.STAGED, now, intent=None, attempts=self.attempts - 1
+        )
 
     def not_created(self, now: datetime) -> Shard:
         """The call made nothing: the provider said so."""
@@ -211,7 +235,9 @@ class Shard(Leasable):
         """The call made nothing: a listing begun at that time, after the quarantine, does not show its batch."""
         return self._known(ShardState.STAGED, now, intent=None, sought_at=sought_at)
 
-    def submitted(self, now: datetime, batch: BatchRef, batch_deadline_at: datetime) -> Shard:
+    def submitted(
+        self, now: datetime, batch: BatchRef, batch_deadline_at: datetime
+    ) -> Shard:
         """Record the batch as the shard's own; the first recorded adoption is final."""
         moved = self._known(
             ShardState.SUBMITTED,
@@ -224,26 +250,40 @@ class Shard(Leasable):
 
     def ended_without_batch(self, now: datetime, stop: Failure) -> Shard:
         """Its lines become error rows with the reason; it has no batch, and gets none."""
-        ended = self._known(ShardState.ENDED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE))
+        ended = self._known(
+            ShardState.ENDED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE)
+        )
         return ended.handed_back(now, now)
 
     def cancelled(self, now: datetime, stop: Failure) -> Shard:
         """It has no batch and needs no rows: its parent has one for each of its lines."""
-        ended = self._moved(ShardState.CANCELLED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE))
+        ended = self._moved(
+            ShardState.CANCELLED, now, stop=stop, batch=BatchRef(state=NoBatch.NONE)
+        )
         return ended.handed_back(now, None)
 
     # ------------------------------------------------------------- looked at: only while this batch is recorded
     def seen(self, now: datetime, batch: Batch) -> Shard | None:
         """Keep what the provider says of the shard's batch; None when it is not (any more) this batch that runs."""
-        return self._with(batch=self.batch.seen(batch), updated_at=now) if self._runs(batch.name) else None
+        return (
+            self._with(batch=self.batch.seen(batch), updated_at=now)
+            if self._runs(batch.name)
+            else None
+        )
 
     def cancel_sent(self, now: datetime, batch: Batch) -> Shard | None:
         """The provider was told to cancel the shard's batch; None when it is not this batch that runs."""
         if not self._runs(batch.name):
             return None
-        return self._with(batch=self.batch.seen(batch), cancel_sent_at=self.cancel_sent_at or now, updated_at=now)
+        return self._with(
+            batch=self.batch.seen(batch),
+            cancel_sent_at=self.cancel_sent_at or now,
+            updated_at=now,
+        )
 
-    def ended(self, now: datetime, looked_at: str, batch: Batch | None, due_at: datetime) -> Shard | None:
+    def ended(
+        self, now: datetime, looked_at: str, batch: Batch | None, due_at: datetime
+    ) -> Shard | None:
         """The batch of that name will not change any more; None when it is not this batch that runs.
 
         `batch` is None when the provider does not know it any more; `due_at` is when the writer is woken again.
@@ -251,7 +291,9 @@ class Shard(Leasable):
         if not self._runs(looked_at):
             return None
         ref = self.batch.gone() if batch is None else self.batch.ended(batch)
-        return self._moved(ShardState.ENDED, now, batch=ref, stop=self.must_stop(now), due_at=due_at)
+        return self._moved(
+            ShardState.ENDED, now, batch=ref, stop=self.must_stop(now), due_at=due_at
+        )
 
     def refused_late(self, now: datetime, looked_at: str) -> Shard | None:
         """Go back to the queue with the file: the batch ended without running; None when it is not this one that runs.
@@ -273,7 +315,11 @@ class Shard(Leasable):
 
     def with_duplicate(self, name: str) -> Shard | None:
         """Remember a batch of this shard that is not its own; None when it is, or is known."""
-        return None if self.knows(name) else self._with(batch=self.batch.with_duplicate(name))
+        return (
+            None
+            if self.knows(name)
+            else self._with(batch=self.batch.with_duplicate(name))
+        )
 
     def knows(self, name: str) -> bool:
         """Tell whether a batch stands in the shard: its own, or one that is never adopted."""
@@ -294,7 +340,9 @@ class Shard(Leasable):
     # --------------------------------------------------------------------------------- answers and rows
     def answered(self, now: datetime, work_object: str) -> Shard:
         """Name one more group of synchronous answers: progress."""
-        return self._with(answers=(*self.answers, work_object), claims=0, updated_at=now)
+        return self._with(
+            answers=(*self.answers, work_object), claims=0, updated_at=now
+        )
 
     def without_quota(self) -> Shard:
         """A synchronous call was refused for want of quota once more."""
@@ -306,15 +354,25 @@ class Shard(Leasable):
 
     def with_segments(self, kept: Segments) -> Shard:
         """Keep the rows written so far."""
-        return self._with(segments=kept.last, segment_lists=kept.lists, listed_segments=kept.listed)
+        return self._with(
+            segments=kept.last, segment_lists=kept.lists, listed_segments=kept.listed
+        )
 
     def with_results_lost(self, now: datetime, reason: str) -> Shard:
         """The batch's results can never be read; a reason that stands already stays when there is no new one."""
         return self._with(results_lost=reason or self.results_lost, updated_at=now)
 
-    def rows_written(self, now: datetime, kept: Segments, children: tuple[Child, ...], unknown_rows: int) -> Shard:
+    def rows_written(
+        self,
+        now: datetime,
+        kept: Segments,
+        children: tuple[Child, ...],
+        unknown_rows: int,
+    ) -> Shard:
         """Every line has a row; its children are named before they exist."""
-        moved = self._moved(ShardState.SETTLING, now, children=children, unknown_rows=unknown_rows)
+        moved = self._moved(
+            ShardState.SETTLING, now, children=children, unknown_rows=unknown_rows
+        )
         return moved.with_segments(kept)
 
     def taken_apart(self, now: datetime, children: tuple[Child, ...]) -> Shard:
@@ -323,7 +381,9 @@ class Shard(Leasable):
 
     def abandoned(self, now: datetime) -> Shard:
         """The job ended without it: it names no rows, for their objects may be gone, and no children."""
-        return self.rows_written(now, Segments(), (), self.unknown_rows).with_results_lost(now, "JOB_ENDED")
+        return self.rows_written(
+            now, Segments(), (), self.unknown_rows
+        ).with_results_lost(now, "JOB_ENDED")
 
     def settled(self, now: datetime) -> Shard:
         """Its children exist and its costs are kept: it is over."""
@@ -339,7 +399,9 @@ class Shard(Leasable):
         """
         if self.state.terminal or self.stop is not None:
             return None
-        return self._with(stop=stop, due_at=self.due_at if self.leased(now) else now, updated_at=now)
+        return self._with(
+            stop=stop, due_at=self.due_at if self.leased(now) else now, updated_at=now
+        )
 
     def stopped_here(self, now: datetime, stop: Failure) -> Shard:
         """The step that owns it answers no more lines."""
@@ -354,7 +416,9 @@ class Shard(Leasable):
             raise LeaseLostError("the shard was dispatched by another worker")
 
     def _must_not_run(self) -> None:
-        if self.state is ShardState.SUBMITTED:  # the way back from there names the batch: `refused_late`
+        if (
+            self.state is ShardState.SUBMITTED
+        ):  # the way back from there names the batch: `refused_late`
             raise PermanentError("the shard has a batch", code="ILLEGAL_MOVE")
 
     def _known(self, state: ShardState, now: datetime, **changes: object) -> Shard:
@@ -365,7 +429,9 @@ class Shard(Leasable):
     def _moved(self, state: ShardState, now: datetime, **changes: object) -> Shard:
         """Return the shard in another state, if the table of moves allows it; never from CREATING."""
         if self.state is ShardState.CREATING:
-            raise PermanentError("it is not known whether the shard has a batch", code="ILLEGAL_MOVE")
+            raise PermanentError(
+                "it is not known whether the shard has a batch", code="ILLEGAL_MOVE"
+            )
         return self._known(state, now, **changes)
 
 

@@ -31,7 +31,9 @@ _JOB: Final = {
 
 def why(job: Job, shards: Sequence[Shard], ledger: Ledger, now: datetime) -> list[str]:
     """Return what a person asks first: where the job is, and for each group of its shards why it waits."""
-    found = [_of_job(job)] if job.state is not JobState.RUNNING else [_running(job, shards)]
+    found = (
+        [_of_job(job)] if job.state is not JobState.RUNNING else [_running(job, shards)]
+    )
     if job.wanted and not job.state.terminal:
         found.append(f"{job.wanted.capitalize()} was asked for.")
     if job.state is JobState.HELD:
@@ -44,7 +46,11 @@ def why(job: Job, shards: Sequence[Shard], ledger: Ledger, now: datetime) -> lis
 
 def _of_job(job: Job) -> str:
     failure = job.failure
-    reason = " ".join(filter(None, (failure.message, failure.fix))) if failure else "no reason was recorded."
+    reason = (
+        " ".join(filter(None, (failure.message, failure.fix)))
+        if failure
+        else "no reason was recorded."
+    )
     return _JOB[job.state].format(
         lines=job.plan.line - 1,
         reason=reason,
@@ -63,7 +69,9 @@ def _of_wait(job: Job, now: datetime) -> list[str]:
     if job.due_at is not None:
         found.append(f"It looks again {_moment(job.due_at, now)}.")
     if job.held_until is not None:
-        found.append(f"If nothing has changed it is rejected {_moment(job.held_until, now)}.")
+        found.append(
+            f"If nothing has changed it is rejected {_moment(job.held_until, now)}."
+        )
     return found
 
 
@@ -80,7 +88,10 @@ def _of_shards(shards: Iterable[Shard], ledger: Ledger, now: datetime) -> list[s
     for shard in shards:
         if not shard.state.terminal:
             by_state.setdefault(shard.state, []).append(shard)
-    return [_SENTENCES[state](found, ledger, now) for state, found in sorted(by_state.items(), key=_place)]
+    return [
+        _SENTENCES[state](found, ledger, now)
+        for state, found in sorted(by_state.items(), key=_place)
+    ]
 
 
 def _place(item: tuple[ShardState, list[Shard]]) -> int:
@@ -111,7 +122,9 @@ def _creating(shards: list[Shard], ledger: Ledger, now: datetime) -> str:
 
 
 def _submitted(shards: list[Shard], ledger: Ledger, now: datetime) -> str:
-    states = Counter(shard.batch.raw_state or shard.batch.state.value for shard in shards)
+    states = Counter(
+        shard.batch.raw_state or shard.batch.state.value for shard in shards
+    )
     words = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
     oldest = min(shard.submitted_at or shard.created_at for shard in shards)
     cancelled = sum(shard.cancel_sent_at is not None for shard in shards)
@@ -121,7 +134,11 @@ def _submitted(shards: list[Shard], ledger: Ledger, now: datetime) -> str:
 
 def _writing(shards: list[Shard], ledger: Ledger, now: datetime) -> str:
     at_once = sum(shard.route.asks for shard in shards)
-    suffix = f" {at_once:,} of them by synchronous calls, past the deadline." if at_once else ""
+    suffix = (
+        f" {at_once:,} of them by synchronous calls, past the deadline."
+        if at_once
+        else ""
+    )
     return f"{_batches(shards)} ended; their rows are being written.{suffix}"
 
 
@@ -147,4 +164,6 @@ def _moment(moment: datetime, now: datetime) -> str:
     ahead = distance >= timedelta()
     minutes = round(abs(distance).total_seconds() / 60)
     length = f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
-    return f"{moment:%Y-%m-%d %H:%M} UTC ({'in ' + length if ahead else length + ' ago'})"
+    return (
+        f"{moment:%Y-%m-%d %H:%M} UTC ({'in ' + length if ahead else length + ' ago'})"
+    )

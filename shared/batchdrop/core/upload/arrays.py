@@ -29,7 +29,9 @@ def begins(head: bytes) -> bool:
     return head.removeprefix(BOM).lstrip().startswith(b"[")
 
 
-def members(chunks: Iterable[bytes], *, max_bytes: int, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+def members(
+    chunks: Iterable[bytes], *, max_bytes: int, offset: int = 0
+) -> Iterator[tuple[bytes, int]]:
     """Yield each member as one line without newline, and where in the stream reading can go on behind it.
 
     Args:
@@ -46,7 +48,10 @@ def members(chunks: Iterable[bytes], *, max_bytes: int, offset: int = 0) -> Iter
             yield member, offset + end
         offset += len(chunk)
     if not scan.ended:
-        raise PermanentError("The JSON array is cut off: it has no closing bracket.", code="ARRAY_INVALID")
+        raise PermanentError(
+            "The JSON array is cut off: it has no closing bracket.",
+            code="ARRAY_INVALID",
+        )
 
 
 def complete(head: bytes) -> list[bytes]:
@@ -119,13 +124,19 @@ class _Scan:
     def _member(self) -> bytes:
         member = b"".join(self._held).strip()
         self._held, self._size = [], 0
-        return _STRING_OR_NEWLINE.sub(_on_one_line, member) if b"\n" in member or b"\r" in member else member
+        return (
+            _STRING_OR_NEWLINE.sub(_on_one_line, member)
+            if b"\n" in member or b"\r" in member
+            else member
+        )
 
 
 def _nothing(around: bytes) -> None:
     """Check that nothing but white space (or a byte order mark) stands outside the array."""
     if around.strip(BOM + b" \t\r\n"):
-        raise PermanentError("Something stands before or behind the JSON array.", code="ARRAY_INVALID")
+        raise PermanentError(
+            "Something stands before or behind the JSON array.", code="ARRAY_INVALID"
+        )
 
 
 def _on_one_line(found: re.Match[bytes]) -> bytes:

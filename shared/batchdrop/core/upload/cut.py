@@ -65,7 +65,9 @@ class ShardPlan(msgspec.Struct, frozen=True, tag="shard"):
 class Cutter:
     """Counts lines into the open range and the open shard and says what was closed. Holds no line."""
 
-    def __init__(self, limits: CutLimits, *, ranges: int, shards: int, line: int, offset: int) -> None:
+    def __init__(
+        self, limits: CutLimits, *, ranges: int, shards: int, line: int, offset: int
+    ) -> None:
         """Start at an input line and its byte offset, after so many ranges and shards."""
         self.limits = limits
         self.ranges = ranges
@@ -88,7 +90,9 @@ class Cutter:
             line > self.first_line and offset - self.start >= limits.range_bytes
         )
 
-    def shard_full(self, size: int, tokens: int, output_bytes: int = 0, attached: int = 0) -> bool:
+    def shard_full(
+        self, size: int, tokens: int, output_bytes: int = 0, attached: int = 0
+    ) -> bool:
         """True when a request of this size would take the open shard over a limit."""
         limits = self.limits
         return self.requests > 0 and (
@@ -99,7 +103,9 @@ class Cutter:
             or self.attached + attached > limits.shard_attached_bytes
         )
 
-    def add(self, size: int, tokens: int, output_bytes: int = 0, attached: int = 0) -> None:
+    def add(
+        self, size: int, tokens: int, output_bytes: int = 0, attached: int = 0
+    ) -> None:
         """Count an accepted request."""
         self.range_requests += 1
         self.requests += 1

@@ -29,7 +29,9 @@ _TEXT: Final = ".txt"
 _SHEETS: Final = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 _ARCHIVES: Final = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz")
 _TABLES: Final = (".avro", ".orc", ".feather", ".arrow")
-_PACKED: Final = re.compile(r"\.(jsonl|ndjson|json|csv|tsv)\.(zip|bz2|xz|zst|lz4|br|snappy|sz|7z|txt)$|\.parquet\.\w+$")
+_PACKED: Final = re.compile(
+    r"\.(jsonl|ndjson|json|csv|tsv)\.(zip|bz2|xz|zst|lz4|br|snappy|sz|7z|txt)$|\.parquet\.\w+$"
+)
 
 
 class Form(StrEnum):
@@ -55,7 +57,9 @@ def form_of(name: str) -> Form:
         return Form.COMPONENT
     if name.rpartition("/")[2] == RECIPE_NAME:
         return Form.RECIPE
-    if any(part.startswith(".") and part not in _UPWARDS for part in name.split("/")) or name.endswith("/"):
+    if any(
+        part.startswith(".") and part not in _UPWARDS for part in name.split("/")
+    ) or name.endswith("/"):
         return Form.HIDDEN
     lower = name.lower()
     plain = lower.removesuffix(".gz")

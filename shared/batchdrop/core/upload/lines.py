@@ -37,7 +37,9 @@ class Block(NamedTuple):
     """`[None]` stands for a line over the limit."""
 
 
-def split_blocks(chunks: Iterable[bytes], *, max_line_bytes: int, number: int = 1, start: int = 0) -> Iterator[Block]:
+def split_blocks(
+    chunks: Iterable[bytes], *, max_line_bytes: int, number: int = 1, start: int = 0
+) -> Iterator[Block]:
     """Yield every line exactly once, in order, holding one chunk and one line at most.
 
     Args:
@@ -70,7 +72,9 @@ def split_lines(
     chunks: Iterable[bytes], *, max_line_bytes: int, number: int = 1, start: int = 0
 ) -> Iterator[tuple[bytes | None, int]]:
     """Yield each line (None if it is over the limit) and the bytes it takes in the stream; see `split_blocks`."""
-    for block in split_blocks(chunks, max_line_bytes=max_line_bytes, number=number, start=start):
+    for block in split_blocks(
+        chunks, max_line_bytes=max_line_bytes, number=number, start=start
+    ):
         if len(block.lines) == 1:
             yield block.lines[0], block.end - block.start
             continue
@@ -128,7 +132,9 @@ def _hold(pieces: list[bytes], size: int, piece: bytes, most: int) -> int:
     return size
 
 
-def _one(number: int, start: int, size: int, newline: int, pieces: list[bytes]) -> Block:
+def _one(
+    number: int, start: int, size: int, newline: int, pieces: list[bytes]
+) -> Block:
     """Make a block of the one line held, and hold it no more."""
     line = b"".join(pieces)
     fits = len(line) == size

@@ -54,7 +54,9 @@ def _is_lines(head: bytes) -> bool:
     return objects > 0 and 2 * objects >= len(lines)
 
 
-def gunzip(chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int) -> Iterator[bytes]:
+def gunzip(
+    chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int
+) -> Iterator[bytes]:
     """Yield the plain bytes of a gzip stream of any number of members, at most 1 MiB at a time.
 
     Raises:
@@ -77,7 +79,9 @@ def gunzip(chunks: Iterator[bytes], *, max_bytes: int, max_ratio: int) -> Iterat
             if ended:
                 stream, members = _Member(), members + 1
                 if members > MAX_MEMBERS + taken // MEMBER_BYTES:
-                    raise PermanentError("The gzip file has too many members.", code="GZIP_BOMB")
+                    raise PermanentError(
+                        "The gzip file has too many members.", code="GZIP_BOMB"
+                    )
                 rest = rest.lstrip(b"\x00") if not rest.strip(b"\x00") else rest
     if not ended or not taken:
         raise PermanentError("The gzip file is cut off.", code="GZIP_INVALID")
@@ -108,8 +112,14 @@ class _Member:
         try:
             plain = self._inflate.decompress(data, MIB)
         except zlib.error:
-            raise PermanentError("The gzip file is damaged.", code="GZIP_INVALID") from None
-        rest = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            raise PermanentError(
+                "The gzip file is damaged.", code="GZIP_INVALID"
+            ) from None
+        rest = (
+            self._inflate.unused_data
+            if self._inflate.eof
+            else self._inflate.unconsumed_tail
+        )
         return plain, rest
 
 

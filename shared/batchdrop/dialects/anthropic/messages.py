@@ -67,16 +67,22 @@ def _messages(draft: Draft, value: Any, pointer: str) -> None:
         role = message.get("role")
         content = needed(message, "content", here)
         if role == "system":
-            add_system(draft, parts_of(draft, content, _TEXT_BLOCKS, f"{here}/content"), here)
+            add_system(
+                draft, parts_of(draft, content, _TEXT_BLOCKS, f"{here}/content"), here
+            )
         elif role == "user":
             add_turn(draft, "user", _user(draft, content, f"{here}/content"), here)
         elif role == "assistant":
-            add_turn(draft, "model", _assistant(draft, content, f"{here}/content"), here)
+            add_turn(
+                draft, "model", _assistant(draft, content, f"{here}/content"), here
+            )
         else:
             refuse(Code.BAD_ENUM, f"{here}/role", "The role must be user or assistant.")
     if draft.contents and draft.contents[-1]["role"] == "model":
         fix = "End with a user message; for a fixed form of the answer use output_config.format."
-        refuse(Code.NO_EQUIVALENT, pointer, "Gemini does not continue a begun answer.", fix)
+        refuse(
+            Code.NO_EQUIVALENT, pointer, "Gemini does not continue a begun answer.", fix
+        )
 
 
 def _user(draft: Draft, content: Any, pointer: str) -> list[Json]:
@@ -99,7 +105,9 @@ def _result(draft: Draft, block: Json, pointer: str) -> list[Json]:
     identity = word_of(block, "tool_use_id", pointer)
     name = functions.called_name(draft, identity, f"{pointer}/tool_use_id")
     content = block.get("content")
-    parts = parts_of(draft, "" if content is None else content, BLOCKS, f"{pointer}/content")
+    parts = parts_of(
+        draft, "" if content is None else content, BLOCKS, f"{pointer}/content"
+    )
     return functions.result(identity, name, parts, failed=block.get("is_error") is True)
 
 
@@ -114,7 +122,12 @@ def _assistant(draft: Draft, content: Any, pointer: str) -> list[Json]:
         block = object_of(item, here)
         kind = block.get("type")
         if kind in ("thinking", "redacted_thinking"):
-            warn(draft, Caution.IGNORED, here, "Another model's thinking means nothing to Gemini and is left out.")
+            warn(
+                draft,
+                Caution.IGNORED,
+                here,
+                "Another model's thinking means nothing to Gemini and is left out.",
+            )
         elif kind == "tool_use":
             leftovers(draft, block, _USE, here)
             arguments = object_of(needed(block, "input", here), f"{here}/input")
@@ -136,7 +149,12 @@ def _document(draft: Draft, block: Json, pointer: str) -> Json:
     leftovers(draft, block, frozenset({"type", "source", "title", "context"}), pointer)
     for name in ("title", "context"):
         if block.get(name) is not None:
-            warn(draft, Caution.IGNORED, f"{pointer}/{name}", "The field is left out: write it beside the document.")
+            warn(
+                draft,
+                Caution.IGNORED,
+                f"{pointer}/{name}",
+                "The field is left out: write it beside the document.",
+            )
     return _sourced(draft, block, pointer, media.DOCUMENT)
 
 
@@ -146,15 +164,28 @@ def _sourced(draft: Draft, block: Json, pointer: str, default: str) -> Json:
     kind = word_of(source, "type", here)
     leftovers(draft, source, _SOURCE, here)
     if kind == "base64":
-        return media.inline(word_of(source, "data", here), word_of(source, "media_type", here), f"{here}/data")
+        return media.inline(
+            word_of(source, "data", here),
+            word_of(source, "media_type", here),
+            f"{here}/data",
+        )
     if kind == "url":
-        return media.by_address(draft, word_of(source, "url", here), f"{here}/url", default)
+        return media.by_address(
+            draft, word_of(source, "url", here), f"{here}/url", default
+        )
     if kind == "text":
         return {"text": word_of(source, "data", here)}
     if kind != "content":
         fix = "Give the bytes as base64, or an address."
-        refuse(Code.NO_EQUIVALENT, f"{here}/type", "Gemini cannot read a source of this kind.", fix)
-    parts = parts_of(draft, needed(source, "content", here), _TEXT_BLOCKS, f"{here}/content")
+        refuse(
+            Code.NO_EQUIVALENT,
+            f"{here}/type",
+            "Gemini cannot read a source of this kind.",
+            fix,
+        )
+    parts = parts_of(
+        draft, needed(source, "content", here), _TEXT_BLOCKS, f"{here}/content"
+    )
     return {"text": "".join(part["text"] for part in parts)}
 
 
@@ -166,11 +197,23 @@ def _thinking(draft: Draft, value: Any, pointer: str) -> None:
     config: Json = {"includeThoughts": body.get("display") != "omitted"}
     if kind == "disabled":
         config = {"thinkingBudget": 0}
-        warn(draft, Caution.APPROXIMATED, f"{pointer}/type", "Some models cannot leave out thinking and refuse this.")
+        warn(
+            draft,
+            Caution.APPROXIMATED,
+            f"{pointer}/type",
+            "Some models cannot leave out thinking and refuse this.",
+        )
     elif kind == "enabled":
-        config["thinkingBudget"] = _budget(draft, needed(body, "budget_tokens", pointer), f"{pointer}/budget_tokens")
+        config["thinkingBudget"] = _budget(
+            draft, needed(body, "budget_tokens", pointer), f"{pointer}/budget_tokens"
+        )
     elif kind != "adaptive":
-        refuse(Code.NO_EQUIVALENT, f"{pointer}/type", "Gemini does not think this way.", "Use enabled or disabled.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            f"{pointer}/type",
+            "Gemini does not think this way.",
+            "Use enabled or disabled.",
+        )
     put(draft, "thinkingConfig", config, pointer)
 
 
@@ -178,7 +221,12 @@ def _budget(draft: Draft, value: Any, pointer: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         refuse(Code.WRONG_TYPE, pointer, "The value must be a whole number above zero.")
     if value > functions.MOST_THINKING:
-        warn(draft, Caution.APPROXIMATED, pointer, "The largest budget all models take is used.")
+        warn(
+            draft,
+            Caution.APPROXIMATED,
+            pointer,
+            "The largest budget all models take is used.",
+        )
     return min(value, functions.MOST_THINKING)
 
 
@@ -196,7 +244,9 @@ def _format(draft: Draft, value: Any, pointer: str) -> None:
     if word_of(body, "type", pointer) != "json_schema":
         refuse(Code.NO_EQUIVALENT, f"{pointer}/type", "The format must be json_schema.")
     leftovers(draft, body, frozenset({"type", "schema"}), pointer)
-    functions.answer_as_json(draft, needed(body, "schema", pointer), None, f"{pointer}/schema")
+    functions.answer_as_json(
+        draft, needed(body, "schema", pointer), None, f"{pointer}/schema"
+    )
 
 
 def _tools(draft: Draft, value: Any, pointer: str) -> None:
@@ -204,25 +254,49 @@ def _tools(draft: Draft, value: Any, pointer: str) -> None:
         here = f"{pointer}/{index}"
         tool = object_of(item, here)
         kind = tool.get("type") or "custom"
-        own = next((ours for theirs, ours in _OWN_TOOLS.items() if str(kind).startswith(theirs)), None)
+        own = next(
+            (
+                ours
+                for theirs, ours in _OWN_TOOLS.items()
+                if str(kind).startswith(theirs)
+            ),
+            None,
+        )
         if kind == "custom":
             leftovers(draft, tool, _DECLARATION, here)
             functions.declare(draft, tool, "input_schema", here)
         elif own is not None:
             functions.use(draft, own, here)
         else:
-            refuse(Code.NO_EQUIVALENT, f"{here}/type", "Gemini has no such tool in a batch.")
+            refuse(
+                Code.NO_EQUIVALENT,
+                f"{here}/type",
+                "Gemini has no such tool in a batch.",
+            )
 
 
 def _tool_choice(draft: Draft, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
     kind = word_of(body, "type", pointer)
     if kind not in _MODES:
-        refuse(Code.BAD_ENUM, f"{pointer}/type", f"The type must be one of {', '.join(_MODES)}.")
+        refuse(
+            Code.BAD_ENUM,
+            f"{pointer}/type",
+            f"The type must be one of {', '.join(_MODES)}.",
+        )
     if body.get("disable_parallel_tool_use"):
         here = f"{pointer}/disable_parallel_tool_use"
-        warn(draft, Caution.IGNORED, here, "The field is left out: Gemini decides how many functions it calls at once.")
-    functions.choose(draft, _MODES[kind], [word_of(body, "name", pointer)] if kind == "tool" else None)
+        warn(
+            draft,
+            Caution.IGNORED,
+            here,
+            "The field is left out: Gemini decides how many functions it calls at once.",
+        )
+    functions.choose(
+        draft,
+        _MODES[kind],
+        [word_of(body, "name", pointer)] if kind == "tool" else None,
+    )
 
 
 _MESSAGE: Final = frozenset({"role", "content"})
@@ -231,9 +305,19 @@ _SOURCE: Final = frozenset({"type", "media_type", "data", "url", "content", "fil
 _USE: Final = frozenset({"type", "id", "name", "input"})
 _DECLARATION: Final = frozenset({"type", "name", "description", "input_schema"})
 _MODES: Final = {"auto": "AUTO", "any": "ANY", "tool": "ANY", "none": "NONE"}
-_OWN_TOOLS: Final = {"web_search": "googleSearch", "web_fetch": "urlContext", "code_execution": "codeExecution"}
-_TEXT_BLOCKS: Final[Mapping[str, Block]] = {"text": text_block(frozenset({"type", "text"}))}
-BLOCKS: Final[Mapping[str, Block]] = {**_TEXT_BLOCKS, "image": _image, "document": _document}
+_OWN_TOOLS: Final = {
+    "web_search": "googleSearch",
+    "web_fetch": "urlContext",
+    "code_execution": "codeExecution",
+}
+_TEXT_BLOCKS: Final[Mapping[str, Block]] = {
+    "text": text_block(frozenset({"type", "text"}))
+}
+BLOCKS: Final[Mapping[str, Block]] = {
+    **_TEXT_BLOCKS,
+    "image": _image,
+    "document": _document,
+}
 _CACHING: Final = ignored("caching is decided for the upload")
 TABLE: Final[Mapping[str, Rule]] = {
     "system": _system,
@@ -260,5 +344,7 @@ TABLE: Final[Mapping[str, Rule]] = {
     "workspace_id": ignored("it is Anthropic's"),
     "container": impossible("It refers to something stored with Anthropic."),
     "mcp_servers": impossible("A batch of Gemini's cannot call MCP servers."),
-    "inference_geo": impossible("Where the answer is made cannot be chosen for a request."),
+    "inference_geo": impossible(
+        "Where the answer is made cannot be chosen for a request."
+    ),
 }

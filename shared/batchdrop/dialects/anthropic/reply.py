@@ -44,7 +44,10 @@ def _result(reply: Reply) -> Json:
 
 def _error(fault: Fault, digest: str) -> Json:
     where = f" ({fault.pointer})" if fault.pointer else ""
-    error = {"type": _ERRORS.get(fault.status, "api_error"), "message": f"{fault.code}: {fault.message}{where}"}
+    error = {
+        "type": _ERRORS.get(fault.status, "api_error"),
+        "message": f"{fault.code}: {fault.message}{where}",
+    }
     return {"type": "error", "error": error, "request_id": f"req_{digest}"}
 
 
@@ -72,11 +75,15 @@ def _message(reply: Reply) -> Json:
 
 def _content(choice: Choice) -> list[Json]:
     blocks: list[Json] = [
-        {"type": "thinking", "thinking": text, "signature": signature} for text, signature in choice.thoughts
+        {"type": "thinking", "thinking": text, "signature": signature}
+        for text, signature in choice.thoughts
     ]
     if choice.text is not None:
         blocks.append({"type": "text", "text": choice.text})
-    blocks += [{"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments} for call in choice.calls]
+    blocks += [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}
+        for call in choice.calls
+    ]
     return blocks
 
 

@@ -33,7 +33,9 @@ BLOCKED: Final = frozenset(
         "IMAGE_RECITATION",
     }
 )
-_MALFORMED: Final = frozenset({"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"})
+_MALFORMED: Final = frozenset(
+    {"MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"}
+)
 
 
 class _Part(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -77,18 +79,34 @@ def answer(result: Result, line: InputLine) -> Answer:
     """Return what became of a line's request; total over everything the provider may write."""
     raw, fault = _written(result.body), result.fault
     if fault is not None:
-        return Answer(Outcome.ERROR, fault.code, fault.message, response=raw, passing=fault.passing)
+        return Answer(
+            Outcome.ERROR,
+            fault.code,
+            fault.message,
+            response=raw,
+            passing=fault.passing,
+        )
     if raw is None:
-        return Answer(Outcome.ERROR, "NO_RESPONSE", "The provider's line holds neither a response nor an error.")
+        return Answer(
+            Outcome.ERROR,
+            "NO_RESPONSE",
+            "The provider's line holds neither a response nor an error.",
+        )
     try:
         response = _decode_response(raw)
         found = _judge(response, line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Answer(Outcome.ERROR, "RESPONSE_UNREADABLE", "The provider's response has an unknown shape.")
+        return Answer(
+            Outcome.ERROR,
+            "RESPONSE_UNREADABLE",
+            "The provider's response has an unknown shape.",
+        )
     usage = _written(response.usage_metadata)
     if usage is None and response.token_count is not None:
         usage = _encode({"promptTokenCount": response.token_count})
-    return msgspec.structs.replace(found, usage=usage, model=response.model_version, response=raw)
+    return msgspec.structs.replace(
+        found, usage=usage, model=response.model_version, response=raw
+    )
 
 
 def _judge(response: _Response, line: InputLine) -> Answer:
@@ -100,26 +118,56 @@ def _judge(response: _Response, line: InputLine) -> Answer:
     reason = candidate.finish_reason
     parts = (candidate.content.parts if candidate.content else None) or []
     if reason in BLOCKED:
-        return Answer(Outcome.BLOCKED, f"ANSWER_{reason}", "The provider's filter stopped the answer.", reason)
+        return Answer(
+            Outcome.BLOCKED,
+            f"ANSWER_{reason}",
+            "The provider's filter stopped the answer.",
+            reason,
+        )
     text = _text(parts)
     has_files = any(_written(part.inline_data) is not None for part in parts)
     if reason == "MAX_TOKENS":
-        return Answer(Outcome.TRUNCATED, finish_reason=reason, text=text, has_files=has_files)
+        return Answer(
+            Outcome.TRUNCATED, finish_reason=reason, text=text, has_files=has_files
+        )
     if reason in _MALFORMED:
-        return Answer(Outcome.INVALID, f"ANSWER_{reason}", "The model's call was malformed.", reason, text)
+        return Answer(
+            Outcome.INVALID,
+            f"ANSWER_{reason}",
+            "The model's call was malformed.",
+            reason,
+            text,
+        )
     if text in (None, b'""') and not any(map(_holds_something, parts)):
-        return Answer(Outcome.EMPTY, "EMPTY_ANSWER", "The candidate holds no answer.", reason, passing=True)
+        return Answer(
+            Outcome.EMPTY,
+            "EMPTY_ANSWER",
+            "The candidate holds no answer.",
+            reason,
+            passing=True,
+        )
     wrong = _not_as_asked(text, line.schema) if line.wants_json else None
     if wrong is not None:
         return Answer(Outcome.INVALID, *wrong, reason, text)
-    return Answer(Outcome.ANSWERED, finish_reason=reason, text=text, has_files=has_files)
+    return Answer(
+        Outcome.ANSWERED, finish_reason=reason, text=text, has_files=has_files
+    )
 
 
 def _unanswered(feedback: _Feedback | None) -> Answer:
     """Return the answer that a response without candidates is."""
     if feedback is not None and feedback.block_reason:
-        return Answer(Outcome.BLOCKED, f"PROMPT_{feedback.block_reason}", "The provider blocked the prompt.")
-    return Answer(Outcome.EMPTY, "NO_CANDIDATE", "The provider returned no candidate.", passing=True)
+        return Answer(
+            Outcome.BLOCKED,
+            f"PROMPT_{feedback.block_reason}",
+            "The provider blocked the prompt.",
+        )
+    return Answer(
+        Outcome.EMPTY,
+        "NO_CANDIDATE",
+        "The provider returned no candidate.",
+        passing=True,
+    )
 
 
 def _written(raw: msgspec.Raw) -> bytes | None:
@@ -145,13 +193,23 @@ def _holds_something(part: _Part) -> bool:
     text = _written(part.text)
     if text is not None:
         return text != b'""'
-    fields = (part.inline_data, part.function_call, part.executable_code, part.code_execution_result, part.file_data)
+    fields = (
+        part.inline_data,
+        part.function_call,
+        part.executable_code,
+        part.code_execution_result,
+        part.file_data,
+    )
     return any(_written(field) is not None for field in fields)
 
 
 def _text(parts: list[_Part]) -> bytes | None:
     """Return the answer's text as a JSON string, as written when it is one part."""
-    texts = [text for part in parts if not part.thought and (text := _written(part.text)) is not None]
+    texts = [
+        text
+        for part in parts
+        if not part.thought and (text := _written(part.text)) is not None
+    ]
     if not texts:
         return None
     return texts[0] if len(texts) == 1 else _encode("".join(map(_decode_text, texts)))

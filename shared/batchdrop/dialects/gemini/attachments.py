@@ -73,12 +73,19 @@ def addresses(line: bytes) -> list[tuple[str, str]]:
         if isinstance(value, dict):
             for name, member in cast("dict[str, Any]", value).items():
                 here = join(pointer, name)
-                if isinstance(member, str) and name.lower().endswith("uri") and _is_address(member):
+                if (
+                    isinstance(member, str)
+                    and name.lower().endswith("uri")
+                    and _is_address(member)
+                ):
                     found.append((here, member))
                 else:
                     waiting.append((here, member))
         elif isinstance(value, list):
-            waiting += [(f"{pointer}/{index}", item) for index, item in enumerate(cast("list[Any]", value))]
+            waiting += [
+                (f"{pointer}/{index}", item)
+                for index, item in enumerate(cast("list[Any]", value))
+            ]
     return found
 
 
@@ -125,7 +132,10 @@ def _places(request: bytes) -> Iterator[tuple[_Turn, Named, Callable[[str], None
                     for field in _URIS:
                         uri = data.get(field)
                         if isinstance(uri, str) and uri.startswith(SCHEME):
-                            kind = next((str(data[name]) for name in _TYPES if data.get(name)), "")
+                            kind = next(
+                                (str(data[name]) for name in _TYPES if data.get(name)),
+                                "",
+                            )
                             found = Named(f"{pointer}/{file}/{field}", uri, kind)
                             yield turn, found, _setter(data, field)
 
@@ -134,10 +144,16 @@ def _setter(held: dict[str, Any], field: str) -> Callable[[str], None]:
     return lambda uri: held.__setitem__(field, uri)
 
 
-def _members(value: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
+def _members(
+    value: dict[str, Any], names: tuple[str, ...]
+) -> list[tuple[str, dict[str, Any]]]:
     """Return those of the named members that are objects."""
     found = ((name, value.get(name)) for name in names)
-    return [(name, cast("dict[str, Any]", member)) for name, member in found if isinstance(member, dict)]
+    return [
+        (name, cast("dict[str, Any]", member))
+        for name, member in found
+        if isinstance(member, dict)
+    ]
 
 
 def _in_turn(turn: Any, pointer: str) -> Iterator[tuple[str, dict[str, Any]]]:

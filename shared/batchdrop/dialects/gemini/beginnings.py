@@ -49,7 +49,12 @@ class Cut:
 class Watch:
     """Counts how far lines agree with the first one. `counts` is None once there is nothing to share."""
 
-    def __init__(self, least_bytes: int, counts: Sequence[int] | None = (), pattern: bytes | None = None) -> None:
+    def __init__(
+        self,
+        least_bytes: int,
+        counts: Sequence[int] | None = (),
+        pattern: bytes | None = None,
+    ) -> None:
         """Begin, or go on where another step stopped.
 
         Args:
@@ -69,7 +74,9 @@ class Watch:
         if not self.counts:
             self._units = units
             self.counts = [0] * len(units)
-            if len(units) > limit("shared_units") or not any(self._worth(depth) for depth in range(len(units))):
+            if len(units) > limit("shared_units") or not any(
+                self._worth(depth) for depth in range(len(units))
+            ):
                 self.counts = None
                 return
         self.counts[_agreed(self._units, units)] += 1
@@ -79,25 +86,43 @@ class Watch:
     def best(self) -> Cut | None:
         """Return the beginning that spares the most bytes, at least two requests having it."""
         counts = self.counts or []
-        cuts = [Cut(depth, sum(counts[depth:])) for depth in range(1, len(counts)) if self._worth(depth)]
+        cuts = [
+            Cut(depth, sum(counts[depth:]))
+            for depth in range(1, len(counts))
+            if self._worth(depth)
+        ]
         shared = [cut for cut in cuts if cut.requests > 1]
-        return max(shared, key=lambda cut: (cut.requests - 1) * _weight(self._units[: cut.depth]), default=None)
+        return max(
+            shared,
+            key=lambda cut: (cut.requests - 1) * _weight(self._units[: cut.depth]),
+            default=None,
+        )
 
     def characters(self, cut: Cut) -> int | None:
         """Return about how many characters a beginning has; None when a part names a file."""
         units = self._units[: cut.depth]
-        return None if _files(units) else sum(len(unit[2].decode("utf-8", "replace")) for unit in units)
+        return (
+            None
+            if _files(units)
+            else sum(len(unit[2].decode("utf-8", "replace")) for unit in units)
+        )
 
     def _worth(self, depth: int) -> bool:
         cut = self._units[:depth]
         user = 0 < depth < len(self._units) and self._units[depth][1] != b'"model"'
-        return user and _weight(cut) >= self._least and not any(b"gs:" in unit[2] for unit in cut)
+        return (
+            user
+            and _weight(cut) >= self._least
+            and not any(b"gs:" in unit[2] for unit in cut)
+        )
 
 
 def _agreed(pattern: tuple[Unit, ...], units: tuple[Unit, ...]) -> int:
     """Return how many units agree, of both at most all but the last."""
     most = min(len(pattern), len(units)) - 1
-    return next((depth for depth in range(most) if pattern[depth] != units[depth]), max(most, 0))
+    return next(
+        (depth for depth in range(most) if pattern[depth] != units[depth]), max(most, 0)
+    )
 
 
 def _weight(units: tuple[Unit, ...]) -> int:
@@ -149,4 +174,7 @@ def _contents(units: tuple[Unit, ...]) -> bytes:
     found: dict[int, tuple[bytes, list[bytes]]] = {}
     for index, role, part in units:
         found.setdefault(index, (role, []))[1].append(part)
-    return b"[%b]" % b",".join(b'{"role":%b,"parts":[%b]}' % (role, b",".join(parts)) for role, parts in found.values())
+    return b"[%b]" % b",".join(
+        b'{"role":%b,"parts":[%b]}' % (role, b",".join(parts))
+        for role, parts in found.values()
+    )

@@ -29,8 +29,14 @@ def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
         return found
     key, problems = found
     first = problems[0]
-    more = f" ({len(problems) - 1} more problems in this line.)" if len(problems) > 1 else ""
-    return Rejected(key, first.code, first.pointer, first.message + more, first.advice())
+    more = (
+        f" ({len(problems) - 1} more problems in this line.)"
+        if len(problems) > 1
+        else ""
+    )
+    return Rejected(
+        key, first.code, first.pointer, first.message + more, first.advice()
+    )
 
 
 def no_images(key: bytes, model: str) -> Rejected:
@@ -57,7 +63,9 @@ def check_line(raw: bytes, model: str = "") -> Accepted | tuple[bytes, list[Prob
     return fast.check(raw, _field_is_valid) or _check_slowly(raw, model)
 
 
-def check_request(request: Any, model: str = "", pointer: str = "") -> tuple[BatchKind, int, list[Problem]]:
+def check_request(
+    request: Any, model: str = "", pointer: str = ""
+) -> tuple[BatchKind, int, list[Problem]]:
     """Check a decoded request: its kind, an estimate of its tokens, and every problem found."""
     return fields.check_request(request, model, pointer)
 
@@ -68,7 +76,9 @@ def _check_slowly(raw: bytes, model: str) -> Accepted | tuple[bytes, list[Proble
     except strict_json.StrictError as error:
         return b"null", [error.problem]
     if not isinstance(line, dict):
-        return b"null", [Problem(Code.NOT_OBJECT, "", "The line is JSON but not an object.")]
+        return b"null", [
+            Problem(Code.NOT_OBJECT, "", "The line is JSON but not an object.")
+        ]
     entry: dict[str, Any] = line  # pyright: ignore[reportUnknownVariableType]
     key = entry.get("key")
     problems = _envelope(entry)
@@ -86,15 +96,28 @@ def _envelope(entry: dict[str, Any]) -> list[Problem]:
         message = 'The line has no "request".'
         if "contents" in entry or "content" in entry:
             message = 'The line is a bare request; it belongs into "request".'
-        problems.append(Problem(Code.MISSING_FIELD, "/request", message, 'Write {"key": …, "request": {…}}.'))
+        problems.append(
+            Problem(
+                Code.MISSING_FIELD,
+                "/request",
+                message,
+                'Write {"key": …, "request": {…}}.',
+            )
+        )
     problems += [
-        Problem(Code.UNKNOWN_FIELD, join("", name), "The line has a field besides key and request.")
+        Problem(
+            Code.UNKNOWN_FIELD,
+            join("", name),
+            "The line has a field besides key and request.",
+        )
         for name in list(entry)[: fields.MAX_PROBLEMS]
         if name not in ENVELOPE and "request" in entry
     ]
     key = entry.get("key")
     if isinstance(key, (dict, list)):
-        problems.append(Problem(Code.WRONG_TYPE, "/key", "The key must be a string or a number."))
+        problems.append(
+            Problem(Code.WRONG_TYPE, "/key", "The key must be a string or a number.")
+        )
     return problems
 
 

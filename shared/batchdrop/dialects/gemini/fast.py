@@ -25,7 +25,9 @@ MEDIA_TOKENS: Final = 1290
 CACHEABLE_BYTES: Final = 64 * 1024
 
 _ABSENT: Final = msgspec.Raw(b"null")
-_Mime = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)]
+_Mime = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)
+]
 
 
 class _Blob(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -33,8 +35,12 @@ class _Blob(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     data: str
 
 
-class _FileData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    fileUri: Annotated[str, msgspec.Meta(pattern=r"^(https|gs)://[^\s]+$", max_length=2048)]
+class _FileData(
+    msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
+    fileUri: Annotated[
+        str, msgspec.Meta(pattern=r"^(https|gs)://[^\s]+$", max_length=2048)
+    ]
     mimeType: _Mime | None = None
 
 
@@ -44,12 +50,16 @@ class _Part(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=F
     fileData: _FileData | None = None
 
 
-class _Content(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class _Content(
+    msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
     parts: Annotated[list[_Part], msgspec.Meta(min_length=1)]
     role: Literal["user", "model"] | None = None
 
 
-class _Generate(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class _Generate(
+    msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
     contents: Annotated[list[_Content], msgspec.Meta(min_length=1)]
     systemInstruction: _Content | None = None
     generationConfig: msgspec.Raw = _ABSENT
@@ -61,12 +71,16 @@ class _Embed(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=
     outputDimensionality: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
 
 
-class _GenerateLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class _GenerateLine(
+    msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
     request: _Generate
     key: str | int | None = None
 
 
-class _EmbedLine(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class _EmbedLine(
+    msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
     request: _Embed
     key: str | int | None = None
 
@@ -92,9 +106,13 @@ def check(raw: bytes, field_is_valid: Callable[[str, bytes], bool]) -> Accepted 
         return _check_embed(raw)
     request = line.request
     config, safety = request.generationConfig, request.safetySettings
-    if config is not _ABSENT and not _valid_field("generationConfig", config, field_is_valid):
+    if config is not _ABSENT and not _valid_field(
+        "generationConfig", config, field_is_valid
+    ):
         return None
-    if safety is not _ABSENT and not _valid_field("safetySettings", safety, field_is_valid):
+    if safety is not _ABSENT and not _valid_field(
+        "safetySettings", safety, field_is_valid
+    ):
         return None
     contents = request.contents
     if request.systemInstruction is not None:
@@ -110,7 +128,9 @@ def _check_embed(raw: bytes) -> Accepted | None:
     return _checked(_EMBED, raw, line, [line.request.content])
 
 
-def _checked(kind: BatchKind, raw: bytes, line: _Line, contents: list[_Content]) -> Accepted | None:
+def _checked(
+    kind: BatchKind, raw: bytes, line: _Line, contents: list[_Content]
+) -> Accepted | None:
     written = _encode(line)
     shortest = len(written) == len(raw)
     if not shortest and not _as_many_names(raw, written):
@@ -120,17 +140,25 @@ def _checked(kind: BatchKind, raw: bytes, line: _Line, contents: list[_Content])
         return None
     key = _encode(line.key)
     tokens = characters // CHARS_PER_TOKEN + media * MEDIA_TOKENS + 1
-    return Accepted(kind, key, tokens, media > 0, _request_bytes(raw, key) if shortest else None)
+    return Accepted(
+        kind, key, tokens, media > 0, _request_bytes(raw, key) if shortest else None
+    )
 
 
 def _as_many_names(raw: bytes, written: bytes) -> bool:
     """True when no name was swallowed; false also for some lines that are fine."""
-    return written.count(b'"') == raw.count(b'"') and not (b"0022" in raw and b"u0022" in raw)
+    return written.count(b'"') == raw.count(b'"') and not (
+        b"0022" in raw and b"u0022" in raw
+    )
 
 
 def _request_bytes(raw: bytes, key: bytes) -> int:
     """Return how much of a line is its request, given that no shorter spelling of the line exists."""
-    around = len(b'{"request":}') if key == b"null" else len(b'{"request":,"key":}') + len(key)
+    around = (
+        len(b'{"request":}')
+        if key == b"null"
+        else len(b'{"request":,"key":}') + len(key)
+    )
     return len(raw) - around
 
 
@@ -144,7 +172,9 @@ def _counted(contents: list[_Content]) -> tuple[int, int]:
                 if blob is not None or file is not None:
                     return -1, 0
                 characters += len(part.text)
-            elif (blob is None) == (file is None) or (blob is not None and not is_base64(blob.data)):
+            elif (blob is None) == (file is None) or (
+                blob is not None and not is_base64(blob.data)
+            ):
                 return -1, 0
             else:
                 media += 1
@@ -156,12 +186,16 @@ def is_base64(text: str) -> bool:
     if "-" in text or "_" in text:
         text = text.replace("-", "+").replace("_", "/")
     try:
-        return bool(binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True))
+        return bool(
+            binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+        )
     except (binascii.Error, ValueError):
         return False
 
 
-def _valid_field(name: str, raw: msgspec.Raw, field_is_valid: Callable[[str, bytes], bool]) -> bool:
+def _valid_field(
+    name: str, raw: msgspec.Raw, field_is_valid: Callable[[str, bytes], bool]
+) -> bool:
     data = bytes(raw)
     if len(data) > CACHEABLE_BYTES:
         return field_is_valid(name, data)
@@ -169,5 +203,7 @@ def _valid_field(name: str, raw: msgspec.Raw, field_is_valid: Callable[[str, byt
 
 
 @lru_cache(maxsize=256)
-def _remembered(field_is_valid: Callable[[str, bytes], bool], name: str, data: bytes) -> Any:
+def _remembered(
+    field_is_valid: Callable[[str, bytes], bool], name: str, data: bytes
+) -> Any:
     return field_is_valid(name, data)

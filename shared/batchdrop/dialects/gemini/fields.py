@@ -30,24 +30,40 @@ _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 _SNAKE = re.compile(r"_([a-z0-9])")
 
 
-def check_request(request: Any, model: str, pointer: str) -> tuple[BatchKind, int, Problems]:
+def check_request(
+    request: Any, model: str, pointer: str
+) -> tuple[BatchKind, int, Problems]:
     """Check a decoded request; see `check.check_request`."""
     problems: Problems = []
     if not isinstance(request, dict):
-        return BatchKind.GENERATE, 0, [Problem(Code.WRONG_TYPE, pointer, "The request must be an object.")]
+        return (
+            BatchKind.GENERATE,
+            0,
+            [Problem(Code.WRONG_TYPE, pointer, "The request must be an object.")],
+        )
     body = cast("dict[str, Any]", request)
     embeds = "content" in body and "contents" not in body
     fields = fields_of(body, EMBED if embeds else REQUEST, pointer, problems)
     needed = "content" if embeds else "contents"
     if needed not in fields:
-        problems.append(Problem(Code.MISSING_FIELD, join(pointer, needed), f'The request has no "{needed}".'))
+        problems.append(
+            Problem(
+                Code.MISSING_FIELD,
+                join(pointer, needed),
+                f'The request has no "{needed}".',
+            )
+        )
     named = fields.get("model")
     if isinstance(named, str) and model and named.removeprefix("models/") != model:
         message = "The request names another model than the upload's."
         problems.append(Problem(Code.MODEL_MISMATCH, join(pointer, "model"), message))
     if fields.get("cachedContent"):
         problems += [
-            Problem(Code.CACHE_CONFLICT, join(pointer, name), f"{name} cannot stand beside cachedContent.")
+            Problem(
+                Code.CACHE_CONFLICT,
+                join(pointer, name),
+                f"{name} cannot stand beside cachedContent.",
+            )
             for name in ("systemInstruction", "tools", "toolConfig")
             if name in fields
         ]
@@ -61,7 +77,9 @@ def field_is_valid(name: str, value: Any) -> bool:
     return not problems
 
 
-def fields_of(body: dict[str, Any], table: Mapping[str, Check], pointer: str, problems: Problems) -> dict[str, Any]:
+def fields_of(
+    body: dict[str, Any], table: Mapping[str, Check], pointer: str, problems: Problems
+) -> dict[str, Any]:
     """Check each field of an object against a table; return the fields by their camelCase names."""
     found: dict[str, Any] = {}
     for name, value in body.items():
@@ -70,14 +88,26 @@ def fields_of(body: dict[str, Any], table: Mapping[str, Check], pointer: str, pr
         here = join(pointer, name)
         if len(name) > MAX_NAME_CHARS:
             problems.append(
-                Problem(Code.UNKNOWN_FIELD, here[:MAX_NAME_CHARS], "The Gemini API has no such field here.")
+                Problem(
+                    Code.UNKNOWN_FIELD,
+                    here[:MAX_NAME_CHARS],
+                    "The Gemini API has no such field here.",
+                )
             )
             continue
-        camel = name if name in table else _SNAKE.sub(lambda match: match[1].upper(), name)
+        camel = (
+            name if name in table else _SNAKE.sub(lambda match: match[1].upper(), name)
+        )
         if camel not in table:
             problems.append(_unknown(name, camel, here, table))
         elif camel in found:
-            problems.append(Problem(Code.DUPLICATE_NAME, here, "The field is there twice, in two spellings."))
+            problems.append(
+                Problem(
+                    Code.DUPLICATE_NAME,
+                    here,
+                    "The field is there twice, in two spellings.",
+                )
+            )
         else:
             found[camel] = value
             if value is not None:
@@ -85,17 +115,27 @@ def fields_of(body: dict[str, Any], table: Mapping[str, Check], pointer: str, pr
     return found
 
 
-def _unknown(name: str, camel: str, pointer: str, table: Mapping[str, Check]) -> Problem:
+def _unknown(
+    name: str, camel: str, pointer: str, table: Mapping[str, Check]
+) -> Problem:
     if table is REQUEST and camel in CONFIG:
-        return Problem(Code.MISPLACED_FIELD, pointer, f"{name} belongs into generationConfig.")
+        return Problem(
+            Code.MISPLACED_FIELD, pointer, f"{name} belongs into generationConfig."
+        )
     if table is CONFIG and camel in REQUEST:
-        return Problem(Code.MISPLACED_FIELD, pointer, f"{name} belongs beside generationConfig, not into it.")
+        return Problem(
+            Code.MISPLACED_FIELD,
+            pointer,
+            f"{name} belongs beside generationConfig, not into it.",
+        )
     if table is REQUEST and name == "config":
         message = "config is the SDK's name; in a file its fields belong into generationConfig and beside it."
         return Problem(Code.MISPLACED_FIELD, pointer, message)
     close = difflib.get_close_matches(camel, table, n=1)
     fix = f"Did you mean {close[0]}?" if close else ""
-    return Problem(Code.UNKNOWN_FIELD, pointer, "The Gemini API has no such field here.", fix)
+    return Problem(
+        Code.UNKNOWN_FIELD, pointer, "The Gemini API has no such field here.", fix
+    )
 
 
 def _tokens(value: Any) -> int:
@@ -111,7 +151,12 @@ def _tokens(value: Any) -> int:
         elif isinstance(item, dict):
             entry = cast("dict[str, Any]", item)
             medium = next(
-                (name for name in ("inlineData", "inline_data", "fileData", "file_data") if name in entry), ""
+                (
+                    name
+                    for name in ("inlineData", "inline_data", "fileData", "file_data")
+                    if name in entry
+                ),
+                "",
             )
             media += MEDIA_TOKENS if medium else 0
             waiting += [part for name, part in entry.items() if name != medium]
@@ -121,8 +166,12 @@ def _tokens(value: Any) -> int:
 # ------------------------------------------------------------------------------------------- simple checks
 def _is(kind: type | tuple[type, ...], word: str) -> Check:
     def check(value: Any, pointer: str, problems: Problems) -> None:
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            problems.append(Problem(Code.WRONG_TYPE, pointer, f"The value must be {word}."))
+        if not isinstance(value, kind) or (
+            isinstance(value, bool) and kind is not bool
+        ):
+            problems.append(
+                Problem(Code.WRONG_TYPE, pointer, f"The value must be {word}.")
+            )
 
     return check
 
@@ -136,9 +185,17 @@ _array = _is(list, "an array")
 def _number(least: float, most: float) -> Check:
     def check(value: Any, pointer: str, problems: Problems) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            problems.append(Problem(Code.WRONG_TYPE, pointer, "The value must be a number."))
+            problems.append(
+                Problem(Code.WRONG_TYPE, pointer, "The value must be a number.")
+            )
         elif not least <= value <= most:
-            problems.append(Problem(Code.OUT_OF_RANGE, pointer, f"The value must be between {least:g} and {most:g}."))
+            problems.append(
+                Problem(
+                    Code.OUT_OF_RANGE,
+                    pointer,
+                    f"The value must be between {least:g} and {most:g}.",
+                )
+            )
 
     return check
 
@@ -149,10 +206,22 @@ def _whole(least: int, most: int) -> Check:
     def check(value: Any, pointer: str, problems: Problems) -> None:
         if isinstance(value, str) and re.fullmatch(r"-?\d{1,19}", value):
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
-            problems.append(Problem(Code.WRONG_TYPE, pointer, "The value must be a whole number."))
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or value != int(value)
+        ):
+            problems.append(
+                Problem(Code.WRONG_TYPE, pointer, "The value must be a whole number.")
+            )
         elif not least <= value <= most:
-            problems.append(Problem(Code.OUT_OF_RANGE, pointer, f"The value must be between {least} and {most}."))
+            problems.append(
+                Problem(
+                    Code.OUT_OF_RANGE,
+                    pointer,
+                    f"The value must be between {least} and {most}.",
+                )
+            )
 
     return check
 
@@ -162,7 +231,13 @@ def _one_of(words: str) -> Check:
 
     def check(value: Any, pointer: str, problems: Problems) -> None:
         if not isinstance(value, str) or value.upper() not in allowed:
-            problems.append(Problem(Code.BAD_ENUM, pointer, f"The value must be one of {', '.join(sorted(allowed))}."))
+            problems.append(
+                Problem(
+                    Code.BAD_ENUM,
+                    pointer,
+                    f"The value must be one of {', '.join(sorted(allowed))}.",
+                )
+            )
 
     return check
 
@@ -170,7 +245,9 @@ def _one_of(words: str) -> Check:
 def _matching(pattern: re.Pattern[str], code: Code, message: str) -> Check:
     def check(value: Any, pointer: str, problems: Problems) -> None:
         if not isinstance(value, str):
-            problems.append(Problem(Code.WRONG_TYPE, pointer, "The value must be a string."))
+            problems.append(
+                Problem(Code.WRONG_TYPE, pointer, "The value must be a string.")
+            )
         elif not pattern.fullmatch(value):
             problems.append(Problem(code, pointer, message))
 
@@ -180,13 +257,21 @@ def _matching(pattern: re.Pattern[str], code: Code, message: str) -> Check:
 def _each(check_item: Check, *, most: int | None = None, least: int = 0) -> Check:
     def check(value: Any, pointer: str, problems: Problems) -> None:
         if not isinstance(value, list):
-            problems.append(Problem(Code.WRONG_TYPE, pointer, "The value must be an array."))
+            problems.append(
+                Problem(Code.WRONG_TYPE, pointer, "The value must be an array.")
+            )
             return
         items = cast("list[Any]", value)
         if len(items) < least:
             problems.append(Problem(Code.EMPTY, pointer, "The array is empty."))
         if most is not None and len(items) > most:
-            problems.append(Problem(Code.OUT_OF_RANGE, pointer, f"The array may have {most} entries at most."))
+            problems.append(
+                Problem(
+                    Code.OUT_OF_RANGE,
+                    pointer,
+                    f"The array may have {most} entries at most.",
+                )
+            )
         for index, item in enumerate(items):
             if len(problems) >= MAX_PROBLEMS:
                 break
@@ -198,11 +283,15 @@ def _each(check_item: Check, *, most: int | None = None, least: int = 0) -> Chec
 def _fields(table: Mapping[str, Check], *needed: str) -> Check:
     def check(value: Any, pointer: str, problems: Problems) -> None:
         if not isinstance(value, dict):
-            problems.append(Problem(Code.WRONG_TYPE, pointer, "The value must be an object."))
+            problems.append(
+                Problem(Code.WRONG_TYPE, pointer, "The value must be an object.")
+            )
             return
         found = fields_of(cast("dict[str, Any]", value), table, pointer, problems)
         problems += [
-            Problem(Code.MISSING_FIELD, join(pointer, name), f'The object has no "{name}".')
+            Problem(
+                Code.MISSING_FIELD, join(pointer, name), f'The object has no "{name}".'
+            )
             for name in needed
             if found.get(name) is None
         ]
@@ -211,7 +300,13 @@ def _fields(table: Mapping[str, Check], *needed: str) -> Check:
 
 
 def _not_supported(value: Any, pointer: str, problems: Problems) -> None:
-    problems.append(Problem(Code.NOT_SUPPORTED, pointer, "The field is for other services than this one."))
+    problems.append(
+        Problem(
+            Code.NOT_SUPPORTED,
+            pointer,
+            "The field is for other services than this one.",
+        )
+    )
 
 
 # ------------------------------------------------------------------------------------------------ contents
@@ -220,17 +315,25 @@ _mime = _matching(_MIME, Code.BAD_ENUM, "The value must be a MIME type.")
 
 def _bytes(value: Any, pointer: str, problems: Problems) -> None:
     if not isinstance(value, str):
-        problems.append(Problem(Code.WRONG_TYPE, pointer, "The value must be base64 in a string."))
+        problems.append(
+            Problem(Code.WRONG_TYPE, pointer, "The value must be base64 in a string.")
+        )
     elif not is_base64(value):
-        problems.append(Problem(Code.BAD_BASE64, pointer, "The value is not base64, or empty."))
+        problems.append(
+            Problem(Code.BAD_BASE64, pointer, "The value is not base64, or empty.")
+        )
 
 
 _DATA: Final[dict[str, Check]] = {
     "text": _text,
-    "inlineData": _fields({"mimeType": _mime, "data": _bytes, "displayName": _text}, "mimeType", "data"),
+    "inlineData": _fields(
+        {"mimeType": _mime, "data": _bytes, "displayName": _text}, "mimeType", "data"
+    ),
     "fileData": _fields(
         {
-            "fileUri": _matching(_URI, Code.BAD_URI, "The value is no address of a file."),
+            "fileUri": _matching(
+                _URI, Code.BAD_URI, "The value is no address of a file."
+            ),
             "mimeType": _mime,
             "displayName": _text,
         },
@@ -265,12 +368,26 @@ _PART: Final[dict[str, Check]] = _DATA | {
 
 def _part(value: Any, pointer: str, problems: Problems) -> None:
     if not isinstance(value, dict):
-        problems.append(Problem(Code.WRONG_TYPE, pointer, 'A part must be an object, {"text": …} for example.'))
+        problems.append(
+            Problem(
+                Code.WRONG_TYPE,
+                pointer,
+                'A part must be an object, {"text": …} for example.',
+            )
+        )
         return
     found = fields_of(cast("dict[str, Any]", value), _PART, pointer, problems)
     data = [name for name in found if name in _DATA and found[name] is not None]
-    if len(data) != 1 and not any(problem.pointer.startswith(pointer) for problem in problems):
-        problems.append(Problem(Code.PART_NOT_ONE, pointer, f"The part has {len(data)} kinds of data, not one."))
+    if len(data) != 1 and not any(
+        problem.pointer.startswith(pointer) for problem in problems
+    ):
+        problems.append(
+            Problem(
+                Code.PART_NOT_ONE,
+                pointer,
+                f"The part has {len(data)} kinds of data, not one.",
+            )
+        )
 
 
 def _parts(value: Any, pointer: str, problems: Problems) -> None:
@@ -280,7 +397,9 @@ def _parts(value: Any, pointer: str, problems: Problems) -> None:
         _each(_part, least=1)(value, pointer, problems)
 
 
-_content = _fields({"role": _one_of("USER MODEL FUNCTION SYSTEM"), "parts": _parts}, "parts")
+_content = _fields(
+    {"role": _one_of("USER MODEL FUNCTION SYSTEM"), "parts": _parts}, "parts"
+)
 _turn = _fields({"role": _one_of("USER MODEL FUNCTION"), "parts": _parts}, "parts")
 """In `contents` there is no system role: "must be either 'user' or 'model'" (ai.google.dev/api/caching#Content)."""
 
@@ -315,7 +434,9 @@ CONFIG: Final[dict[str, Check]] = {
             "thinkingLevel": _one_of("MINIMAL LOW MEDIUM HIGH"),
         }
     ),
-    "imageConfig": _fields({"aspectRatio": _text, "imageSize": _one_of("512 0.5K 1K 2K 4K")}),
+    "imageConfig": _fields(
+        {"aspectRatio": _text, "imageSize": _one_of("512 0.5K 1K 2K 4K")}
+    ),
     "speechConfig": _object,
     "mediaResolution": _text,
     "responseLogprobs": _boolean,
@@ -326,15 +447,32 @@ CONFIG: Final[dict[str, Check]] = {
 
 def _config(value: Any, pointer: str, problems: Problems) -> None:
     if not isinstance(value, dict):
-        problems.append(Problem(Code.WRONG_TYPE, pointer, "The value must be an object."))
+        problems.append(
+            Problem(Code.WRONG_TYPE, pointer, "The value must be an object.")
+        )
         return
     found = fields_of(cast("dict[str, Any]", value), CONFIG, pointer, problems)
-    schemas = [name for name in ("responseSchema", "responseJsonSchema") if found.get(name) is not None]
+    schemas = [
+        name
+        for name in ("responseSchema", "responseJsonSchema")
+        if found.get(name) is not None
+    ]
     if len(schemas) > 1:
-        problems.append(Problem(Code.SCHEMA_CONFLICT, join(pointer, schemas[1]), "There are two schemas."))
-    elif schemas and found.get("responseMimeType") not in ("application/json", "text/x.enum"):
+        problems.append(
+            Problem(
+                Code.SCHEMA_CONFLICT,
+                join(pointer, schemas[1]),
+                "There are two schemas.",
+            )
+        )
+    elif schemas and found.get("responseMimeType") not in (
+        "application/json",
+        "text/x.enum",
+    ):
         message = "A schema needs responseMimeType application/json."
-        problems.append(Problem(Code.SCHEMA_CONFLICT, join(pointer, schemas[0]), message))
+        problems.append(
+            Problem(Code.SCHEMA_CONFLICT, join(pointer, schemas[0]), message)
+        )
 
 
 _CATEGORY = (
@@ -342,11 +480,16 @@ _CATEGORY = (
     " HARM_CATEGORY_DANGEROUS_CONTENT HARM_CATEGORY_CIVIC_INTEGRITY"
 )
 _THRESHOLD = (
-    "BLOCK_LOW_AND_ABOVE BLOCK_MEDIUM_AND_ABOVE BLOCK_ONLY_HIGH BLOCK_NONE OFF HARM_BLOCK_THRESHOLD_UNSPECIFIED"
+    "BLOCK_LOW_AND_ABOVE BLOCK_MEDIUM_AND_ABOVE BLOCK_ONLY_HIGH BLOCK_NONE OFF"
+    " HARM_BLOCK_THRESHOLD_UNSPECIFIED"
 )
 _declaration = _fields(
     {
-        "name": _matching(_FUNCTION, Code.BAD_ENUM, "A function's name has letters, digits, _ . : - only."),
+        "name": _matching(
+            _FUNCTION,
+            Code.BAD_ENUM,
+            "A function's name has letters, digits, _ . : - only.",
+        ),
         "description": _text,
         "parameters": check_schema,
         "parametersJsonSchema": check_json_schema,
@@ -371,11 +514,19 @@ REQUEST: Final[dict[str, Check]] = {
     "systemInstruction": _content,
     "generationConfig": _config,
     "safetySettings": _each(
-        _fields({"category": _one_of(_CATEGORY), "threshold": _one_of(_THRESHOLD)}, "category", "threshold")
+        _fields(
+            {"category": _one_of(_CATEGORY), "threshold": _one_of(_THRESHOLD)},
+            "category",
+            "threshold",
+        )
     ),
     "tools": _each(_fields(_TOOL)),
     "toolConfig": _object,
-    "cachedContent": _matching(re.compile(r"cachedContents/\S+"), Code.BAD_URI, "The value names no cached content."),
+    "cachedContent": _matching(
+        re.compile(r"cachedContents/\S+"),
+        Code.BAD_URI,
+        "The value names no cached content.",
+    ),
     "model": _text,
     "labels": _not_supported,
     "serviceTier": _not_supported,

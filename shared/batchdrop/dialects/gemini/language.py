@@ -9,7 +9,12 @@ from batchdrop.dialects.gemini.check import no_images
 from batchdrop.dialects.gemini.media import draws
 from batchdrop.dialects.gemini.models import draws_nothing
 from batchdrop.dialects.gemini.render import bodies_of, body_bytes, body_of
-from batchdrop.dialects.gemini.request import identify, identify_all, may_ask_images, request
+from batchdrop.dialects.gemini.request import (
+    identify,
+    identify_all,
+    may_ask_images,
+    request,
+)
 from batchdrop.dialects.gemini.usage import add_usage
 
 __all__ = [

@@ -42,7 +42,11 @@ class Inline:
 
     def decoded(self) -> Iterator[bytes]:
         """Yield the bytes in slices; ValueError when they are not base64."""
-        text = self.data.replace("-", "+").replace("_", "/") if "-" in self.data or "_" in self.data else self.data
+        text = (
+            self.data.replace("-", "+").replace("_", "/")
+            if "-" in self.data or "_" in self.data
+            else self.data
+        )
         text += "=" * (-len(text) % 4)
         for start in range(0, len(text), SLICE):
             yield binascii.a2b_base64(text[start : start + SLICE], strict_mode=True)
@@ -56,7 +60,9 @@ class Inline:
         return "pcm" if self.mime.lower().startswith(_RAW_AUDIO) else "bin"
 
 
-def taken_out(response: bytes) -> tuple[dict[str, Any], list[tuple[dict[str, Any], Inline]]]:
+def taken_out(
+    response: bytes,
+) -> tuple[dict[str, Any], list[tuple[dict[str, Any], Inline]]]:
     """Return a decoded response and its binary parts, each with the object in it that held the bytes.
 
     Thoughts' drafts are parts like others. The caller writes the bytes away and puts `file` in.

@@ -24,22 +24,36 @@ _NEITHER: Final = ModelInfo(frozenset())
 # An answer of generativelanguage.googleapis.com/v1beta/models of 2026-06-12, read in a stored copy 2026-11-25.
 _TABLE: Final[tuple[tuple[str, ModelInfo], ...]] = (
     (r"gemini-embedding-(001|2(-preview)?)", _EMBED),
-    (r"gemini-robotics-er-1\.5-preview|gemini-2\.5-computer-use-preview.*|(aqa|imagen|veo|lyria)(-.*)?", _NEITHER),
+    (
+        r"gemini-robotics-er-1\.5-preview|gemini-2\.5-computer-use-preview.*|(aqa|imagen|veo|lyria)(-.*)?",
+        _NEITHER,
+    ),
     (r"(deep-research|antigravity)-.*", _NEITHER),
     (r"gemini-(2\.0-flash|2\.5-(pro|flash|flash-lite|flash-image))(-001)?", _GENERATE),
     (r"gemini-2\.5-(flash|pro)-preview-tts|gemini-3\.1-flash-tts-preview", _GENERATE),
-    (r"gemini-3-(pro|flash|pro-image)-preview|gemini-3-pro-image|nano-banana-pro-preview", _GENERATE),
-    (r"gemini-3\.1-(pro|flash-lite|flash-image)-preview|gemini-3\.1-flash-(lite|image|lite-image)", _GENERATE),
+    (
+        r"gemini-3-(pro|flash|pro-image)-preview|gemini-3-pro-image|nano-banana-pro-preview",
+        _GENERATE,
+    ),
+    (
+        r"gemini-3\.1-(pro|flash-lite|flash-image)-preview|gemini-3\.1-flash-(lite|image|lite-image)",
+        _GENERATE,
+    ),
     (r"gemini-3\.[567]-flash|gemini-robotics-er-1\.6-preview", _GENERATE),
 )
 _FOREIGN: Final = re.compile(r"(gpt|chatgpt|claude|text-embedding-3|o[0-9])[0-9a-z.-]*")
-_WORDS: Final = {BatchKind.GENERATE: "answers no requests", BatchKind.EMBED: "makes no embeddings"}
+_WORDS: Final = {
+    BatchKind.GENERATE: "answers no requests",
+    BatchKind.EMBED: "makes no embeddings",
+}
 _RIGHT: Final = {BatchKind.GENERATE: DEFAULT, BatchKind.EMBED: EMBEDS}
 
 
 def table(model: str) -> ModelInfo | None:
     """Return what a model could do when the table was made; None when it was not in it."""
-    return next((info for pattern, info in _TABLE if re.fullmatch(pattern, model)), None)
+    return next(
+        (info for pattern, info in _TABLE if re.fullmatch(pattern, model)), None
+    )
 
 
 def cannot(model: str, kind: BatchKind, info: ModelInfo) -> Failure | None:
@@ -59,7 +73,9 @@ def foreign(model: str) -> Failure | None:
     if not _FOREIGN.fullmatch(model):
         return None
     fix = f"Name a model of this stack's provider, such as {DEFAULT}."
-    return Failure(code="UNKNOWN_MODEL", message=f"{model} is a model of another service.", fix=fix)
+    return Failure(
+        code="UNKNOWN_MODEL", message=f"{model} is a model of another service.", fix=fix
+    )
 
 
 def draws_nothing(model: str) -> bool:

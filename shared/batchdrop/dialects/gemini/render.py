@@ -100,25 +100,39 @@ def compile_recipe(recipe: Recipe) -> CompiledRecipe:
     )
 
 
-def render_record(compiled: CompiledRecipe, fields: Mapping[str, Any]) -> bytes | Problem:
+def render_record(
+    compiled: CompiledRecipe, fields: Mapping[str, Any]
+) -> bytes | Problem:
     """Return the Gemini line for a record, without newline, or what is in the way; never raises."""
     recipe = compiled.recipe
     key = _key(recipe, fields)
     if isinstance(key, Problem):
         return key
-    request = _embedding(compiled, fields) if recipe.embed is not None else _generation(compiled, fields)
+    request = (
+        _embedding(compiled, fields)
+        if recipe.embed is not None
+        else _generation(compiled, fields)
+    )
     if isinstance(request, Problem):
         return request
     line = b'{"key":%b,"request":{%b%b}}' % (key, request, compiled.tail)
     if len(line) > MAX_LINE_BYTES:
-        return Problem(Code.LINE_TOO_LONG, "", f"The rendered request has more than {MAX_LINE_BYTES} bytes.")
+        return Problem(
+            Code.LINE_TOO_LONG,
+            "",
+            f"The rendered request has more than {MAX_LINE_BYTES} bytes.",
+        )
     return line
 
 
 def _tail(recipe: Recipe) -> bytes:
     """Return the request's fields that are the same for every record, each after a comma."""
     if recipe.embed is not None:
-        return b',"outputDimensionality":%d' % recipe.embed.dimensions if recipe.embed.dimensions else b""
+        return (
+            b',"outputDimensionality":%d' % recipe.embed.dimensions
+            if recipe.embed.dimensions
+            else b""
+        )
     config = recipe.generation.model_dump(mode="json", by_alias=True, exclude_none=True)
     schema = recipe.answer_schema()
     if schema is not None:
@@ -139,7 +153,9 @@ def _generation(compiled: CompiledRecipe, fields: Mapping[str, Any]) -> bytes | 
             return text
         parts += [b'{"text":%b}' % text] if text != b'""' else []
     if not parts:
-        return Problem(Code.EMPTY, "", "The record names no attachment, and there is no prompt.")
+        return Problem(
+            Code.EMPTY, "", "The record names no attachment, and there is no prompt."
+        )
     request = b'"contents":[{"role":"user","parts":[%b]}]' % b",".join(parts)
     if compiled.system is None:
         return request
@@ -153,57 +169,98 @@ def _embedding(compiled: CompiledRecipe, fields: Mapping[str, Any]) -> bytes | P
     if compiled.prompt is None:
         return Problem(Code.EMPTY, "", "There is no prompt to embed.")
     text = _text(compiled.prompt, fields, "prompt")
-    return text if isinstance(text, Problem) else b'"content":{"parts":[{"text":%b}]}' % text
+    return (
+        text
+        if isinstance(text, Problem)
+        else b'"content":{"parts":[{"text":%b}]}' % text
+    )
 
 
-def _text(template: Template, fields: Mapping[str, Any], what: str, *, empty: bool = False) -> bytes | Problem:
+def _text(
+    template: Template, fields: Mapping[str, Any], what: str, *, empty: bool = False
+) -> bytes | Problem:
     """Return the rendered text as JSON; white space alone is a mistake unless it may be empty."""
     text = template.render(fields)
     if isinstance(text, Problem):
         return text
     if not text.strip():
-        return b'""' if empty else Problem(Code.EMPTY, "", f"The {what} is empty for this record.")
+        return (
+            b'""'
+            if empty
+            else Problem(Code.EMPTY, "", f"The {what} is empty for this record.")
+        )
     try:
         return _encode(text)
     except UnicodeEncodeError:
-        return Problem(Code.LONE_SURROGATE, "", f"The {what} holds half of a surrogate pair.")
+        return Problem(
+            Code.LONE_SURROGATE, "", f"The {what} holds half of a surrogate pair."
+        )
 
 
 def _key(recipe: Recipe, fields: Mapping[str, Any]) -> bytes | Problem:
     if recipe.key is None:
         return b"null"
     if recipe.key not in fields:
-        return Problem(Code.MISSING_FIELD, join("", recipe.key), "The record has no field for the key.")
+        return Problem(
+            Code.MISSING_FIELD,
+            join("", recipe.key),
+            "The record has no field for the key.",
+        )
     key = fields[recipe.key]
-    if key is not None and (isinstance(key, bool) or not isinstance(key, (str, int, float))):
-        return Problem(Code.WRONG_TYPE, join("", recipe.key), "The key must be a string or a number.")
+    if key is not None and (
+        isinstance(key, bool) or not isinstance(key, (str, int, float))
+    ):
+        return Problem(
+            Code.WRONG_TYPE,
+            join("", recipe.key),
+            "The key must be a string or a number.",
+        )
     try:
         return _encode(key)
     except (UnicodeEncodeError, OverflowError):
-        return Problem(Code.WRONG_TYPE, join("", recipe.key), "The key cannot be written as JSON.")
+        return Problem(
+            Code.WRONG_TYPE, join("", recipe.key), "The key cannot be written as JSON."
+        )
 
 
-def _attached(attachment: Attachment, fields: Mapping[str, Any]) -> list[bytes] | Problem:
+def _attached(
+    attachment: Attachment, fields: Mapping[str, Any]
+) -> list[bytes] | Problem:
     """Return a part for each object the field names; an empty field names none."""
     pointer = join("", attachment.field)
     if attachment.field not in fields:
-        return Problem(Code.MISSING_FIELD, pointer, "The record has no field for the attachment.")
+        return Problem(
+            Code.MISSING_FIELD, pointer, "The record has no field for the attachment."
+        )
     value = fields[attachment.field]
     names = cast("list[Any]", value) if isinstance(value, list) else [value]
     parts: list[bytes] = []
     for name in names:
         if name is None or name == "":
             continue
-        if not isinstance(name, str) or len(name) > MAX_URI_CHARS or not _URI.fullmatch(name):
-            return Problem(Code.BAD_URI, pointer, "The field names no object.", "Write gs://bucket/name or https://….")
+        if (
+            not isinstance(name, str)
+            or len(name) > MAX_URI_CHARS
+            or not _URI.fullmatch(name)
+        ):
+            return Problem(
+                Code.BAD_URI,
+                pointer,
+                "The field names no object.",
+                "Write gs://bucket/name or https://….",
+            )
         kind = attachment.type or media_type(name)
         if kind is None:
             fix = f"Give the type in the recipe: {{field: {attachment.field}, type: image/png}}."
-            return Problem(Code.BAD_ENUM, pointer, "The object's name does not tell its type.", fix)
+            return Problem(
+                Code.BAD_ENUM, pointer, "The object's name does not tell its type.", fix
+            )
         try:
             parts.append(_encode({"fileData": {"fileUri": name, "mimeType": kind}}))
         except UnicodeEncodeError:
-            return Problem(Code.LONE_SURROGATE, pointer, "The name holds half of a surrogate pair.")
+            return Problem(
+                Code.LONE_SURROGATE, pointer, "The name holds half of a surrogate pair."
+            )
     return parts
 
 
@@ -249,12 +306,19 @@ def body_of(
 
 def bodies_of(lines: bytes, number: int) -> list[tuple[int, bytes]]:
     """Return number and request of accepted input lines as they are, the first of which has that number."""
-    return [(number, bytes(found.request)) for number, found in enumerate(_lines.decode_lines(lines), number)]
+    return [
+        (number, bytes(found.request))
+        for number, found in enumerate(_lines.decode_lines(lines), number)
+    ]
 
 
 def body_bytes(raw: bytes, found: Accepted) -> int:
     """Return how long `body_of` makes an accepted input line, without making it."""
-    return memoryview(_decode_line(raw).request).nbytes if found.request_bytes is None else found.request_bytes
+    return (
+        memoryview(_decode_line(raw).request).nbytes
+        if found.request_bytes is None
+        else found.request_bytes
+    )
 
 
 def with_longer_output(request: bytes) -> bytes:

@@ -15,7 +15,13 @@ from batchdrop.core.limits import MIB
 from batchdrop.core.result.join import InputLine
 from batchdrop.dialects.dialect import Unit
 
-INSTRUCTIONS: Final = ("systemInstruction", "system_instruction", "tools", "toolConfig", "tool_config")
+INSTRUCTIONS: Final = (
+    "systemInstruction",
+    "system_instruction",
+    "tools",
+    "toolConfig",
+    "tool_config",
+)
 _NULL: Final = msgspec.Raw(b"null")
 _OUTPUT_BYTES: Final = {"512": MIB, "1K": 2 * MIB, "2K": 8 * MIB, "4K": 24 * MIB}
 """Base64 bytes of one image row by `imageSize`: about 8 MB at 2K (discuss.ai.google.dev/t/174261), in proportion to
@@ -27,13 +33,17 @@ class _Config(msgspec.Struct, frozen=True, gc=False):
     mime_type: str | None = msgspec.field(default=None, name="responseMimeType")
     mime_type_snake: str | None = msgspec.field(default=None, name="response_mime_type")
     json_schema: msgspec.Raw = msgspec.field(default=_NULL, name="responseJsonSchema")
-    json_schema_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_json_schema")
+    json_schema_snake: msgspec.Raw = msgspec.field(
+        default=_NULL, name="response_json_schema"
+    )
     schema: msgspec.Raw = msgspec.field(default=_NULL, name="responseSchema")
     schema_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_schema")
     limit: msgspec.Raw = msgspec.field(default=_NULL, name="maxOutputTokens")
     limit_snake: msgspec.Raw = msgspec.field(default=_NULL, name="max_output_tokens")
     modalities: msgspec.Raw = msgspec.field(default=_NULL, name="responseModalities")
-    modalities_snake: msgspec.Raw = msgspec.field(default=_NULL, name="response_modalities")
+    modalities_snake: msgspec.Raw = msgspec.field(
+        default=_NULL, name="response_modalities"
+    )
     image: msgspec.Raw = msgspec.field(default=_NULL, name="imageConfig")
     image_snake: msgspec.Raw = msgspec.field(default=_NULL, name="image_config")
 
@@ -44,7 +54,12 @@ class _Config(msgspec.Struct, frozen=True, gc=False):
     def answer_schema(self) -> bytes:
         if not self.wants_json:
             return b""
-        schemas = (self.json_schema, self.json_schema_snake, self.schema, self.schema_snake)
+        schemas = (
+            self.json_schema,
+            self.json_schema_snake,
+            self.schema,
+            self.schema_snake,
+        )
         written = (bytes(schema) for schema in schemas if schema is not _NULL)
         return next((schema for schema in written if schema != b"null"), b"")
 
@@ -100,27 +115,50 @@ class GeminiRequest(msgspec.Struct, frozen=True):
     @property
     def asks_images(self) -> bool:
         """True when IMAGE is among the `responseModalities`."""
-        wanted = _either(self.settings.modalities, self.settings.modalities_snake, list[str] | None)
+        wanted = _either(
+            self.settings.modalities, self.settings.modalities_snake, list[str] | None
+        )
         return "IMAGE" in (word.upper() for word in wanted or ())
 
     @property
     def image_bytes(self) -> int:
         """How large the row of an image will be, by the resolution asked for; 1K when nothing is said."""
-        image = _either(self.settings.image, self.settings.image_snake, _Image | None) or _Image()
-        return _OUTPUT_BYTES.get((image.size or image.size_snake or "1K").upper(), _OUTPUT_BYTES["4K"])
+        image = (
+            _either(self.settings.image, self.settings.image_snake, _Image | None)
+            or _Image()
+        )
+        return _OUTPUT_BYTES.get(
+            (image.size or image.size_snake or "1K").upper(), _OUTPUT_BYTES["4K"]
+        )
 
     @property
     def units(self) -> tuple[Unit, ...]:
         """The parts in order, instructions and tools first; none when the request names a cache itself."""
-        if bytes(self.cached) not in _NOTHING or bytes(self.cached_snake) not in _NOTHING:
+        if (
+            bytes(self.cached) not in _NOTHING
+            or bytes(self.cached_snake) not in _NOTHING
+        ):
             return ()
         try:
             contents = _decode_contents(self.contents)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ()
-        values = (self.system, self.system_snake, self.tools, self.choice, self.choice_snake)
-        shown = ((name, bytes(value)) for name, value in zip(INSTRUCTIONS, values, strict=True))
-        first = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in shown if value != b"null")
+        values = (
+            self.system,
+            self.system_snake,
+            self.tools,
+            self.choice,
+            self.choice_snake,
+        )
+        shown = (
+            (name, bytes(value))
+            for name, value in zip(INSTRUCTIONS, values, strict=True)
+        )
+        first = b",".join(
+            b'"%b":%b' % (name.encode(), value)
+            for name, value in shown
+            if value != b"null"
+        )
         parts = (
             (index, bytes(content.role), bytes(part))
             for index, content in enumerate(contents)
@@ -164,14 +202,23 @@ def identify(line: bytes, number: int) -> InputLine:
 
 def identify_all(lines: bytes, number: int) -> list[InputLine]:
     """Return what rows need of accepted lines that follow each other, the first of which has that number."""
-    return [_identified(line, number) for number, line in enumerate(_lines.decode_lines(lines), number)]
+    return [
+        _identified(line, number)
+        for number, line in enumerate(_lines.decode_lines(lines), number)
+    ]
 
 
 def _identified(line: _Line, number: int) -> InputLine:
     settings = line.request.config or line.request.config_snake
     if settings is None:
         return InputLine(number, bytes(line.key), False, b"", bytes(line.record))
-    return InputLine(number, bytes(line.key), settings.wants_json, settings.answer_schema(), bytes(line.record))
+    return InputLine(
+        number,
+        bytes(line.key),
+        settings.wants_json,
+        settings.answer_schema(),
+        bytes(line.record),
+    )
 
 
 def _either(camel: msgspec.Raw, snake: msgspec.Raw, kind: Any) -> Any:

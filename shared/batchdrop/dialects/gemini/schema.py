@@ -11,7 +11,12 @@ from typing import Any, Final, cast
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.core.result.schema_bounds import check_bounds
-from batchdrop.core.result.schema_shape import TYPES, check_required, list_of, properties_of
+from batchdrop.core.result.schema_shape import (
+    TYPES,
+    check_required,
+    list_of,
+    properties_of,
+)
 
 _KEYWORDS: Final = frozenset(
     [
@@ -80,10 +85,16 @@ def check_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
 
 def _check_schema(value: Any, pointer: str, problems: list[Problem]) -> None:
     if not isinstance(value, dict):
-        problems.append(Problem(Code.BAD_SCHEMA, pointer, "A schema must be an object."))
+        problems.append(
+            Problem(Code.BAD_SCHEMA, pointer, "A schema must be an object.")
+        )
         return
     schema = cast("dict[str, Any]", value)
-    problems += [_keyword(name, pointer) for name in schema if name not in _KEYWORDS and name not in _SNAKE]
+    problems += [
+        _keyword(name, pointer)
+        for name in schema
+        if name not in _KEYWORDS and name not in _SNAKE
+    ]
     kind = schema.get("type")
     if kind is not None and not (isinstance(kind, str) and kind.upper() in TYPES):
         message = f"type must be one of {', '.join(sorted(TYPES))}."
@@ -102,6 +113,9 @@ def _keyword(name: str, pointer: str) -> Problem:
     here = join(pointer, name)
     if name in _JSON_ONLY:
         return Problem(
-            Code.BAD_SCHEMA, here, "responseSchema has no such keyword.", "Use responseJsonSchema for JSON Schema."
+            Code.BAD_SCHEMA,
+            here,
+            "responseSchema has no such keyword.",
+            "Use responseJsonSchema for JSON Schema.",
         )
     return Problem(Code.BAD_SCHEMA, here, "responseSchema has no such keyword.")

@@ -12,7 +12,13 @@ import msgspec
 
 from batchdrop.core.money.usage import LONG, LONG_PROMPT, REQUESTS, TokenClass, Usage
 
-_MODALITIES: Final = {"TEXT": "text", "DOCUMENT": "image", "IMAGE": "image", "AUDIO": "audio", "VIDEO": "video"}
+_MODALITIES: Final = {
+    "TEXT": "text",
+    "DOCUMENT": "image",
+    "IMAGE": "image",
+    "AUDIO": "audio",
+    "VIDEO": "video",
+}
 """A document's pages are billed as images (ai.google.dev/gemini-api/docs/document-processing)."""
 _INPUT: Final = TokenClass.INPUT_TEXT.value
 _OUTPUT: Final = TokenClass.OUTPUT_TEXT.value
@@ -49,7 +55,9 @@ def add_usage(total: Usage, metadata: bytes | None) -> None:
         return
     prompt, output = found.prompt_token_count, found.candidates_token_count
     prefix = LONG if prompt > LONG_PROMPT else ""
-    plain = _is_text(found.prompt_tokens_details, prompt) and _is_text(found.candidates_tokens_details, output)
+    plain = _is_text(found.prompt_tokens_details, prompt) and _is_text(
+        found.candidates_tokens_details, output
+    )
     if plain and not found.cached_content_token_count:
         total[prefix + _INPUT] += prompt
         total[prefix + _OUTPUT] += output
@@ -72,7 +80,10 @@ def _read(metadata: bytes) -> _Metadata:
 def _mended(value: Any, name: str = "") -> Any:
     """Return the metadata with every counter a number, 0 where it is none."""
     if isinstance(value, dict):
-        return {name: _mended(entry, name) for name, entry in cast("dict[str, Any]", value).items()}
+        return {
+            name: _mended(entry, name)
+            for name, entry in cast("dict[str, Any]", value).items()
+        }
     if isinstance(value, list):
         return [_mended(entry) for entry in cast("list[Any]", value)]
     return _whole(value) if name.endswith("Count") else value
@@ -82,10 +93,16 @@ def _is_text(details: list[_Detail] | None, total: int) -> bool:
     """True when all of it is text, as in most rows: nothing to split."""
     if not details:
         return True
-    return len(details) == 1 and details[0].modality == "TEXT" and details[0].token_count <= total
+    return (
+        len(details) == 1
+        and details[0].modality == "TEXT"
+        and details[0].token_count <= total
+    )
 
 
-def _add_details(total: Usage, prefix: str, found: _Metadata, prompt: int, output: int) -> None:
+def _add_details(
+    total: Usage, prefix: str, found: _Metadata, prompt: int, output: int
+) -> None:
     """Add what is split by modality; what the details leave open is text."""
     cached = _by_modality(found.cache_tokens_details, found.cached_content_token_count)
     whole = _by_modality(found.prompt_tokens_details, prompt)
@@ -93,7 +110,9 @@ def _add_details(total: Usage, prefix: str, found: _Metadata, prompt: int, outpu
         total[f"{prefix}input_{modality}"] += max(tokens - cached.get(modality, 0), 0)
     for modality, tokens in cached.items():
         total[f"{prefix}cached_{modality}"] += tokens
-    for modality, tokens in _by_modality(found.candidates_tokens_details, output).items():
+    for modality, tokens in _by_modality(
+        found.candidates_tokens_details, output
+    ).items():
         kind = modality if modality in ("image", "audio") else "text"
         total[f"{prefix}output_{kind}"] += tokens
 
@@ -111,5 +130,7 @@ def _by_modality(details: list[_Detail] | None, total: int) -> dict[str, int]:
 
 def _whole(value: object) -> int:
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
+        return (
+            int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
+        )
     return max(value, 0) if isinstance(value, int) else 0

@@ -48,7 +48,10 @@ def translate(draft: Draft, body: Json, pointer: str) -> Json:
     """Return the Gemini request of a chat completion, or refuse the line."""
     needed(body, "messages", pointer)
     read(draft, body, TABLE, pointer)
-    functions.limit_output(draft, f"{pointer}/{'max_tokens' if 'max_tokens' in body else 'max_completion_tokens'}")
+    functions.limit_output(
+        draft,
+        f"{pointer}/{'max_tokens' if 'max_tokens' in body else 'max_completion_tokens'}",
+    )
     return finished(draft, f"{pointer}/messages")
 
 
@@ -60,10 +63,19 @@ def _messages(draft: Draft, value: Any, pointer: str) -> None:
         role = message.get("role")
         reader = _ROLES.get(role) if isinstance(role, str) else None
         if reader is None:
-            refuse(Code.BAD_ENUM, f"{here}/role", f"The role must be one of {', '.join(_ROLES)}.")
+            refuse(
+                Code.BAD_ENUM,
+                f"{here}/role",
+                f"The role must be one of {', '.join(_ROLES)}.",
+            )
         reader(draft, message, here)
     if draft.contents and draft.contents[-1]["role"] == "model":
-        warn(draft, Caution.APPROXIMATED, pointer, "The last message is the assistant's; Gemini may continue it.")
+        warn(
+            draft,
+            Caution.APPROXIMATED,
+            pointer,
+            "The last message is the assistant's; Gemini may continue it.",
+        )
 
 
 def _system(draft: Draft, message: Json, pointer: str) -> None:
@@ -75,7 +87,9 @@ def _system(draft: Draft, message: Json, pointer: str) -> None:
 def _user(draft: Draft, message: Json, pointer: str) -> None:
     leftovers(draft, message, _MESSAGE, pointer)
     content = needed(message, "content", pointer)
-    add_turn(draft, "user", parts_of(draft, content, BLOCKS, f"{pointer}/content"), pointer)
+    add_turn(
+        draft, "user", parts_of(draft, content, BLOCKS, f"{pointer}/content"), pointer
+    )
 
 
 def _assistant(draft: Draft, message: Json, pointer: str) -> None:
@@ -85,23 +99,41 @@ def _assistant(draft: Draft, message: Json, pointer: str) -> None:
         parts += parts_of(draft, message["content"], BLOCKS, f"{pointer}/content")
     if message.get("refusal"):
         parts.append({"text": text_of(message["refusal"], f"{pointer}/refusal")})
-    for index, item in enumerate(list_of(message.get("tool_calls") or [], f"{pointer}/tool_calls")):
+    for index, item in enumerate(
+        list_of(message.get("tool_calls") or [], f"{pointer}/tool_calls")
+    ):
         here = f"{pointer}/tool_calls/{index}"
         entry = object_of(item, here)
         leftovers(draft, entry, _CALL, here)
-        parts.append(_call(draft, word_of(entry, "id", here), entry, here, first=index == 0))
+        parts.append(
+            _call(draft, word_of(entry, "id", here), entry, here, first=index == 0)
+        )
     if message.get("function_call"):
-        parts.append(_call(draft, None, {"function": message["function_call"]}, pointer, first=True))
+        parts.append(
+            _call(
+                draft, None, {"function": message["function_call"]}, pointer, first=True
+            )
+        )
     add_turn(draft, "model", parts, pointer)
 
 
-def _call(draft: Draft, identity: str | None, entry: Json, pointer: str, *, first: bool) -> Json:
+def _call(
+    draft: Draft, identity: str | None, entry: Json, pointer: str, *, first: bool
+) -> Json:
     if entry.get("type", "function") != "function":
-        refuse(Code.NO_EQUIVALENT, f"{pointer}/type", "Gemini knows calls of functions only.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            f"{pointer}/type",
+            "Gemini knows calls of functions only.",
+        )
     here = f"{pointer}/function"
     function = object_of(needed(entry, "function", pointer), here)
-    arguments = functions.arguments_of(needed(function, "arguments", here), f"{here}/arguments")
-    return functions.call(draft, identity, word_of(function, "name", here), arguments, first=first)
+    arguments = functions.arguments_of(
+        needed(function, "arguments", here), f"{here}/arguments"
+    )
+    return functions.call(
+        draft, identity, word_of(function, "name", here), arguments, first=first
+    )
 
 
 def _tool(draft: Draft, message: Json, pointer: str) -> None:
@@ -116,10 +148,14 @@ def _function(draft: Draft, message: Json, pointer: str) -> None:
     _result(draft, None, word_of(message, "name", pointer), message, pointer)
 
 
-def _result(draft: Draft, identity: str | None, name: str, message: Json, pointer: str) -> None:
+def _result(
+    draft: Draft, identity: str | None, name: str, message: Json, pointer: str
+) -> None:
     """Add a function's result; results beside each other are one turn, as Gemini wants one turn's calls answered."""
     content = needed(message, "content", pointer)
-    parts = functions.result(identity, name, parts_of(draft, content, BLOCKS, f"{pointer}/content"))
+    parts = functions.result(
+        identity, name, parts_of(draft, content, BLOCKS, f"{pointer}/content")
+    )
     last: list[Json] = draft.contents[-1]["parts"] if draft.contents else []
     if last and "functionResponse" in last[0]:
         last += parts
@@ -134,8 +170,15 @@ def _image(draft: Draft, block: Json, pointer: str) -> Json:
     image = object_of(needed(block, "image_url", pointer), here)
     leftovers(draft, image, frozenset({"url", "detail"}), here)
     if image.get("detail", "auto") not in ("auto", None):
-        warn(draft, Caution.IGNORED, f"{here}/detail", "The field is left out: Gemini chooses the resolution.")
-    return media.by_address(draft, word_of(image, "url", here), f"{here}/url", media.IMAGE)
+        warn(
+            draft,
+            Caution.IGNORED,
+            f"{here}/detail",
+            "The field is left out: Gemini chooses the resolution.",
+        )
+    return media.by_address(
+        draft, word_of(image, "url", here), f"{here}/url", media.IMAGE
+    )
 
 
 def _audio(draft: Draft, block: Json, pointer: str) -> Json:
@@ -143,7 +186,11 @@ def _audio(draft: Draft, block: Json, pointer: str) -> Json:
     here = f"{pointer}/input_audio"
     audio = object_of(needed(block, "input_audio", pointer), here)
     leftovers(draft, audio, frozenset({"data", "format"}), here)
-    return media.inline(word_of(audio, "data", here), f"audio/{word_of(audio, 'format', here)}", f"{here}/data")
+    return media.inline(
+        word_of(audio, "data", here),
+        f"audio/{word_of(audio, 'format', here)}",
+        f"{here}/data",
+    )
 
 
 def _file(draft: Draft, block: Json, pointer: str) -> Json:
@@ -158,7 +205,12 @@ def file_part(draft: Draft, file: Json, pointer: str) -> Json:
     """Return a file's bytes as a part, or refuse the line: a file_id means nothing to Gemini."""
     if file.get("file_id") is not None:
         message = "The file lies with OpenAI; Gemini cannot read it."
-        refuse(Code.NO_EQUIVALENT, f"{pointer}/file_id", message, "Give the bytes in file_data, or an address.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            f"{pointer}/file_id",
+            message,
+            "Give the bytes in file_data, or an address.",
+        )
     data, name = word_of(file, "file_data", pointer), file.get("filename")
     default = (media.by_name(name) if isinstance(name, str) else None) or media.DOCUMENT
     if data.startswith("data:"):
@@ -173,7 +225,12 @@ def _stop(draft: Draft, value: Any, pointer: str) -> None:
 
 def _seed(draft: Draft, value: Any, pointer: str) -> None:
     if isinstance(value, int) and abs(value) >= 2**31:
-        warn(draft, Caution.APPROXIMATED, pointer, "Gemini's seed has 32 bits; the lower ones are used.")
+        warn(
+            draft,
+            Caution.APPROXIMATED,
+            pointer,
+            "Gemini's seed has 32 bits; the lower ones are used.",
+        )
         value &= 2**31 - 1
     put(draft, "seed", value, pointer)
 
@@ -181,11 +238,18 @@ def _seed(draft: Draft, value: Any, pointer: str) -> None:
 def _logit_bias(draft: Draft, value: Any, pointer: str) -> None:
     """A bias of 100 or -100 forces or bans a token, so the answer hangs on it; a smaller one is a nudge."""
     biases = object_of(value, pointer)
-    if any(isinstance(bias, (int, float)) and abs(bias) >= 100 for bias in biases.values()):
+    if any(
+        isinstance(bias, (int, float)) and abs(bias) >= 100 for bias in biases.values()
+    ):
         fix = "Use response_format with a JSON schema whose enum holds the allowed answers."
         refuse(Code.NO_EQUIVALENT, pointer, "Gemini cannot force or ban tokens.", fix)
     if biases:
-        warn(draft, Caution.IGNORED, pointer, "The field is left out: tokens are not the same with Gemini.")
+        warn(
+            draft,
+            Caution.IGNORED,
+            pointer,
+            "The field is left out: tokens are not the same with Gemini.",
+        )
 
 
 def _response_format(draft: Draft, value: Any, pointer: str) -> None:
@@ -197,9 +261,15 @@ def _response_format(draft: Draft, value: Any, pointer: str) -> None:
         here = f"{pointer}/json_schema"
         form = object_of(needed(body, "json_schema", pointer), here)
         leftovers(draft, form, _FORM, here)
-        functions.answer_as_json(draft, form.get("schema"), form.get("description"), f"{here}/schema")
+        functions.answer_as_json(
+            draft, form.get("schema"), form.get("description"), f"{here}/schema"
+        )
     elif kind != "text":
-        refuse(Code.NO_EQUIVALENT, f"{pointer}/type", "The format must be text, json_object or json_schema.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            f"{pointer}/type",
+            "The format must be text, json_object or json_schema.",
+        )
 
 
 def _modalities(draft: Draft, value: Any, pointer: str) -> None:
@@ -212,7 +282,11 @@ def _tools(draft: Draft, value: Any, pointer: str) -> None:
         here = f"{pointer}/{index}"
         tool = object_of(item, here)
         if word_of(tool, "type", here) != "function":
-            refuse(Code.NO_EQUIVALENT, f"{here}/type", "Gemini knows tools that are functions only.")
+            refuse(
+                Code.NO_EQUIVALENT,
+                f"{here}/type",
+                "Gemini knows tools that are functions only.",
+            )
         _declare(draft, needed(tool, "function", here), f"{here}/function")
 
 
@@ -231,7 +305,11 @@ def tool_choice(draft: Draft, value: Any, pointer: str) -> None:
     """Set the mode of calling: none, auto, required, one function, or a required choice among some."""
     if isinstance(value, str):
         if value not in _MODES:
-            refuse(Code.BAD_ENUM, pointer, f"The value must be one of {', '.join(_MODES)}, or name a function.")
+            refuse(
+                Code.BAD_ENUM,
+                pointer,
+                f"The value must be one of {', '.join(_MODES)}, or name a function.",
+            )
         functions.choose(draft, _MODES[value])
         return
     choice = object_of(value, pointer)
@@ -284,7 +362,9 @@ COMMON: Final[Mapping[str, Rule]] = {
     "model": wants,
     "temperature": setting("temperature"),
     "top_p": setting("topP"),
-    "parallel_tool_calls": ignored_unless(True, "Gemini decides how many functions it calls at once"),
+    "parallel_tool_calls": ignored_unless(
+        True, "Gemini decides how many functions it calls at once"
+    ),
     "stream": ignored_unless(False, "a batch is not streamed"),
     "stream_options": ignored("a batch is not streamed"),
     "metadata": ignored("results hold the key, not the metadata"),
@@ -295,7 +375,9 @@ COMMON: Final[Mapping[str, Rule]] = {
     "prompt_cache_key": ignored("caching is decided for the upload"),
     "prompt_cache_retention": ignored("caching is decided for the upload"),
     "prompt_cache_options": ignored("caching is decided for the upload"),
-    "moderation": impossible("Gemini moderates by its own settings.", "Remove the field."),
+    "moderation": impossible(
+        "Gemini moderates by its own settings.", "Remove the field."
+    ),
 }
 """What chat completions and responses share."""
 TABLE: Final[Mapping[str, Rule]] = {
@@ -321,5 +403,7 @@ TABLE: Final[Mapping[str, Rule]] = {
     "modalities": _modalities,
     "audio": impossible("A translated request is answered in text."),
     "prediction": ignored("Gemini takes no predicted answer; it only saves time"),
-    "verbosity": ignored_unless("medium", "ask for short or long answers in the prompt"),
+    "verbosity": ignored_unless(
+        "medium", "ask for short or long answers in the prompt"
+    ),
 }

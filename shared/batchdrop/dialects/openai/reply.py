@@ -25,17 +25,31 @@ _encode: Final = msgspec.json.encode
 
 def line(reply: Reply, url: str) -> Json:
     """Return a row as a line of OpenAI's batch output."""
-    return {"id": f"batch_req_{reply.digest}", "custom_id": reply.custom_id, **_halves(reply, url)}
+    return {
+        "id": f"batch_req_{reply.digest}",
+        "custom_id": reply.custom_id,
+        **_halves(reply, url),
+    }
 
 
 def _halves(reply: Reply, url: str) -> Json:
     fault = reply.fault
     if fault is None:
-        return {"response": _response(reply, 200, _BODIES.get(url, _completion)(reply)), "error": None}
+        return {
+            "response": _response(reply, 200, _BODIES.get(url, _completion)(reply)),
+            "error": None,
+        }
     if fault.ended or fault.status == 500:
-        code = f"batch_{fault.ended}".replace("canceled", "cancelled") if fault.ended else fault.code.lower()
+        code = (
+            f"batch_{fault.ended}".replace("canceled", "cancelled")
+            if fault.ended
+            else fault.code.lower()
+        )
         return {"response": None, "error": {"code": code, "message": fault.message}}
-    return {"response": _response(reply, fault.status, {"error": _error(fault)}), "error": None}
+    return {
+        "response": _response(reply, fault.status, {"error": _error(fault)}),
+        "error": None,
+    }
 
 
 def _response(reply: Reply, status: int, body: Json) -> Json:
@@ -44,7 +58,12 @@ def _response(reply: Reply, status: int, body: Json) -> Json:
 
 def _error(fault: Fault) -> Json:
     kind = "invalid_request_error" if fault.status in (400, 404, 409) else "api_error"
-    return {"message": fault.message, "type": kind, "param": fault.pointer, "code": fault.code.lower()}
+    return {
+        "message": fault.message,
+        "type": kind,
+        "param": fault.pointer,
+        "code": fault.code.lower(),
+    }
 
 
 # ------------------------------------------------------------------------------------------ chat completions
@@ -54,7 +73,10 @@ def _completion(reply: Reply) -> Json:
         "object": "chat.completion",
         "created": 0,
         "model": reply.model,
-        "choices": [_choice(choice, index, reply.files) for index, choice in enumerate(reply.choices)],
+        "choices": [
+            _choice(choice, index, reply.files)
+            for index, choice in enumerate(reply.choices)
+        ],
         "usage": {
             "prompt_tokens": reply.usage.prompt,
             "completion_tokens": reply.usage.output,
@@ -66,14 +88,21 @@ def _completion(reply: Reply) -> Json:
 
 
 def _choice(choice: Choice, index: int, files: list[Any]) -> Json:
-    refusal = "The provider's filter stopped the answer." if is_blocked(choice) and choice.text is None else None
+    refusal = (
+        "The provider's filter stopped the answer."
+        if is_blocked(choice) and choice.text is None
+        else None
+    )
     message: Json = {"role": "assistant", "content": choice.text, "refusal": refusal}
     if choice.calls:
         message["tool_calls"] = [
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": _encode(call.arguments).decode()},
+                "function": {
+                    "name": call.name,
+                    "arguments": _encode(call.arguments).decode(),
+                },
             }
             for call in choice.calls
         ]
@@ -82,7 +111,9 @@ def _choice(choice: Choice, index: int, files: list[Any]) -> Json:
     return {
         "index": index,
         "message": message,
-        "logprobs": {"content": _logprobs(choice.logprobs), "refusal": None} if choice.logprobs else None,
+        "logprobs": {"content": _logprobs(choice.logprobs), "refusal": None}
+        if choice.logprobs
+        else None,
         "finish_reason": _finish(choice),
     }
 
@@ -100,20 +131,34 @@ def _logprobs(result: Json) -> list[Json]:
     rivals: list[Json] = result.get("topCandidates") or []
     found: list[Json] = []
     for index, chosen in enumerate(result.get("chosenCandidates") or []):
-        others: list[Json] = rivals[index].get("candidates") or [] if index < len(rivals) else []
-        found.append({**_token(chosen), "top_logprobs": [_token(other) for other in others]})
+        others: list[Json] = (
+            rivals[index].get("candidates") or [] if index < len(rivals) else []
+        )
+        found.append(
+            {**_token(chosen), "top_logprobs": [_token(other) for other in others]}
+        )
     return found
 
 
 def _token(candidate: Json) -> Json:
     token = str(candidate.get("token", ""))
-    return {"token": token, "logprob": candidate.get("logProbability", 0.0), "bytes": list(token.encode())}
+    return {
+        "token": token,
+        "logprob": candidate.get("logProbability", 0.0),
+        "bytes": list(token.encode()),
+    }
 
 
 # -------------------------------------------------------------------------------------------------- responses
 def _answered(reply: Reply) -> Json:
     choice = reply.choices[0] if reply.choices else Choice(None, [], [], "STOP")
-    why = "max_output_tokens" if choice.reason == "MAX_TOKENS" else "content_filter" if is_blocked(choice) else None
+    why = (
+        "max_output_tokens"
+        if choice.reason == "MAX_TOKENS"
+        else "content_filter"
+        if is_blocked(choice)
+        else None
+    )
     return {
         "id": f"resp_{reply.digest}",
         "object": "response",
@@ -135,13 +180,30 @@ def _answered(reply: Reply) -> Json:
 def _output(choice: Choice, reply: Reply, status: str) -> list[Json]:
     items: list[Json] = []
     if choice.thoughts:
-        summary = [{"type": "summary_text", "text": text} for text, _ in choice.thoughts]
-        items.append({"id": f"rs_{reply.digest}", "type": "reasoning", "summary": summary})
+        summary = [
+            {"type": "summary_text", "text": text} for text, _ in choice.thoughts
+        ]
+        items.append(
+            {"id": f"rs_{reply.digest}", "type": "reasoning", "summary": summary}
+        )
     if choice.text is not None or reply.files:
         tokens = _logprobs(choice.logprobs) if choice.logprobs else []
-        content = {"type": "output_text", "text": choice.text or "", "annotations": [], "logprobs": tokens}
-        message = {"id": f"msg_{reply.digest}", "type": "message", "role": "assistant", "status": status}
-        items.append({**message, "content": [content]} | ({"files": reply.files} if reply.files else {}))
+        content = {
+            "type": "output_text",
+            "text": choice.text or "",
+            "annotations": [],
+            "logprobs": tokens,
+        }
+        message = {
+            "id": f"msg_{reply.digest}",
+            "type": "message",
+            "role": "assistant",
+            "status": status,
+        }
+        items.append(
+            {**message, "content": [content]}
+            | ({"files": reply.files} if reply.files else {})
+        )
     items += [
         {
             "id": f"fc_{reply.digest}{index}",
@@ -159,7 +221,10 @@ def _output(choice: Choice, reply: Reply, status: str) -> list[Json]:
 def _response_usage(usage: Usage) -> Json:
     return {
         "input_tokens": usage.prompt,
-        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached,
+            "cache_write_tokens": 0,
+        },
         "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": usage.thoughts},
         "total_tokens": usage.prompt + usage.output,
@@ -170,9 +235,14 @@ def _response_usage(usage: Usage) -> Json:
 def _embeddings(reply: Reply) -> Json:
     return {
         "object": "list",
-        "data": [{"object": "embedding", "index": 0, "embedding": reply.embedding or []}],
+        "data": [
+            {"object": "embedding", "index": 0, "embedding": reply.embedding or []}
+        ],
         "model": reply.model,
-        "usage": {"prompt_tokens": reply.usage.prompt, "total_tokens": reply.usage.prompt},
+        "usage": {
+            "prompt_tokens": reply.usage.prompt,
+            "total_tokens": reply.usage.prompt,
+        },
     }
 
 

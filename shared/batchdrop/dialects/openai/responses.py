@@ -68,40 +68,59 @@ def _input(draft: Draft, value: Any, pointer: str) -> None:
         reader = _ITEMS.get(kind) if isinstance(kind, str) else None
         if reader is None:
             message = "Gemini has no equivalent of this kind of item."
-            refuse(Code.NO_EQUIVALENT, f"{here}/type", message, f"Use {', '.join(_ITEMS)}.")
+            refuse(
+                Code.NO_EQUIVALENT, f"{here}/type", message, f"Use {', '.join(_ITEMS)}."
+            )
         reader(draft, entry, here)
 
 
 def _message(draft: Draft, item: Json, pointer: str) -> None:
     leftovers(draft, item, _MESSAGE, pointer)
     role = word_of(item, "role", pointer)
-    parts = parts_of(draft, needed(item, "content", pointer), BLOCKS, f"{pointer}/content")
+    parts = parts_of(
+        draft, needed(item, "content", pointer), BLOCKS, f"{pointer}/content"
+    )
     if role in ("system", "developer"):
         add_system(draft, parts, pointer)
     elif role in ("user", "assistant"):
         add_turn(draft, "user" if role == "user" else "model", parts, pointer)
     else:
-        refuse(Code.BAD_ENUM, f"{pointer}/role", "The role must be one of system, developer, user, assistant.")
+        refuse(
+            Code.BAD_ENUM,
+            f"{pointer}/role",
+            "The role must be one of system, developer, user, assistant.",
+        )
 
 
 def _call(draft: Draft, item: Json, pointer: str) -> None:
     """Add a call to the model's turn; calls beside each other belong to one turn, as they were made."""
     leftovers(draft, item, _CALL, pointer)
-    arguments = functions.arguments_of(needed(item, "arguments", pointer), f"{pointer}/arguments")
+    arguments = functions.arguments_of(
+        needed(item, "arguments", pointer), f"{pointer}/arguments"
+    )
     identity, name = word_of(item, "call_id", pointer), word_of(item, "name", pointer)
     last = draft.contents[-1] if draft.contents else None
     if last and last["role"] == "model":
         first = all("functionCall" not in part for part in last["parts"])
-        last["parts"].append(functions.call(draft, identity, name, arguments, first=first))
+        last["parts"].append(
+            functions.call(draft, identity, name, arguments, first=first)
+        )
     else:
-        add_turn(draft, "model", [functions.call(draft, identity, name, arguments, first=True)], pointer)
+        add_turn(
+            draft,
+            "model",
+            [functions.call(draft, identity, name, arguments, first=True)],
+            pointer,
+        )
 
 
 def _output(draft: Draft, item: Json, pointer: str) -> None:
     leftovers(draft, item, _OUTPUT, pointer)
     identity = word_of(item, "call_id", pointer)
     name = functions.called_name(draft, identity, f"{pointer}/call_id")
-    content = parts_of(draft, needed(item, "output", pointer), BLOCKS, f"{pointer}/output")
+    content = parts_of(
+        draft, needed(item, "output", pointer), BLOCKS, f"{pointer}/output"
+    )
     parts = functions.result(identity, name, content)
     last = draft.contents[-1]["parts"]
     if "functionResponse" in last[0]:
@@ -111,23 +130,47 @@ def _output(draft: Draft, item: Json, pointer: str) -> None:
 
 
 def _reasoning(draft: Draft, item: Json, pointer: str) -> None:
-    warn(draft, Caution.IGNORED, pointer, "Another model's reasoning means nothing to Gemini and is left out.")
+    warn(
+        draft,
+        Caution.IGNORED,
+        pointer,
+        "Another model's reasoning means nothing to Gemini and is left out.",
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ parts
 def _image(draft: Draft, block: Json, pointer: str) -> Json:
-    leftovers(draft, block, frozenset({"type", "image_url", "file_id", "detail"}), pointer)
+    leftovers(
+        draft, block, frozenset({"type", "image_url", "file_id", "detail"}), pointer
+    )
     if block.get("detail", "auto") not in ("auto", None):
-        warn(draft, Caution.IGNORED, f"{pointer}/detail", "The field is left out: Gemini chooses the resolution.")
+        warn(
+            draft,
+            Caution.IGNORED,
+            f"{pointer}/detail",
+            "The field is left out: Gemini chooses the resolution.",
+        )
     if block.get("file_id") is not None:
         return file_part(draft, block, pointer)
-    return media.by_address(draft, word_of(block, "image_url", pointer), f"{pointer}/image_url", media.IMAGE)
+    return media.by_address(
+        draft, word_of(block, "image_url", pointer), f"{pointer}/image_url", media.IMAGE
+    )
 
 
 def _file(draft: Draft, block: Json, pointer: str) -> Json:
-    leftovers(draft, block, frozenset({"type", "file_id", "file_data", "file_url", "filename"}), pointer)
+    leftovers(
+        draft,
+        block,
+        frozenset({"type", "file_id", "file_data", "file_url", "filename"}),
+        pointer,
+    )
     if block.get("file_url") is not None and block.get("file_id") is None:
-        return media.by_address(draft, word_of(block, "file_url", pointer), f"{pointer}/file_url", media.DOCUMENT)
+        return media.by_address(
+            draft,
+            word_of(block, "file_url", pointer),
+            f"{pointer}/file_url",
+            media.DOCUMENT,
+        )
     return file_part(draft, block, pointer)
 
 
@@ -140,22 +183,40 @@ def _text(draft: Draft, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
     leftovers(draft, body, frozenset({"format", "verbosity"}), pointer)
     if body.get("verbosity", "medium") not in ("medium", None):
-        warn(draft, Caution.IGNORED, f"{pointer}/verbosity", "Ask for short or long answers in the prompt.")
+        warn(
+            draft,
+            Caution.IGNORED,
+            f"{pointer}/verbosity",
+            "Ask for short or long answers in the prompt.",
+        )
     if body.get("format") is None:
         return
     here = f"{pointer}/format"
     form = object_of(body["format"], here)
     kind = word_of(form, "type", here)
-    leftovers(draft, form, frozenset({"type", "name", "description", "schema", "strict"}), here)
+    leftovers(
+        draft,
+        form,
+        frozenset({"type", "name", "description", "schema", "strict"}),
+        here,
+    )
     if kind in ("json_object", "json_schema"):
-        functions.answer_as_json(draft, form.get("schema"), form.get("description"), f"{here}/schema")
+        functions.answer_as_json(
+            draft, form.get("schema"), form.get("description"), f"{here}/schema"
+        )
     elif kind != "text":
-        refuse(Code.NO_EQUIVALENT, f"{here}/type", "The format must be text, json_object or json_schema.")
+        refuse(
+            Code.NO_EQUIVALENT,
+            f"{here}/type",
+            "The format must be text, json_object or json_schema.",
+        )
 
 
 def _thinking(draft: Draft, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
-    leftovers(draft, body, frozenset({"effort", "summary", "generate_summary"}), pointer)
+    leftovers(
+        draft, body, frozenset({"effort", "summary", "generate_summary"}), pointer
+    )
     if body.get("effort") is not None:
         functions.think(draft, body["effort"], f"{pointer}/effort")
     if body.get("summary") or body.get("generate_summary"):
@@ -175,7 +236,11 @@ def _tools(draft: Draft, value: Any, pointer: str) -> None:
         elif kind == "code_interpreter":
             functions.use(draft, "codeExecution", here)
         else:
-            refuse(Code.NO_EQUIVALENT, f"{here}/type", "Gemini has no such tool in a batch.")
+            refuse(
+                Code.NO_EQUIVALENT,
+                f"{here}/type",
+                "Gemini has no such tool in a batch.",
+            )
 
 
 def _include(draft: Draft, value: Any, pointer: str) -> None:
@@ -183,10 +248,18 @@ def _include(draft: Draft, value: Any, pointer: str) -> None:
         if word == "message.output_text.logprobs":
             put(draft, "responseLogprobs", True, pointer)
         else:
-            warn(draft, Caution.IGNORED, f"{pointer}/{index}", "The answer has no such part.")
+            warn(
+                draft,
+                Caution.IGNORED,
+                f"{pointer}/{index}",
+                "The answer has no such part.",
+            )
 
 
-_STORED: Final = impossible("It refers to something stored with OpenAI.", "Put the whole conversation into input.")
+_STORED: Final = impossible(
+    "It refers to something stored with OpenAI.",
+    "Put the whole conversation into input.",
+)
 _MESSAGE: Final = frozenset({"type", "role", "content", "id", "status"})
 _CALL: Final = frozenset({"type", "id", "call_id", "name", "arguments", "status"})
 _OUTPUT: Final = frozenset({"type", "id", "call_id", "name", "output", "status"})
@@ -217,7 +290,9 @@ TABLE: Final[Mapping[str, Rule]] = {
     "tool_choice": tool_choice,
     "include": _include,
     "max_tool_calls": ignored("Gemini takes no limit of calls"),
-    "truncation": ignored_unless("disabled", "Gemini refuses a prompt that is too long"),
+    "truncation": ignored_unless(
+        "disabled", "Gemini refuses a prompt that is too long"
+    ),
     "background": ignored("a batch is always in the background"),
     "background_options": ignored("a batch is always in the background"),
     "access_programs": ignored("it is for OpenAI's models"),

@@ -14,7 +14,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from batchdrop.core.clock import SystemClock
-from batchdrop.core.errors import BatchdropError, CapacityError, PermanentError, TransientError
+from batchdrop.core.errors import (
+    BatchdropError,
+    CapacityError,
+    PermanentError,
+    TransientError,
+)
 from batchdrop.ports import (
     JSONL,
     Batch,
@@ -106,8 +111,16 @@ class GeminiApi:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
             return Busy(None, no_address().code, no_address().sentence)
         except httpx2.ConnectError:
-            return Busy(None, "PROVIDER_UNREACHABLE", "the provider could not be reached")
-        except (errors.APIError, httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
+            return Busy(
+                None, "PROVIDER_UNREACHABLE", "the provider could not be reached"
+            )
+        except (
+            errors.APIError,
+            httpx2.HTTPError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ) as error:
             return Unknown(f"CREATE_{type(error).__name__.upper()}")
         if not job.name:
             return Unknown("CREATE_NAMELESS")
@@ -123,13 +136,20 @@ class GeminiApi:
 
     def _create(self, intent: Intent) -> BatchJob:
         timeout = int(intent.timeout_seconds * 1000)
-        config: Any = {"display_name": intent.name, "http_options": {"timeout": timeout}}
+        config: Any = {
+            "display_name": intent.name,
+            "http_options": {"timeout": timeout},
+        }
         batches = self._calls.sdk().batches
         if intent.kind is BatchKind.GENERATE:
             return batches.create(model=intent.model, src=intent.staged, config=config)
-        with warnings.catch_warnings():  # the SDK calls its embedding batches experimental
+        with (
+            warnings.catch_warnings()
+        ):  # the SDK calls its embedding batches experimental
             warnings.simplefilter("ignore")
-            return batches.create_embeddings(model=intent.model, src={"file_name": intent.staged}, config=config)
+            return batches.create_embeddings(
+                model=intent.model, src={"file_name": intent.staged}, config=config
+            )
 
     def _not_created(self, error: ClientError) -> Created:
         """Return what a 4xx proves; a 408 proves nothing."""
@@ -137,7 +157,9 @@ class GeminiApi:
             return Unknown("CREATE_408")
         named = self._calls.named(error)
         if isinstance(named, CapacityError):
-            return Busy(Unit.TOKENS, named.code, named.sentence, named.retry_after_seconds)
+            return Busy(
+                Unit.TOKENS, named.code, named.sentence, named.retry_after_seconds
+            )
         if isinstance(named, PermanentError):
             return Refused(named.code, named.sentence)
         return Busy(None, named.code, named.sentence)
@@ -157,7 +179,9 @@ class GeminiApi:
         try:
             batches = tuple(wire.batch(item) for item in body.get("operations", ()))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise TransientError("a page of batches could not be read", code="PROVIDER_SHAPE") from None
+            raise TransientError(
+                "a page of batches could not be read", code="PROVIDER_SHAPE"
+            ) from None
         return BatchPage(batches, body.get("nextPageToken") or None)
 
     def cancel(self, name: str) -> None:
@@ -196,16 +220,25 @@ class GeminiApi:
                 self._pause(0.05, 0.1 * 2**stalled)
 
     # ------------------------------------------------------------------------------------------- files
-    def upload(self, chunks: Iterable[bytes], *, size: int, name: str, mime_type: str) -> ProviderFile:
+    def upload(
+        self, chunks: Iterable[bytes], *, size: int, name: str, mime_type: str
+    ) -> ProviderFile:
         """Upload exactly `size` bytes and prove by checksum that they arrived."""
         source = SizedStream(chunks, size)
         with self._calls.translated():
-            config: Any = {"mime_type": mime_type, "display_name": name} | _timeout(TRANSFER_SECONDS)
+            config: Any = {"mime_type": mime_type, "display_name": name} | _timeout(
+                TRANSFER_SECONDS
+            )
             file = self._calls.sdk().files.upload(file=source, config=config)
         sent = source.sha256()
-        staged = wire.file(file.model_dump(mode="json", by_alias=True, exclude_none=True))
+        staged = wire.file(
+            file.model_dump(mode="json", by_alias=True, exclude_none=True)
+        )
         if staged.sha256 and staged.sha256 != sent:
-            raise TransientError("the staged file has another checksum than what was sent", code="CHECKSUM")
+            raise TransientError(
+                "the staged file has another checksum than what was sent",
+                code="CHECKSUM",
+            )
         return staged
 
     def list_files(self, page_token: str | None = None) -> FilePage:
@@ -214,7 +247,9 @@ class GeminiApi:
         try:
             files = tuple(wire.file(item) for item in body.get("files", ()))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise TransientError("a page of files could not be read", code="PROVIDER_SHAPE") from None
+            raise TransientError(
+                "a page of files could not be read", code="PROVIDER_SHAPE"
+            ) from None
         return FilePage(files, body.get("nextPageToken") or None)
 
     def delete_file(self, name: str) -> None:
@@ -223,24 +258,38 @@ class GeminiApi:
             self._calls.sdk().files.delete(name=name, config=_timeout(CALL_SECONDS))
 
     # ---------------------------------------------------------------------------------- synchronous calls
-    def answer(self, *, model: str, kind: BatchKind, request: bytes, timeout_seconds: float) -> bytes:
+    def answer(
+        self, *, model: str, kind: BatchKind, request: bytes, timeout_seconds: float
+    ) -> bytes:
         """Send one synchronous request; the response goes into a row as it came, so the SDK's types stay out."""
         method = "embedContent" if kind is BatchKind.EMBED else "generateContent"
-        body = self._calls.send("POST", f"models/{model}:{method}", request, timeout_seconds)
+        body = self._calls.send(
+            "POST", f"models/{model}:{method}", request, timeout_seconds
+        )
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
     def count_tokens(self, *, model: str, request: bytes) -> int:
         """Return how many tokens the provider counts in a request, instructions and tools included."""
-        wanted = b'{"generateContentRequest":{"model":"models/%b",%b}' % (model.encode(), request.lstrip()[1:])
+        wanted = b'{"generateContentRequest":{"model":"models/%b",%b}' % (
+            model.encode(),
+            request.lstrip()[1:],
+        )
         body = self._calls.send("POST", f"models/{model}:countTokens", wanted)
         with self._calls.translated():
             return int(body["totalTokens"])
 
     # ------------------------------------------------------------------------------------------ caches
-    def create_cache(self, *, model: str, body: bytes, display_name: str, ttl_seconds: int) -> Cache:
+    def create_cache(
+        self, *, model: str, body: bytes, display_name: str, ttl_seconds: int
+    ) -> Cache:
         """Make a cached content; the body goes out as the user's requests have it, so the SDK's types stay out."""
         name = json.dumps(display_name).encode()
-        whole = b'{"model":"models/%b","displayName":%b,"ttl":"%ds",%b}' % (model.encode(), name, ttl_seconds, body)
+        whole = b'{"model":"models/%b","displayName":%b,"ttl":"%ds",%b}' % (
+            model.encode(),
+            name,
+            ttl_seconds,
+            body,
+        )
         with self._calls.translated():
             return wire.cache(self._calls.send("POST", "cachedContents", whole))
 
@@ -249,7 +298,10 @@ class GeminiApi:
         try:
             self._calls.send("PATCH", name, b'{"ttl":"%ds"}' % ttl_seconds)
         except (PermanentError, TransientError) as error:
-            if error.code == "PROVIDER_NOT_FOUND" or "cachedcontent" in error.sentence.lower():
+            if (
+                error.code == "PROVIDER_NOT_FOUND"
+                or "cachedcontent" in error.sentence.lower()
+            ):
                 return False
             raise
         return True
@@ -260,7 +312,9 @@ class GeminiApi:
         try:
             caches = tuple(wire.cache(item) for item in body.get("cachedContents", ()))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise TransientError("a page of caches could not be read", code="PROVIDER_SHAPE") from None
+            raise TransientError(
+                "a page of caches could not be read", code="PROVIDER_SHAPE"
+            ) from None
         return CachePage(caches, body.get("nextPageToken") or None)
 
     def delete_cache(self, name: str) -> None:

@@ -13,7 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from batchdrop.core.errors import BatchdropError, CapacityError, ConfigurationError, PermanentError, TransientError
+from batchdrop.core.errors import (
+    BatchdropError,
+    CapacityError,
+    ConfigurationError,
+    PermanentError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,7 +40,12 @@ _RECOVERABLE: Final = frozenset({401, 403, 408, 409})
 class Calls:
     """One API key's way to the service. The key is read when first needed and again after a refusal."""
 
-    def __init__(self, read_key: Callable[[], str], base_url: str | None, http: httpx2.Client | None) -> None:
+    def __init__(
+        self,
+        read_key: Callable[[], str],
+        base_url: str | None,
+        http: httpx2.Client | None,
+    ) -> None:
         """Open nothing yet."""
         self._http = http
         self._read_key = read_key
@@ -49,11 +60,15 @@ class Calls:
         """Return the SDK's client."""
         return self._clients()[0]
 
-    def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+    def get(
+        self, path: str, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any] | None:
         """GET one JSON object; None on 404."""
         _, http = self._clients()
         with self.translated():
-            response = http.get(f"{self._base_url}/{API_VERSION}/{path}", params=dict(params or {}))
+            response = http.get(
+                f"{self._base_url}/{API_VERSION}/{path}", params=dict(params or {})
+            )
             if response.status_code == 404:
                 return None
             if response.status_code != 200:
@@ -63,24 +78,34 @@ class Calls:
             except (ValueError, RecursionError):
                 body = None
         if not isinstance(body, dict):
-            raise TransientError("the provider's answer is not a JSON object", code="PROVIDER_SHAPE")
+            raise TransientError(
+                "the provider's answer is not a JSON object", code="PROVIDER_SHAPE"
+            )
         return cast("dict[str, Any]", body)
 
     def page(self, what: str, page_token: str | None) -> dict[str, Any]:
         """GET one page of a listing."""
-        params = {"pageSize": str(PAGE_SIZE)} | ({"pageToken": page_token} if page_token else {})
+        params = {"pageSize": str(PAGE_SIZE)} | (
+            {"pageToken": page_token} if page_token else {}
+        )
         body = self.get(what, params)
         if body is None:
-            raise TransientError("the provider's listing was not found", code="PROVIDER_NOT_FOUND")
+            raise TransientError(
+                "the provider's listing was not found", code="PROVIDER_NOT_FOUND"
+            )
         return body
 
-    def send(self, method: str, path: str, body: bytes, timeout_seconds: float = CALL_SECONDS) -> Any:
+    def send(
+        self, method: str, path: str, body: bytes, timeout_seconds: float = CALL_SECONDS
+    ) -> Any:
         """Send one JSON object and return the answer's."""
         _, http = self._clients()
         headers = {"content-type": "application/json"}
         with self.translated():
             url = f"{self._base_url}/{API_VERSION}/{path}"
-            response = http.request(method, url, content=body, headers=headers, timeout=timeout_seconds)
+            response = http.request(
+                method, url, content=body, headers=headers, timeout=timeout_seconds
+            )
             if response.status_code != 200:
                 raise self._refused(response)
             return json.loads(response.content)
@@ -89,7 +114,10 @@ class Calls:
         """Stream a file's bytes behind the first `skip`."""
         _, http = self._clients()
         url = f"{self._base_url}/{API_VERSION}/{name}:download"
-        with self.translated(), http.stream("GET", url, params={"alt": "media"}) as response:
+        with (
+            self.translated(),
+            http.stream("GET", url, params={"alt": "media"}) as response,
+        ):
             if response.status_code != 200:
                 response.read()
                 raise self._refused(response)
@@ -114,17 +142,25 @@ class Calls:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
             raise no_address() from None
         except httpx2.TimeoutException:
-            raise TransientError("the provider did not answer in time", code="PROVIDER_TIMEOUT") from None
+            raise TransientError(
+                "the provider did not answer in time", code="PROVIDER_TIMEOUT"
+            ) from None
         except httpx2.HTTPError:
-            raise TransientError("the connection to the provider broke", code="PROVIDER_TRANSPORT") from None
+            raise TransientError(
+                "the connection to the provider broke", code="PROVIDER_TRANSPORT"
+            ) from None
         except (ValueError, KeyError, RecursionError) as error:
             raise TransientError(
-                "the provider's answer has an unknown shape", code=f"PROVIDER_{type(error).__name__.upper()}"
+                "the provider's answer has an unknown shape",
+                code=f"PROVIDER_{type(error).__name__.upper()}",
             ) from None
 
     def named(self, error: APIError) -> BatchdropError:
         """Name an error by what the caller must do. The provider's sentence is kept: it holds no content of ours."""
-        status = re.sub(r"[^A-Z_]", "", str(error.status or "").upper().replace(" ", "_")) or "ERROR"
+        status = (
+            re.sub(r"[^A-Z_]", "", str(error.status or "").upper().replace(" ", "_"))
+            or "ERROR"
+        )
         code = int(error.code or 0)
         sentence = (error.message or "The provider refused the call.")[:500]
         if code in (401, 403):
@@ -143,14 +179,19 @@ class Calls:
 
             key = self._read_key()
             headers = {"x-goog-api-key": key}
-            http = self._http or httpx2.Client(timeout=CALL_SECONDS, follow_redirects=True, headers=headers)
+            http = self._http or httpx2.Client(
+                timeout=CALL_SECONDS, follow_redirects=True, headers=headers
+            )
             options = HttpOptions(
                 base_url=self._base_url,
                 api_version=API_VERSION,
                 httpx_client=http,
                 timeout=int(CALL_SECONDS * 1000),
             )
-            self._open = (Client(api_key=key, vertexai=False, http_options=options), http)
+            self._open = (
+                Client(api_key=key, vertexai=False, http_options=options),
+                http,
+            )
         return self._open
 
     def _refused(self, response: httpx2.Response) -> Exception:
@@ -160,7 +201,9 @@ class Calls:
             errors.APIError.raise_for_response(response)
         except errors.APIError as error:
             return self.named(error)
-        return TransientError("the provider answered with an unexpected status", code="PROVIDER_SHAPE")
+        return TransientError(
+            "the provider answered with an unexpected status", code="PROVIDER_SHAPE"
+        )
 
 
 def key_reader(path: Path | None, environment: Mapping[str, str]) -> Callable[[], str]:
@@ -168,9 +211,15 @@ def key_reader(path: Path | None, environment: Mapping[str, str]) -> Callable[[]
 
     def read() -> str:
         try:
-            key = path.read_text().strip() if path else environment.get("GEMINI_API_KEY", "").strip()
+            key = (
+                path.read_text().strip()
+                if path
+                else environment.get("GEMINI_API_KEY", "").strip()
+            )
         except OSError:
-            raise TransientError("the API key's file cannot be read", code="API_KEY_MISSING") from None
+            raise TransientError(
+                "the API key's file cannot be read", code="API_KEY_MISSING"
+            ) from None
         if not key:
             raise TransientError("there is no Gemini API key", code="API_KEY_MISSING")
         return key
@@ -180,10 +229,15 @@ def key_reader(path: Path | None, environment: Mapping[str, str]) -> Callable[[]
 
 def no_address() -> ConfigurationError:
     """Return the error of an address that cannot be called."""
-    return ConfigurationError("BATCHDROP_GEMINI_BASE_URL is not an address that can be called", code="ADDRESS_INVALID")
+    return ConfigurationError(
+        "BATCHDROP_GEMINI_BASE_URL is not an address that can be called",
+        code="ADDRESS_INVALID",
+    )
 
 
 def _retry_after(error: APIError) -> float | None:
     """Return the seconds of a RetryInfo detail (google.rpc.RetryInfo), if the answer has one."""
-    match = re.search(r"'retryDelay': '(\d+(?:\.\d+)?)s'", str(cast("object", error.details)))
+    match = re.search(
+        r"'retryDelay': '(\d+(?:\.\d+)?)s'", str(cast("object", error.details))
+    )
     return float(match[1]) if match else None

@@ -55,10 +55,14 @@ class GeminiEnvelope:
             return None
         if found.key is None:
             return None
-        return str(found.key), Result(found.response, None if found.error is None else _fault(found.error))
+        return str(found.key), Result(
+            found.response, None if found.error is None else _fault(found.error)
+        )
 
 
 def _fault(status: _Status) -> Fault:
     lost = _CACHE.search(status.message) is not None
-    code = "CACHE_LOST" if lost else f"PROVIDER_{GRPC_NAMES.get(status.code, 'UNKNOWN')}"
+    code = (
+        "CACHE_LOST" if lost else f"PROVIDER_{GRPC_NAMES.get(status.code, 'UNKNOWN')}"
+    )
     return Fault(code, status.message, passing=lost or status.code in _PASSING)

@@ -40,7 +40,10 @@ def facts_of(tier: int = 1) -> Facts:
         ConfigurationError: There is no such tier.
     """
     if tier not in TIERS:
-        raise ConfigurationError(f"there is no tier {tier}: an account has tier 1, 2 or 3", code="SETTINGS_INVALID")
+        raise ConfigurationError(
+            f"there is no tier {tier}: an account has tier 1, 2 or 3",
+            code="SETTINGS_INVALID",
+        )
     return Facts(
         kind="gemini",
         dialect="gemini",

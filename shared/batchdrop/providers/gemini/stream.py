@@ -41,7 +41,9 @@ class SizedStream(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move the position that `tell` reports; reading goes on where it was."""
-        base: int = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        base: int = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[
+            whence
+        ]
         self._at = base + offset
         return self._at
 
@@ -69,7 +71,10 @@ class SizedStream(io.RawIOBase):
         self._at = self._read
         ended = filled < len(target)
         if self._read > self._size or (ended and self._read < self._size):
-            raise PermanentError("the rendered shard has another length than planned", code="SIZE_MISMATCH")
+            raise PermanentError(
+                "the rendered shard has another length than planned",
+                code="SIZE_MISMATCH",
+            )
         return filled
 
     def sha256(self) -> str:
@@ -79,7 +84,10 @@ class SizedStream(io.RawIOBase):
             PermanentError: SIZE_MISMATCH, there is more than was declared.
         """
         if self._read != self._size or self._fill():
-            raise PermanentError("the rendered shard has another length than planned", code="SIZE_MISMATCH")
+            raise PermanentError(
+                "the rendered shard has another length than planned",
+                code="SIZE_MISMATCH",
+            )
         return self._hash.hexdigest()
 
     def _fill(self) -> bool:

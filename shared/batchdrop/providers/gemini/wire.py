@@ -9,16 +9,35 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from batchdrop.core.grpc import GRPC_NAMES
-from batchdrop.ports import Batch, BatchKind, BatchState, Cache, Cause, Failed, ModelInfo, ProviderFile
+from batchdrop.ports import (
+    Batch,
+    BatchKind,
+    BatchState,
+    Cache,
+    Cause,
+    Failed,
+    ModelInfo,
+    ProviderFile,
+)
 
-_BATCHES: Final = {"batchGenerateContent": BatchKind.GENERATE, "asyncBatchEmbedContent": BatchKind.EMBED}
+_BATCHES: Final = {
+    "batchGenerateContent": BatchKind.GENERATE,
+    "asyncBatchEmbedContent": BatchKind.EMBED,
+}
 
 
 def model_info(model: dict[str, Any]) -> ModelInfo:
     """Read what a model can do in batches from the methods it lists; without a list, nothing is said."""
     listed: Any = model.get("supportedGenerationMethods")
-    methods = {str(name) for name in cast("list[Any]", listed)} if isinstance(listed, list) else set[str]()
-    return ModelInfo(frozenset(kind for name, kind in _BATCHES.items() if name in methods), said=bool(methods))
+    methods = (
+        {str(name) for name in cast("list[Any]", listed)}
+        if isinstance(listed, list)
+        else set[str]()
+    )
+    return ModelInfo(
+        frozenset(kind for name, kind in _BATCHES.items() if name in methods),
+        said=bool(methods),
+    )
 
 
 def batch(operation: dict[str, Any]) -> Batch:
@@ -46,7 +65,9 @@ def _done(stats: dict[str, Any]) -> int | None:
     """Return how many requests have an answer or an error; counts of zero are left out of the wire's JSON."""
     if not stats.get("requestCount"):
         return None
-    return int(stats.get("successfulRequestCount") or 0) + int(stats.get("failedRequestCount") or 0)
+    return int(stats.get("successfulRequestCount") or 0) + int(
+        stats.get("failedRequestCount") or 0
+    )
 
 
 def _failed(error: dict[str, Any]) -> Failed:
@@ -80,14 +101,20 @@ def _hex_digest(encoded: str) -> str:
         decoded = base64.b64decode(encoded)
     except (binascii.Error, ValueError):
         return ""
-    return decoded.hex() if len(decoded) == 32 else decoded.decode("ascii", "replace").lower()
+    return (
+        decoded.hex()
+        if len(decoded) == 32
+        else decoded.decode("ascii", "replace").lower()
+    )
 
 
 def moment(text: object) -> datetime | None:
     """Read RFC 3339 with up to nanoseconds."""
     if not isinstance(text, str) or not text:
         return None
-    moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00")))
+    moment = datetime.fromisoformat(
+        re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00"))
+    )
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

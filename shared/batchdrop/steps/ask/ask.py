@@ -47,10 +47,15 @@ Writing = Context[WriteSettings]
 GROUPS_OF = FINISH_GROUP
 MAX_PAUSES = 5
 """After so many refusals for want of quota, what is open becomes error rows."""
-_OVER = Failure(code="OVER_MAX_COST", message="the job's max_cost was spent before this line could be answered at once")
+_OVER = Failure(
+    code="OVER_MAX_COST",
+    message="the job's max_cost was spent before this line could be answered at once",
+)
 
 
-def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
+def answer_all(
+    context: Writing, stored: Stored[Shard], job: Job
+) -> Stored[Shard] | None:
     """Ask what has no answer yet; None when quota or time is over and a new message continues."""
     asker = context.provider_of(stored.value).ask
     if stored.value.stop is not None or asker is None:
@@ -72,9 +77,16 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
             group = list(islice(lines, size))
             if not group or stored.value.stop is not None:
                 return stored
-            if allowance is not None and _cost(context, stored.value, usage) >= allowance:
+            if (
+                allowance is not None
+                and _cost(context, stored.value, usage) >= allowance
+            ):
                 return _stop(context, stored)
-            if count and context.time_left.remaining() < context.settings.finish_timeout_seconds * GROUPS_OF:
+            if (
+                count
+                and context.time_left.remaining()
+                < context.settings.finish_timeout_seconds * GROUPS_OF
+            ):
                 return _go_on_later(context, stored, 0)
             found = list(pool.map(partial(_ask, context, asker, stored.value), group))
             kept = [line for line in found if isinstance(line, bytes)]
@@ -82,12 +94,17 @@ def answer_all(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shar
             _count(language, usage, kept)
             refused = [error for error in found if isinstance(error, CapacityError)]
             if refused:
-                waits = (error.retry_after_seconds or context.settings.back_off_seconds for error in refused)
+                waits = (
+                    error.retry_after_seconds or context.settings.back_off_seconds
+                    for error in refused
+                )
                 return _go_on_later(context, stored, max(waits), Shard.without_quota)
     return stored
 
 
-def _ask(context: Writing, asker: Ask, shard: Shard, entry: tuple[int, bytes]) -> bytes | CapacityError:
+def _ask(
+    context: Writing, asker: Ask, shard: Shard, entry: tuple[int, bytes]
+) -> bytes | CapacityError:
     """Return the result to keep, or the refusal that time can lift."""
     number, body = entry
     try:
@@ -100,11 +117,21 @@ def _ask(context: Writing, asker: Ask, shard: Shard, entry: tuple[int, bytes]) -
     except CapacityError as error:
         if shard.attempts < MAX_PAUSES:
             return error
-        return kept(number, Result(fault=Fault("PROVIDER_RESOURCE_EXHAUSTED", error.sentence, passing=True)))
+        return kept(
+            number,
+            Result(
+                fault=Fault("PROVIDER_RESOURCE_EXHAUSTED", error.sentence, passing=True)
+            ),
+        )
     except PermanentError as error:
-        return kept(number, Result(fault=Fault("PROVIDER_INVALID_ARGUMENT", error.sentence)))
+        return kept(
+            number, Result(fault=Fault("PROVIDER_INVALID_ARGUMENT", error.sentence))
+        )
     except BatchdropError as error:
-        return kept(number, Result(fault=Fault("PROVIDER_UNAVAILABLE", error.sentence, passing=True)))
+        return kept(
+            number,
+            Result(fault=Fault("PROVIDER_UNAVAILABLE", error.sentence, passing=True)),
+        )
     return kept(number, Result(msgspec.Raw(response)))
 
 
@@ -129,7 +156,9 @@ def _count(language: Dialect, usage: Usage, lines: Iterable[bytes]) -> set[int]:
         number, result = read_kept(line)
         if number:
             numbers.add(number)
-            found = language.answer(result, InputLine(number, b"null", wants_json=False))
+            found = language.answer(
+                result, InputLine(number, b"null", wants_json=False)
+            )
             language.add_usage(usage, found.usage)
     return numbers
 
@@ -138,25 +167,39 @@ def _allowance(context: Writing, job: Job) -> Decimal | None:
     """Return what one shard of this kind may cost; None: whatever it does."""
     if job.max_cost is None or job.cost_released:
         return None
-    shards = [stored.value for stored in context.store.shards(queries.shards_of(job.job_id))]
+    shards = [
+        stored.value for stored in context.store.shards(queries.shards_of(job.job_id))
+    ]
     ended = [shard for shard in shards if not shard.route.asks]
-    spent = sum((entry.amount or Decimal(0) for entry in entries_of(context, job, ended)), Decimal(0))
+    spent = sum(
+        (entry.amount or Decimal(0) for entry in entries_of(context, job, ended)),
+        Decimal(0),
+    )
     return max(job.max_cost - spent, Decimal(0)) / max(len(shards) - len(ended), 1)
 
 
 def _cost(context: Writing, shard: Shard, usage: Usage) -> Decimal:
     """Return what answers cost; without a price, more than any allowance."""
-    amount = price(usage, shard.model, Processing.STANDARD, context.now(), context.settings.prices).amount
+    amount = price(
+        usage, shard.model, Processing.STANDARD, context.now(), context.settings.prices
+    ).amount
     return Decimal("Infinity") if amount is None else amount
 
 
 def _stop(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
     """Leave what has no answer yet without one, for good."""
-    log("synchronous answers stopped", severity="WARNING", shard_id=stored.value.shard_id, code=_OVER.code)
+    log(
+        "synchronous answers stopped",
+        severity="WARNING",
+        shard_id=stored.value.shard_id,
+        code=_OVER.code,
+    )
     return keep(context, stored, lambda shard: shard.stopped_here(context.now(), _OVER))
 
 
-def _keep_answers(context: Writing, stored: Stored[Shard], lines: list[bytes]) -> Stored[Shard]:
+def _keep_answers(
+    context: Writing, stored: Stored[Shard], lines: list[bytes]
+) -> Stored[Shard]:
     """Write a group's answers and name them in the record: progress."""
     if not lines:
         return stored
@@ -167,7 +210,10 @@ def _keep_answers(context: Writing, stored: Stored[Shard], lines: list[bytes]) -
 
 
 def _go_on_later(
-    context: Writing, stored: Stored[Shard], seconds: float, last: Callable[[Shard], Shard] = lambda shard: shard
+    context: Writing,
+    stored: Stored[Shard],
+    seconds: float,
+    last: Callable[[Shard], Shard] = lambda shard: shard,
 ) -> None:
     """Continue in a new message: now when the time was over, later when the quota was or the stack is paused."""
     go_on_later(context, stored, last, seconds=seconds)

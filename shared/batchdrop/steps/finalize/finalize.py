@@ -90,13 +90,25 @@ def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     job, now = stored.value, context.now()
     if not job.spawned:
         return None
-    shards = [entry.value for entry in context.store.shards(queries.shards_of(job.job_id))]
+    shards = [
+        entry.value for entry in context.store.shards(queries.shards_of(job.job_id))
+    ]
     if not closed(shards, job.plan.shards, job.job_id):
         if now >= last_end(context, job):
-            return _fail(context, stored, "OVERDUE", "Some of its batches had not ended long after its deadline.")
+            return _fail(
+                context,
+                stored,
+                "OVERDUE",
+                "Some of its batches had not ended long after its deadline.",
+            )
         if job.due_at is None or job.due_at <= now:
             later = context.later(context.settings.lease_seconds)
-            context.store.change(stored, lambda job: job.due_again(now, later) if job.state is _S.RUNNING else None)
+            context.store.change(
+                stored,
+                lambda job: (
+                    job.due_again(now, later) if job.state is _S.RUNNING else None
+                ),
+            )
         return None
     return context.store.change(stored, lambda job: job.complete(now))
 
@@ -106,7 +118,12 @@ def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     stored = context.store.claim(stored, context.now(), lease, {_S.FINALIZING})
     try:
         if stored.value.claims > context.settings.max_claims:
-            return _fail(context, stored, "POISONED", "Writing the output crashed repeatedly; it was given up.")
+            return _fail(
+                context,
+                stored,
+                "POISONED",
+                "Writing the output crashed repeatedly; it was given up.",
+            )
         return _output(context, stored)
     except LeaseLostError:
         raise
@@ -114,14 +131,22 @@ def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
         return _fail(context, stored, error.code, error.sentence)
     except BatchdropError as error:
         if context.now() >= last_end(context, stored.value):
-            return _fail(context, stored, "OVERDUE", f"The output could not be written by now ({error.code}).")
+            return _fail(
+                context,
+                stored,
+                "OVERDUE",
+                f"The output could not be written by now ({error.code}).",
+            )
         hand_back(context, stored, error.code, severity="WARNING")
         return None
 
 
 def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     job = stored.value
-    shards = [whole(context, entry.value) for entry in context.store.shards(queries.shards_of(job.job_id))]
+    shards = [
+        whole(context, entry.value)
+        for entry in context.store.shards(queries.shards_of(job.job_id))
+    ]
     runs = job.final_state not in (_S.REJECTED, _S.DUPLICATE)
     ranges = all_ranges(context, job)
     if runs:
@@ -130,13 +155,17 @@ def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
             return None
         stored = progress
     parts = _kept_parts(context, stored.value)
-    rejections = None if job.final_state is _S.DUPLICATE else _rejections(context, job, ranges)
+    rejections = (
+        None if job.final_state is _S.DUPLICATE else _rejections(context, job, ranges)
+    )
     if rejections is not None:
         parts.append(rejections)
     return _finish(context, stored, shards, parts)
 
 
-def _finish(context: Writing, stored: Stored[Job], shards: list[Shard], parts: list[Part]) -> Stored[Job]:
+def _finish(
+    context: Writing, stored: Stored[Job], shards: list[Shard], parts: list[Part]
+) -> Stored[Job]:
     """Write the manifest, then end the job."""
     job, now = stored.value, context.now()
     counts = _counts(job, parts)
@@ -155,11 +184,17 @@ def _finish(context: Writing, stored: Stored[Job], shards: list[Shard], parts: l
     final = job.finished(now, result)
     if context.objects.stat(context.settings.output_bucket, name) is None:
         body = manifest(final, shards, parts)
-        _create(context, name, json.dumps(body, indent=2, ensure_ascii=False).encode() + b"\n")
+        _create(
+            context,
+            name,
+            json.dumps(body, indent=2, ensure_ascii=False).encode() + b"\n",
+        )
     return keep(context, stored, lambda _: final)
 
 
-def _fail(context: Writing, stored: Stored[Job], code: str, message: str) -> Stored[Job]:
+def _fail(
+    context: Writing, stored: Stored[Job], code: str, message: str
+) -> Stored[Job]:
     now = context.now()
     failure = Failure(code=code, message=message)
     log("job failed", severity="ERROR", job_id=stored.value.job_id, code=code)
@@ -186,19 +221,27 @@ def _write_parts(
     parts: list[Part] = []
     recipe, fields = frozen(context, job), joined_fields(context, job)
     for plan in ranges[job.finalizing.next_range :]:
-        parts += range_parts(context, job, recipe, fields, plan, by_range.get(plan.index, []))
+        parts += range_parts(
+            context, job, recipe, fields, plan, by_range.get(plan.index, [])
+        )
         if context.time_left.over() and plan is not ranges[-1]:
-            go_on_later(context, stored, _note_parts(context, job, parts, plan.index + 1))
+            go_on_later(
+                context, stored, _note_parts(context, job, parts, plan.index + 1)
+            )
             return None
     return keep(context, stored, _note_parts(context, job, parts, len(ranges)))
 
 
-def _note_parts(context: Writing, job: Job, parts: list[Part], next_range: int) -> Callable[[Job], Job]:
+def _note_parts(
+    context: Writing, job: Job, parts: list[Part], next_range: int
+) -> Callable[[Job], Job]:
     """Write which parts exist to a work object; return the transition that names it in the record."""
     lists = job.finalizing.lists
     if parts:
         name = names.parts_list(job.job_id, len(lists), job.fence)
-        work.put(context, name, [json.dumps([part.to_json() for part in parts]).encode()])
+        work.put(
+            context, name, [json.dumps([part.to_json() for part in parts]).encode()]
+        )
         lists = (*lists, name)
     now, progress = context.now(), Finalizing(next_range=next_range, lists=lists)
     return lambda job: job.with_finalizing(now, progress)
@@ -235,11 +278,21 @@ def _rejections(context: Writing, job: Job, ranges: list[RangePlan]) -> Part | N
     finally:
         rows.abort()
     assert info is not None
-    return Part("rejections", name, rows.rows, info.size, info.crc32c, ranges[0].first_line, ranges[-1].last_line)
+    return Part(
+        "rejections",
+        name,
+        rows.rows,
+        info.size,
+        info.crc32c,
+        ranges[0].first_line,
+        ranges[-1].last_line,
+    )
 
 
 def _create(context: Writing, name: str, data: bytes) -> ObjectInfo:
-    with context.objects.create(context.settings.output_bucket, name, content_type="application/json") as writer:
+    with context.objects.create(
+        context.settings.output_bucket, name, content_type="application/json"
+    ) as writer:
         writer.write(data)
         return writer.close()
 

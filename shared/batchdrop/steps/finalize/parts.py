@@ -20,7 +20,15 @@ from batchdrop.core.errors import ObjectExistsError, PermanentError
 from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.result.manifest import Part
 from batchdrop.core.result.row import head, is_result, order
-from batchdrop.core.result.tables import Column, Joined, Kind, plan_columns, restored, write_csv, write_parquet
+from batchdrop.core.result.tables import (
+    Column,
+    Joined,
+    Kind,
+    plan_columns,
+    restored,
+    write_csv,
+    write_parquet,
+)
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
@@ -34,7 +42,9 @@ from batchdrop.steps.write.segments import RowFile
 Writing = Context[WriteSettings]
 Keyed = Iterator[tuple[tuple[int, int, int], bytes]]
 _RESULTS, _ERRORS = "results", "errors"
-_WRITERS: Final[dict[str, Callable[[Iterable[Joined], tuple[Column, ...]], Iterator[bytes]]]] = {
+_WRITERS: Final[
+    dict[str, Callable[[Iterable[Joined], tuple[Column, ...]], Iterator[bytes]]]
+] = {
     "csv": write_csv,
     "parquet": write_parquet,
 }
@@ -69,7 +79,9 @@ def range_parts(
     alone = len(segments) == 1 and segments[0][0].kind is ShardKind.PLAN
     if alone and job.output.dialect == "rows":
         files = ((_RESULTS, found[0].results), (_ERRORS, found[0].errors))
-        parts = [_copied(context, job, plan, what, file) for what, file in files if file.rows]
+        parts = [
+            _copied(context, job, plan, what, file) for what, file in files if file.rows
+        ]
         parts = _with_outcomes(parts, found[0].by_outcome)
     else:
         parts = _merged(context, job, plan, found)
@@ -78,7 +90,9 @@ def range_parts(
     return parts + [_table(context, job, columns, plan, found, form) for form in forms]
 
 
-def _copied(context: Writing, job: Job, plan: RangePlan, what: str, file: SegmentFile) -> Part:
+def _copied(
+    context: Writing, job: Job, plan: RangePlan, what: str, file: SegmentFile
+) -> Part:
     bucket = context.settings.work_bucket
     source = context.objects.stat(bucket, file.object, generation=file.generation)
     name = names.part(what, plan.index)
@@ -89,15 +103,23 @@ def _copied(context: Writing, job: Job, plan: RangePlan, what: str, file: Segmen
         context.objects.copy(source, context.settings.output_bucket, target)
     except ObjectExistsError:
         _same_or_fail(context, target, file.bytes, file.crc32c)
-    return Part(what, name, file.rows, file.bytes, file.crc32c, plan.first_line, plan.last_line)
+    return Part(
+        what, name, file.rows, file.bytes, file.crc32c, plan.first_line, plan.last_line
+    )
 
 
-def _merged(context: Writing, job: Job, plan: RangePlan, segments: list[Segment]) -> list[Part]:
+def _merged(
+    context: Writing, job: Job, plan: RangePlan, segments: list[Segment]
+) -> list[Part]:
     """Write the best row of each line."""
     prefix = names.output_prefix(job.source.object, job.job_id)
     written = _in_words_of(job)
     outputs = {
-        what: RowFile(context, context.settings.output_bucket, prefix + names.part(what, plan.index))
+        what: RowFile(
+            context,
+            context.settings.output_bucket,
+            prefix + names.part(what, plan.index),
+        )
         for what in (_RESULTS, _ERRORS)
     }
     outcomes: Counter[str] = Counter()
@@ -105,9 +127,19 @@ def _merged(context: Writing, job: Job, plan: RangePlan, segments: list[Segment]
         for row in _best_rows(context, segments):
             row_head = head(row)
             outcomes[row_head.outcome] += 1
-            outputs[_RESULTS if is_result(row_head) else _ERRORS].add(written(row) + b"\n")
+            outputs[_RESULTS if is_result(row_head) else _ERRORS].add(
+                written(row) + b"\n"
+            )
         parts = [
-            Part(what, names.part(what, plan.index), rows.rows, info.size, info.crc32c, plan.first_line, plan.last_line)
+            Part(
+                what,
+                names.part(what, plan.index),
+                rows.rows,
+                info.size,
+                info.crc32c,
+                plan.first_line,
+                plan.last_line,
+            )
             for what, rows in outputs.items()
             if (info := rows.close()) is not None
         ]
@@ -119,9 +151,16 @@ def _merged(context: Writing, job: Job, plan: RangePlan, segments: list[Segment]
 
 def _best_rows(context: Writing, segments: list[Segment]) -> Iterator[bytes]:
     """Merge the rows of several shards by line and keep the best of each line."""
-    files = [file for segment in segments for file in (segment.results, segment.errors) if file.rows]
+    files = [
+        file
+        for segment in segments
+        for file in (segment.results, segment.errors)
+        if file.rows
+    ]
     last = 0
-    for (line, _, _), row in heapq.merge(*(_keyed(context, file) for file in files), key=lambda item: item[0]):
+    for (line, _, _), row in heapq.merge(
+        *(_keyed(context, file) for file in files), key=lambda item: item[0]
+    ):
         if line != last:
             last = line
             yield row
@@ -165,7 +204,12 @@ def _columns(job: Job, recipe: Recipe, fields: Fields | None) -> tuple[Column, .
 
 
 def _table(
-    context: Writing, job: Job, columns: tuple[Column, ...], plan: RangePlan, segments: list[Segment], form: str
+    context: Writing,
+    job: Job,
+    columns: tuple[Column, ...],
+    plan: RangePlan,
+    segments: list[Segment],
+    form: str,
 ) -> Part:
     """Write a table of the range's lines, in order, rejections among them."""
     count = 0
@@ -189,13 +233,20 @@ def _table(
         if there is None:
             raise
         info, count = there, sum(1 for _ in _all_rows(context, plan, segments))
-    return Part(form, name, count, info.size, info.crc32c, plan.first_line, plan.last_line)
+    return Part(
+        form, name, count, info.size, info.crc32c, plan.first_line, plan.last_line
+    )
 
 
-_TYPES: Final = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+_TYPES: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 
-def _all_rows(context: Writing, plan: RangePlan, segments: list[Segment]) -> Iterator[bytes]:
+def _all_rows(
+    context: Writing, plan: RangePlan, segments: list[Segment]
+) -> Iterator[bytes]:
     """Yield one row for each line of the range: results, errors and rejections."""
     rejected = ((head(row).line, row) for row in _rejections(context, plan))
     best = ((head(row).line, row) for row in _best_rows(context, segments))
@@ -209,10 +260,15 @@ def _rejections(context: Writing, plan: RangePlan) -> Iterator[bytes]:
 
 def _with_outcomes(parts: list[Part], outcomes: dict[str, int]) -> list[Part]:
     """Hang a range's outcomes on its first part, so that they are counted once."""
-    return [part.with_outcomes(outcomes if index == 0 else {}) for index, part in enumerate(parts)]
+    return [
+        part.with_outcomes(outcomes if index == 0 else {})
+        for index, part in enumerate(parts)
+    ]
 
 
 def _same_or_fail(context: Writing, name: str, size: int, crc32c: str) -> None:
     there = context.objects.stat(context.settings.output_bucket, name)
     if there is None or there.size != size or there.crc32c != crc32c:
-        raise PermanentError("an output object exists with other bytes", code="OUTPUT_CONFLICT")
+        raise PermanentError(
+            "an output object exists with other bytes", code="OUTPUT_CONFLICT"
+        )

@@ -52,12 +52,19 @@ class Checks:
         self._max_line_bytes = context.settings.max_line_bytes
         self.looked = Looked(context, job, job.plan.attached)
         self.kind = job.plan.batch_kind
-        self._envelope = self._provider.envelope(job.model, BatchKind(self.kind or BatchKind.GENERATE))
+        self._envelope = self._provider.envelope(
+            job.model, BatchKind(self.kind or BatchKind.GENERATE)
+        )
 
     def ask(self, raw: bytes | None, number: int) -> Asked | Rejected:
         """Return what a line asks for, or the first thing wrong with it; None is a line over the limit."""
         if raw is None:
-            return rejected(b"null", Code.LINE_TOO_LONG, "", f"The line is longer than {self._max_line_bytes} bytes.")
+            return rejected(
+                b"null",
+                Code.LINE_TOO_LONG,
+                "",
+                f"The line is longer than {self._max_line_bytes} bytes.",
+            )
         accepted = self._check(raw, self._model, converted=self._converted)
         if isinstance(accepted, Rejected):
             return accepted
@@ -67,7 +74,9 @@ class Checks:
         if accepted.kind != self.kind:
             self.kind = accepted.kind
             self._envelope = self._provider.envelope(self._model, accepted.kind)
-        size = self._envelope.size(id_bytes(number), self._language.body_bytes(raw, accepted))
+        size = self._envelope.size(
+            id_bytes(number), self._language.body_bytes(raw, accepted)
+        )
         output_bytes = self._language.request(raw).image_bytes if self._draws else 0
         return Asked(accepted.key, size, accepted.tokens, output_bytes, objects)
 
@@ -76,13 +85,21 @@ class Checks:
         if accepted.kind != (self.kind or accepted.kind):
             message = "The upload mixes embedding requests with generation requests."
             return rejected(accepted.key, Code.MIXED_KINDS, "/request", message)
-        if self._draws_nothing and self._language.may_ask_images(raw) and self._language.request(raw).asks_images:
+        if (
+            self._draws_nothing
+            and self._language.may_ask_images(raw)
+            and self._language.request(raw).asks_images
+        ):
             return self._language.no_images(accepted.key, self._model)
         return None
 
     def _objects(self, raw: bytes, accepted: Accepted) -> Mapping[str, int] | Rejected:
         """Return the objects a line attaches, or what is wrong with an address in it."""
-        return self.looked.at(raw, accepted.key) if accepted.media and self._language.may_name(raw) else _NONE
+        return (
+            self.looked.at(raw, accepted.key)
+            if accepted.media and self._language.may_name(raw)
+            else _NONE
+        )
 
 
 def rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:

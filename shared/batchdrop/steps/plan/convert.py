@@ -71,19 +71,37 @@ def _plain(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job]:
     unpacked = stored.value.conversion.unpacked
     if not unpacked:
         return stored
-    return keep(context, stored, lambda job: job.unpacked_into(context.now(), unpacked, file.kind))
+    return keep(
+        context,
+        stored,
+        lambda job: job.unpacked_into(context.now(), unpacked, file.kind),
+    )
 
 
-def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] | Failure | None:
+def _step(
+    context: Planning, stored: Stored[Job], file: Opened
+) -> Stored[Job] | Failure | None:
     """Write one piece of the lines; save how far they go."""
     job = stored.value
     cursor = job.conversion
-    place, found = _decode_state(work.get(context, cursor.state)) if cursor.state else (Place(), Findings())
-    lines = _lines(context, job, replace(file, chunks=_rest(context, job, file, place)), place, found)
+    place, found = (
+        _decode_state(work.get(context, cursor.state))
+        if cursor.state
+        else (Place(), Findings())
+    )
+    lines = _lines(
+        context,
+        job,
+        replace(file, chunks=_rest(context, job, file, place)),
+        place,
+        found,
+    )
     if isinstance(lines, Failure):
         return lines
     name = names.records(job.job_id, cursor.step, job.fence)
-    piece, ended = pieces.write(context, name, gathered(lines, context.settings.range_lines))
+    piece, ended = pieces.write(
+        context, name, gathered(lines, context.settings.range_lines)
+    )
     written = (*cursor.pieces, piece)
     if not ended:
         state = names.conversion_state(job.job_id, cursor.step, job.fence)
@@ -94,7 +112,10 @@ def _step(context: Planning, stored: Stored[Job], file: Opened) -> Stored[Job] |
         return None
     if _packed(file, cursor):
         after = Conversion(step=cursor.step + 1, unpacked=written)
-        return as_records(context, keep(context, stored, lambda job: job.converting(context.now(), after)))
+        return as_records(
+            context,
+            keep(context, stored, lambda job: job.converting(context.now(), after)),
+        )
     records = Records(
         pieces=written,
         converted=file.dialect is not LineForm.GEMINI,
@@ -126,10 +147,14 @@ def _rest(context: Planning, job: Job, file: Opened, place: Place) -> Iterator[b
 
 def _packed(file: Opened, cursor: Conversion) -> bool:
     """Tell whether an array must be taken apart first, or a Parquet file's gzip undone: it is read from its end."""
-    return file.array or (file.zipped and file.suffix == PARQUET and not cursor.unpacked)
+    return file.array or (
+        file.zipped and file.suffix == PARQUET and not cursor.unpacked
+    )
 
 
-def _lines(context: Planning, job: Job, file: Opened, place: Place, found: Findings) -> Iterator[bytes] | Failure:
+def _lines(
+    context: Planning, job: Job, file: Opened, place: Place, found: Findings
+) -> Iterator[bytes] | Failure:
     most = context.settings.max_line_bytes
     if file.array:
         return convert.unwrapped(file, place, max_line_bytes=most)
@@ -146,5 +171,7 @@ def _lines(context: Planning, job: Job, file: Opened, place: Place, found: Findi
     if file.suffix == PARQUET:
         seekable = cast("BinaryIO", RangedFile(context, _source(job)))
     typed = recipe.output.joins_parquet
-    entries = convert.entries(file, found, place, seekable=seekable, max_line_bytes=most, typed=typed)
+    entries = convert.entries(
+        file, found, place, seekable=seekable, max_line_bytes=most, typed=typed
+    )
     return convert.rendered(compile_recipe(recipe), entries, found)

@@ -24,7 +24,11 @@ def refuse_file(context: Planning, job: Job) -> Failure | None:
     if job.plan.step:
         return None
     if job.source.bytes == 0:
-        return Failure(code="EMPTY_UPLOAD", message="The upload is empty.", fix="Upload one request a line.")
+        return Failure(
+            code="EMPTY_UPLOAD",
+            message="The upload is empty.",
+            fix="Upload one request a line.",
+        )
     if job.source.bytes > context.settings.max_upload_bytes:
         return Failure(
             code="UPLOAD_TOO_LARGE",
@@ -39,7 +43,9 @@ def refuse_file(context: Planning, job: Job) -> Failure | None:
     return None
 
 
-def refuse_model(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> Stored[Job] | Failure:
+def refuse_model(
+    context: Planning, stored: Stored[Job], cursor: PlanCursor
+) -> Stored[Job] | Failure:
     """Say why the model cannot run a planned job's kind of requests; warn when the provider does not tell."""
     job, now = stored.value, context.now()
     info = context.provider_of(job).batches.model_info(job.model)
@@ -64,8 +70,14 @@ def refuse_plan(context: Planning, job: Job, cursor: PlanCursor) -> Failure | No
     if cursor.requests == 0:
         blank = cursor.counts.rejections == 0
         code = "EMPTY_UPLOAD" if blank else "ALL_LINES_REJECTED"
-        message = "The upload holds only blank lines." if blank else "Every line was rejected."
-        return Failure(code=code, message=message, fix="See rejections.jsonl." if not blank else "")
+        message = (
+            "The upload holds only blank lines."
+            if blank
+            else "Every line was rejected."
+        )
+        return Failure(
+            code=code, message=message, fix="See rejections.jsonl." if not blank else ""
+        )
     if job.policy == "strict" and cursor.counts.rejections:
         return Failure(
             code="STRICT_POLICY",

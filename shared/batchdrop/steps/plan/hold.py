@@ -40,7 +40,9 @@ def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
         since, until = _since(job, failure) or now, _until(context, job, failure)
         again = min(max((now - since) / 4, SOONEST), LATEST)
         ends = None if failure.code == SAME_AS else until
-        return job.held(now, failure, since=since, until=ends, due_at=min(now + again, until))
+        return job.held(
+            now, failure, since=since, until=ends, due_at=min(now + again, until)
+        )
 
     stored = keep(context, stored, held)
     if said:
@@ -70,5 +72,9 @@ def _until(context: Planning, job: Job, failure: Failure) -> datetime:
     settings, now = context.settings, context.now()
     if failure.code == SAME_AS:
         return now + LATEST
-    length = timedelta(minutes=settings.held_minutes) if failure.code == MISSING else timedelta(days=settings.held_days)
+    length = (
+        timedelta(minutes=settings.held_minutes)
+        if failure.code == MISSING
+        else timedelta(days=settings.held_days)
+    )
     return (_since(job, failure) or now) + length

@@ -64,20 +64,30 @@ def original(context: Planning, job: Job, digest: str) -> Job | None:
         other = _other(context, job, claim)
         if other is None:
             return claim.taken_by(job.job_id, until)
-        if other.state.terminal or job.job_id in claim.waiting or len(claim.waiting) >= WAITING:
+        if (
+            other.state.terminal
+            or job.job_id in claim.waiting
+            or len(claim.waiting) >= WAITING
+        ):
             return other
         return claim.joined_by(job.job_id)
 
-    found = context.store.identities.change(digest, Claim(), claimed, {"expire_at": until})
+    found = context.store.identities.change(
+        digest, Claim(), claimed, {"expire_at": until}
+    )
     if isinstance(found, Claim) and found.job_id != job.job_id:
         # On the list now, but perhaps after the other's end woke those on it: look once more.
-        found = context.store.identities.change(digest, Claim(), claimed, {"expire_at": until})
+        found = context.store.identities.change(
+            digest, Claim(), claimed, {"expire_at": until}
+        )
     return found if isinstance(found, Job) else None
 
 
 def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
     """Wake those who wait for an ended job; who took over from it has inherited them, and wakes them itself."""
-    claim = context.store.identities.get(job.plan.identity) if job.plan.identity else None
+    claim = (
+        context.store.identities.get(job.plan.identity) if job.plan.identity else None
+    )
     if claim is not None and claim.job_id == job.job_id:
         for job_id in claim.waiting:
             wake_planning(context, job_id)

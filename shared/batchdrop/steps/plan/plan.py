@@ -24,7 +24,13 @@ from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.plan.convert import as_records
 from batchdrop.steps.plan.enqueue import spawn
-from batchdrop.steps.plan.gates import refuse_file, refuse_length, refuse_model, refuse_plan, with_duplicates
+from batchdrop.steps.plan.gates import (
+    refuse_file,
+    refuse_length,
+    refuse_model,
+    refuse_plan,
+    with_duplicates,
+)
 from batchdrop.steps.plan.hold import hold, holds
 from batchdrop.steps.plan.identities import identify, original, rows_of, same_as
 from batchdrop.steps.plan.price import estimated, hours_of, last_run, refuse_cost
@@ -58,7 +64,11 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
         log("planning continues", job_id=job.job_id, line=cursor.line)
         go_on_later(context, stored, lambda job: job.with_plan(context.now(), cursor))
         return
-    able = failure or refuse_plan(context, job, cursor) or refuse_model(context, stored, cursor)
+    able = (
+        failure
+        or refuse_plan(context, job, cursor)
+        or refuse_model(context, stored, cursor)
+    )
     if isinstance(able, Failure):
         _refuse(context, stored, cursor, able)
         return
@@ -78,15 +88,21 @@ def _decide(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
     if isinstance(passed, Failure):
         _refuse(context, stored, cursor, passed)
         return
-    stored = keep(context, stored, lambda job: job.planned(context.now(), cursor, passed))
-    log("job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards)
+    stored = keep(
+        context, stored, lambda job: job.planned(context.now(), cursor, passed)
+    )
+    log(
+        "job planned", job_id=job.job_id, requests=cursor.requests, shards=cursor.shards
+    )
     spawn(context, stored)
 
 
 def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | Passed:
     """Let a planned job pass its gates of cost; return what they found out, for its record."""
     last, now = last_run(context, job), context.now()
-    caching = decided(context, job, cursor, hours_of(last) or context.settings.cache_hours)
+    caching = decided(
+        context, job, cursor, hours_of(last) or context.settings.cache_hours
+    )
     cost = estimated(context, job, cursor, caching, last)
     failure = refuse_cache(job, caching) or refuse_cost(context, job, cost)
     if failure is not None:
@@ -107,7 +123,9 @@ def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure |
         return as_records(context, found)
     except PermanentError as error:
         if error.code in _UNREADABLE:
-            return Failure(code=error.code, message=error.sentence, fix=Code(error.code).fix)
+            return Failure(
+                code=error.code, message=error.sentence, fix=Code(error.code).fix
+            )
         raise
 
 
@@ -124,7 +142,9 @@ _UNREADABLE = frozenset(
 """What is wrong with a file as a whole: its job is refused. Any other permanent error is a defect of the stack."""
 
 
-def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure) -> None:
+def _refuse(
+    context: Planning, stored: Stored[Job], cursor: PlanCursor, failure: Failure
+) -> None:
     """Hold the job for what a person can mend, or reject it."""
     if not holds(context, stored.value, failure):
         _end(context, stored, cursor, failure)
@@ -134,9 +154,16 @@ def _refuse(context: Planning, stored: Stored[Job], cursor: PlanCursor, failure:
     hold(context, keep(context, stored, lambda job: job.with_plan(now, plan)), failure)
 
 
-def _end(context: Planning, stored: Stored[Job], cursor: PlanCursor, reason: Failure | SameRows) -> None:
+def _end(
+    context: Planning,
+    stored: Stored[Job],
+    cursor: PlanCursor,
+    reason: Failure | SameRows,
+) -> None:
     """End a job that does not run; its report (rejections, manifest) is written by `finalize`."""
-    job = keep(context, stored, lambda job: job.does_not_run(context.now(), cursor, reason)).value
+    job = keep(
+        context, stored, lambda job: job.does_not_run(context.now(), cursor, reason)
+    ).value
     code = job.failure.code if job.failure else ""
     log("job does not run", job_id=job.job_id, state=str(job.final_state), code=code)
     wake(context, job)

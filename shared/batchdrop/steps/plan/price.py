@@ -37,7 +37,9 @@ SAMPLE: Final = 3
 """Requests that are counted: one call each, before anything is paid."""
 
 
-def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching, last: Job | None) -> Range:
+def estimated(
+    context: Planning, job: Job, cursor: PlanCursor, caching: Caching, last: Job | None
+) -> Range:
     """Return what a planned job may cost in batches, its context cache counted."""
     planned = job.with_plan(context.now(), cursor)
     sample = [body_of(raw, longer=False) for _, raw in _sample(context, planned)]
@@ -48,40 +50,62 @@ def estimated(context: Planning, job: Job, cursor: PlanCursor, caching: Caching,
         counted or cursor.tokens,
         counted=counted is not None,
         output_likely=None if last is None else _output_tokens(last),
-        output_limit=max(limit for limit in limits if limit) if limits and all(limits) else None,
+        output_limit=max(limit for limit in limits if limit)
+        if limits and all(limits)
+        else None,
         embeds=cursor.batch_kind == BatchKind.EMBED.value,
     )
     prices = context.settings.prices
     if not caching.wanted:
         return estimate(found, job.model, Processing.BATCH, context.now(), prices)
     share = min(caching.requests * caching.tokens / max(found.input[1], 1), 1.0)
-    batches = estimate(found, job.model, Processing.BATCH, context.now(), prices, cached_share=share)
+    batches = estimate(
+        found, job.model, Processing.BATCH, context.now(), prices, cached_share=share
+    )
     return plus(batches, caching.cost or Decimal(0))
 
 
 def refuse_cost(context: Planning, job: Job, cost: Range) -> Failure | None:
     """Say which gate of money a job does not pass; a job that passes holds its likely cost in the budgets."""
     budgets = context.settings.budgets
-    scopes = tuple(scope for scope in scopes_of(job.team, job.labels) if scope in budgets)
+    scopes = tuple(
+        scope for scope in scopes_of(job.team, job.labels) if scope in budgets
+    )
     limited = job.max_cost is not None or bool(scopes)
     if cost.likely is None:
         if not limited or job.cost_released:
             return None
-        message = f"Nobody knows what this job will cost ({cost.reason}), and it has a limit."
+        message = (
+            f"Nobody knows what this job will cost ({cost.reason}), and it has a limit."
+        )
         return Failure(code="COST_UNKNOWN", message=message, fix=_FIX)
-    if not job.cost_released and job.max_cost is not None and cost.likely > job.max_cost:
-        message = f"The job may cost {cost.likely:.6f} USD; its limit is {job.max_cost}."
+    if (
+        not job.cost_released
+        and job.max_cost is not None
+        and cost.likely > job.max_cost
+    ):
+        message = (
+            f"The job may cost {cost.likely:.6f} USD; its limit is {job.max_cost}."
+        )
         return Failure(code="OVER_MAX_COST", message=message, fix=_FIX)
     if not scopes:
         return None
     likely = cost.likely
     limits = {} if job.cost_released else budgets
     month = context.now().strftime("%Y-%m")
-    found = change_budget(context, month, lambda budget: held(budget, job.job_id, scopes, likely, limits))
-    return Failure(code="OVER_BUDGET", message=found, fix=_FIX) if isinstance(found, str) else None
+    found = change_budget(
+        context, month, lambda budget: held(budget, job.job_id, scopes, likely, limits)
+    )
+    return (
+        Failure(code="OVER_BUDGET", message=found, fix=_FIX)
+        if isinstance(found, str)
+        else None
+    )
 
 
-_FIX: Final = "Release it to let it run all the same, or raise the limit and upload it again."
+_FIX: Final = (
+    "Release it to let it run all the same, or raise the limit and upload it again."
+)
 
 
 def _sample(context: Planning, job: Job) -> list[tuple[int, bytes]]:
@@ -89,27 +113,44 @@ def _sample(context: Planning, job: Job) -> list[tuple[int, bytes]]:
     ranges = [plan for plan in all_ranges(context, job) if plan.requests]
     if not ranges:
         return []
-    chosen = {plan.index: plan for plan in (ranges[0], ranges[len(ranges) // 2], ranges[-1])}
+    chosen = {
+        plan.index: plan for plan in (ranges[0], ranges[len(ranges) // 2], ranges[-1])
+    }
     each = -(-SAMPLE // len(chosen))
-    lines = (line for plan in chosen.values() for line in islice(raw_lines(context, job, plan, None), each))
+    lines = (
+        line
+        for plan in chosen.values()
+        for line in islice(raw_lines(context, job, plan, None), each)
+    )
     return list(islice(lines, SAMPLE))
 
 
-def _counted(context: Planning, job: Job, sample: list[bytes], cursor: PlanCursor) -> int | None:
+def _counted(
+    context: Planning, job: Job, sample: list[bytes], cursor: PlanCursor
+) -> int | None:
     """Return the job's input tokens by the provider's count of a sample, None when it cannot be asked."""
     provider = context.provider_of(job)
     counter = provider.tokens
     if counter is None or not sample or cursor.batch_kind == BatchKind.EMBED.value:
         return None
     try:
-        counts = [counter.count_tokens(model=job.model, request=request) for request in sample]
+        counts = [
+            counter.count_tokens(model=job.model, request=request) for request in sample
+        ]
     except BatchdropError as error:
         log("tokens could not be counted", job_id=job.job_id, code=error.code)
         return None
     envelope = provider.envelope(job.model, BatchKind(cursor.batch_kind))
     # A job's bytes are those of its lines at the provider: the sample is measured in the same envelope.
-    lines = sum(envelope.size(id_bytes(cursor.requests), len(request)) for request in sample)
-    return int(sum(counts) / len(sample) * cursor.requests * _size_ratio(cursor, lines / len(sample)))
+    lines = sum(
+        envelope.size(id_bytes(cursor.requests), len(request)) for request in sample
+    )
+    return int(
+        sum(counts)
+        / len(sample)
+        * cursor.requests
+        * _size_ratio(cursor, lines / len(sample))
+    )
 
 
 def _size_ratio(cursor: PlanCursor, sample_bytes: float) -> float:
@@ -123,7 +164,9 @@ def last_run(context: Planning, job: Job) -> Job | None:
     ended = [
         stored.value
         for stored in context.store.jobs(queries.jobs_named(job.source.object))
-        if stored.value.state is JobState.DONE and stored.value.model == job.model and stored.value.counts.results
+        if stored.value.state is JobState.DONE
+        and stored.value.model == job.model
+        and stored.value.counts.results
     ]
     return max(ended, key=lambda other: other.created_at, default=None)
 

@@ -18,7 +18,14 @@ from batchdrop.core.state import names
 from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.identity import Content
 from batchdrop.core.state.job import Job
-from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan, chained, encode_plan
+from batchdrop.core.upload.cut import (
+    CutLimits,
+    Cutter,
+    RangePlan,
+    ShardPlan,
+    chained,
+    encode_plan,
+)
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.dialects.dialect import Rejected
 from batchdrop.steps import work
@@ -72,12 +79,20 @@ class Pass:
         self.plans: list[RangePlan | ShardPlan] = []
         self.rejections: list[bytes] = []
         limits = _limits(context, job)
-        self.cutter = Cutter(limits, ranges=cursor.ranges, shards=cursor.shards, line=self.line, offset=self.offset)
+        self.cutter = Cutter(
+            limits,
+            ranges=cursor.ranges,
+            shards=cursor.shards,
+            line=self.line,
+            offset=self.offset,
+        )
 
     def run(self) -> bool:
         """Examine lines until they end (True) or the time is over at a range's end (False)."""
         for raw, size in split_lines(
-            self._chunks(), max_line_bytes=self.context.settings.max_line_bytes, number=self.line
+            self._chunks(),
+            max_line_bytes=self.context.settings.max_line_bytes,
+            number=self.line,
         ):
             if self.cutter.range_full(self.line, self.offset):
                 self._close_range()
@@ -95,7 +110,11 @@ class Pass:
     def _chunks(self) -> Iterator[bytes]:
         """Yield the bytes from the cursor on; each byte of the whole is in the content's checksum once."""
         start, content = self.offset, self.content
-        for chunk in records(self.context, self.job, content.end, start) if content.end < start else ():
+        for chunk in (
+            records(self.context, self.job, content.end, start)
+            if content.end < start
+            else ()
+        ):
             content.feed(chunk)
         fed = max(content.end - start, 0)
         for chunk in records(self.context, self.job, start):
@@ -120,7 +139,11 @@ class Pass:
     def _cut(self, asked: Asked) -> None:
         """Count a request into the open shard, or into a new one when it would take the open one over a limit."""
         _, size, tokens, output_bytes, objects = asked
-        attached = sum(objects[uri] for uri in objects if uri not in self.attached) if objects else 0
+        attached = (
+            sum(objects[uri] for uri in objects if uri not in self.attached)
+            if objects
+            else 0
+        )
         if self.cutter.shard_full(size, tokens, output_bytes, attached):
             if self.line > self.cutter.first_line:
                 self._close_range()
@@ -132,13 +155,17 @@ class Pass:
     def _reject(self, found: Rejected) -> None:
         self.cutter.reject()
         self.rejected += 1
-        row = rejection_row(self.line, found.key, found.code, found.pointer, found.message, found.fix)
+        row = rejection_row(
+            self.line, found.key, found.code, found.pointer, found.message, found.fix
+        )
         self.rejections.append(row)
 
     def _close_range(self) -> None:
         name = ""
         if self.rejections:
-            name = names.range_rejections(self.job.job_id, self.cutter.ranges, self.fence)
+            name = names.range_rejections(
+                self.job.job_id, self.cutter.ranges, self.fence
+            )
             work.put(self.context, name, self.rejections)
             self.rejections = []
         self.plans.append(self.cutter.close_range(self.line, self.offset, name))

@@ -46,7 +46,11 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
     Raises:
         TransientError: The store or the bucket could not be reached and no record exists: deliver it again.
     """
-    form = form_of(upload.name) if upload.bucket == context.settings.input_bucket else Form.OTHER
+    form = (
+        form_of(upload.name)
+        if upload.bucket == context.settings.input_bucket
+        else Form.OTHER
+    )
     if form is Form.RECIPE:
         if report(context, upload):
             _take_what_waited(context, upload.name)
@@ -57,7 +61,9 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
     job_id = names.job_id(upload.bucket, upload.name, upload.generation)
     if context.store.job(job_id) is not None:
         return job_id
-    info = context.objects.stat(upload.bucket, upload.name, generation=upload.generation)
+    info = context.objects.stat(
+        upload.bucket, upload.name, generation=upload.generation
+    )
     if form is not Form.UPLOAD and (info is None or not taken(context, info, form)):
         return None
     job = finished_before(context, _received(context, upload, job_id, info))
@@ -73,10 +79,14 @@ def _take_what_waited(context: Receiving, recipe: str) -> None:
     """Make jobs of the records below a new recipe that were refused for want of it."""
     folder, token = recipe.removesuffix(RECIPE_NAME), None
     while not context.time_left.over():
-        page = context.objects.list(context.settings.input_bucket, prefix=folder, page_token=token)
+        page = context.objects.list(
+            context.settings.input_bucket, prefix=folder, page_token=token
+        )
         for info in page.objects:
             if form_of(info.name) is Form.JSON and is_refused(context, info):
-                job_id = receive(context, Uploaded(info.bucket, info.name, info.generation))
+                job_id = receive(
+                    context, Uploaded(info.bucket, info.name, info.generation)
+                )
                 if job_id is not None:
                     wake_planning(context, job_id)
         token = page.next_token
@@ -87,16 +97,24 @@ def _take_what_waited(context: Receiving, recipe: str) -> None:
 def snapshot(context: Receiving, stored: Stored[Job]) -> Stored[Job]:
     """Copy the upload into WORK, pinned to its generation, and go to PLANNING; GONE when it is no longer there."""
     job, now = stored.value, context.now()
-    info = context.objects.stat(job.source.bucket, job.source.object, generation=job.source.generation)
+    info = context.objects.stat(
+        job.source.bucket, job.source.object, generation=job.source.generation
+    )
     if info is None:
         return end(context, stored, JobState.GONE, _gone())
     try:
-        copy = context.objects.copy(info, context.settings.work_bucket, names.source(job.job_id))
+        copy = context.objects.copy(
+            info, context.settings.work_bucket, names.source(job.job_id)
+        )
         generation = copy.generation
     except ObjectExistsError:
-        there = context.objects.stat(context.settings.work_bucket, names.source(job.job_id))
+        there = context.objects.stat(
+            context.settings.work_bucket, names.source(job.job_id)
+        )
         if there is None or there.crc32c != info.crc32c:
-            raise PermanentError("the snapshot has other bytes than the upload", code="SNAPSHOT") from None
+            raise PermanentError(
+                "the snapshot has other bytes than the upload", code="SNAPSHOT"
+            ) from None
         generation = there.generation
     except PermanentError as error:
         if error.code != "GONE":
@@ -105,7 +123,9 @@ def snapshot(context: Receiving, stored: Stored[Job]) -> Stored[Job]:
     return keep(context, stored, lambda job: job.snapshotted(now, generation))
 
 
-def end(context: Receiving, stored: Stored[Job], state: JobState, failure: Failure | None) -> Stored[Job]:
+def end(
+    context: Receiving, stored: Stored[Job], state: JobState, failure: Failure | None
+) -> Stored[Job]:
     """End a job that has no output; its completion is published by `finalize`, now or when it is due."""
     ended = keep(context, stored, lambda job: job.ended(context.now(), state, failure))
     wake(context, ended.value)
@@ -115,13 +135,24 @@ def end(context: Receiving, stored: Stored[Job], state: JobState, failure: Failu
 def fail(context: Receiving, stored: Stored[Job], error: PermanentError) -> None:
     """End a job that no other try can help, with the error as its report."""
     log("job failed", severity="ERROR", job_id=stored.value.job_id, code=error.code)
-    end(context, stored, JobState.FAILED, Failure(code=error.code, message=error.sentence))
+    end(
+        context,
+        stored,
+        JobState.FAILED,
+        Failure(code=error.code, message=error.sentence),
+    )
 
 
-def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInfo | None) -> Job:
+def _received(
+    context: Receiving, upload: Uploaded, job_id: str, info: ObjectInfo | None
+) -> Job:
     now = context.now()
     metadata = dict(info.metadata) if info else {}
-    given = {key.removeprefix("label-"): value for key, value in metadata.items() if key.startswith("label-")}
+    given = {
+        key.removeprefix("label-"): value
+        for key, value in metadata.items()
+        if key.startswith("label-")
+    }
     labels, unsendable = sendable(given)
     folder, slash, _ = upload.name.partition("/")
     team = labels.get(_TEAM_LABEL) or (folder if slash else "")
@@ -145,7 +176,10 @@ def _received(context: Receiving, upload: Uploaded, job_id: str, info: ObjectInf
         labels=labels,
         provider=provider,
         model=model,
-        warnings=tuple(f"METADATA_INVALID label-{name[:60]}: no message can carry this label" for name in unsendable),
+        warnings=tuple(
+            f"METADATA_INVALID label-{name[:60]}: no message can carry this label"
+            for name in unsendable
+        ),
         failure=None if info else _gone(),
         ended_at=None if info else now,
         created_at=now,

@@ -17,7 +17,15 @@ from typing import Any, Final
 import msgspec
 
 from batchdrop.core.logs import log
-from batchdrop.core.recipe.recipe import RECIPE_NAME, Recipe, RecipeProblem, digest, merged, parse_recipe, seconds
+from batchdrop.core.recipe.recipe import (
+    RECIPE_NAME,
+    Recipe,
+    RecipeProblem,
+    digest,
+    merged,
+    parse_recipe,
+    seconds,
+)
 from batchdrop.core.recipe.yaml import MAX_BYTES
 from batchdrop.core.result.manifest import sendable
 from batchdrop.core.settings import CommonSettings, SubmitSettings
@@ -50,11 +58,19 @@ def resolved(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
     found = _nearest(context, job.source.object)
     if isinstance(found.recipe, list):
         return _invalid(found.name, found.recipe)
-    own = {name: value for name, value in job.metadata.items() if not name.startswith("label-")}
+    own = {
+        name: value
+        for name, value in job.metadata.items()
+        if not name.startswith("label-")
+    }
     recipe = merged(found.recipe, own)
     if isinstance(recipe, list):
         first = recipe[0]
-        return Failure(code="METADATA_INVALID", message=f"Metadata {first.field!r}: {first.message}", fix=first.fix)
+        return Failure(
+            code="METADATA_INVALID",
+            message=f"Metadata {first.field!r}: {first.message}",
+            fix=first.fix,
+        )
     name = names.recipe(job.job_id, job.fence)
     work.put(context, name, [recipe.model_dump_json(exclude_defaults=True).encode()])
     settings = _resolved(context, job, recipe, name, found.name)
@@ -63,7 +79,11 @@ def resolved(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
 
 def frozen(context: Context[CommonSettings], job: Job) -> Recipe:
     """Return the recipe a job runs with."""
-    return Recipe.model_validate_json(work.get(context, job.recipe_object)) if job.recipe_object else Recipe()
+    return (
+        Recipe.model_validate_json(work.get(context, job.recipe_object))
+        if job.recipe_object
+        else Recipe()
+    )
 
 
 def report(context: Planning, upload: Uploaded) -> bool:
@@ -72,7 +92,9 @@ def report(context: Planning, upload: Uploaded) -> bool:
     Returns:
         True when records can be asked about with it.
     """
-    info = context.objects.stat(upload.bucket, upload.name, generation=upload.generation)
+    info = context.objects.stat(
+        upload.bucket, upload.name, generation=upload.generation
+    )
     if info is None:
         return False
     found = _read(context, upload.name, info.generation, info.size)
@@ -102,7 +124,9 @@ def report(context: Planning, upload: Uploaded) -> bool:
     return False
 
 
-def nearest_recipe(context: Planning, upload: str) -> Recipe | list[RecipeProblem] | None:
+def nearest_recipe(
+    context: Planning, upload: str
+) -> Recipe | list[RecipeProblem] | None:
     """Return the recipe that applies to an upload, or what is wrong with it; None when there is none."""
     found = _nearest(context, upload)
     return found.recipe if found.name else None
@@ -117,14 +141,27 @@ def _nearest(context: Planning, upload: str) -> _Found:
         folder = f"{folder}/" if folder else ""
         info = context.objects.stat(bucket, folder + RECIPE_NAME)
         if info is not None:
-            return _Found(info.name, _read(context, info.name, info.generation, info.size))
+            return _Found(
+                info.name, _read(context, info.name, info.generation, info.size)
+            )
     return _Found("", Recipe())
 
 
-def _read(context: Planning, name: str, generation: int, size: int) -> Recipe | list[RecipeProblem]:
+def _read(
+    context: Planning, name: str, generation: int, size: int
+) -> Recipe | list[RecipeProblem]:
     if size > MAX_BYTES:
-        return [RecipeProblem(1, "", f"The recipe has more than {MAX_BYTES} bytes.", "Keep data out of it.")]
-    chunks = context.objects.read(context.settings.input_bucket, name, generation=generation)
+        return [
+            RecipeProblem(
+                1,
+                "",
+                f"The recipe has more than {MAX_BYTES} bytes.",
+                "Keep data out of it.",
+            )
+        ]
+    chunks = context.objects.read(
+        context.settings.input_bucket, name, generation=generation
+    )
     return parse_recipe(b"".join(chunks))
 
 
@@ -133,12 +170,22 @@ def _invalid(name: str, problems: list[RecipeProblem]) -> Failure:
     place = f"line {first.line}" + (f", {first.field}" if first.field else "")
     more = f" ({len(problems) - 1} more problems.)" if len(problems) > 1 else ""
     message = f"The recipe {name} cannot be used: {place}: {first.message}{more}"
-    return Failure(code=INVALID, message=message, fix=f"{first.fix} Upload the recipe again; the job goes on then.")
+    return Failure(
+        code=INVALID,
+        message=message,
+        fix=f"{first.fix} Upload the recipe again; the job goes on then.",
+    )
 
 
-def _resolved(context: Planning, job: Job, recipe: Recipe, work_object: str, name: str) -> Resolved:
+def _resolved(
+    context: Planning, job: Job, recipe: Recipe, work_object: str, name: str
+) -> Resolved:
     """Return the job's fields that its recipe sets; labels of the upload's metadata stand in the job already."""
-    inherited = {name: value for name, value in recipe.attribution.items() if name not in job.labels}
+    inherited = {
+        name: value
+        for name, value in recipe.attribution.items()
+        if name not in job.labels
+    }
     labels, _ = sendable(job.labels | inherited)
     length = timedelta(seconds=seconds(recipe.deadline)) if recipe.deadline else None
     default = timedelta(hours=context.settings.job_deadline_hours)
@@ -154,11 +201,17 @@ def _resolved(context: Planning, job: Job, recipe: Recipe, work_object: str, nam
         labels=labels,
         team=labels.get("team") or job.team,
         priority=recipe.priority,
-        deadline_at=job.created_at + (length or default) + timedelta(seconds=job.held_seconds),
+        deadline_at=job.created_at
+        + (length or default)
+        + timedelta(seconds=job.held_seconds),
         finish=recipe.finish or "missing",
         policy=recipe.policy or context.settings.policy,
         max_rounds=recipe.redo,
         max_cost=recipe.max_cost,
         cache=recipe.cache,
-        output=Output(dialect=output.dialect.value, formats=tuple(output.formats), join=output.join),
+        output=Output(
+            dialect=output.dialect.value,
+            formats=tuple(output.formats),
+            join=output.join,
+        ),
     )

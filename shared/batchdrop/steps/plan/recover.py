@@ -20,7 +20,10 @@ def finished_before(context: Context[CommonSettings], job: Job) -> Job:
         return job
     bucket = context.settings.output_bucket
     name = f"{names.output_prefix(job.source.object, job.job_id)}manifest.json"
-    if not any(info.name == name for info in context.objects.list(bucket, prefix=name, page_size=1).objects):
+    if not any(
+        info.name == name
+        for info in context.objects.list(bucket, prefix=name, page_size=1).objects
+    ):
         return job
     log("upload was answered before the documents were lost", job_id=job.job_id)
     return job.finished_before(context.now(), f"{bucket}/{name}")

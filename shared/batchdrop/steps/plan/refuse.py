@@ -38,7 +38,11 @@ def taken(context: Receiving, info: ObjectInfo, form: Form) -> bool:
     if isinstance(reason, Failure):
         _refuse(context, info, reason)
         # A recipe that came meanwhile found no refusal to take away: so it is looked for once more.
-        reason = _reason(context, info, form) if reason.code == convert.RECIPE_MISSING.code else reason
+        reason = (
+            _reason(context, info, form)
+            if reason.code == convert.RECIPE_MISSING.code
+            else reason
+        )
     if reason is True:
         _forgive(context, info)
     return reason is True
@@ -56,10 +60,16 @@ def _reason(context: Receiving, info: ObjectInfo, form: Form) -> Failure | bool:
     recipe = nearest_recipe(context, info.name)
     if form is Form.TEXT:
         return False if recipe is None else TEXT_FILE
-    attached = isinstance(recipe, Recipe) and any(entry.type == _ATTACHED for entry in recipe.attachments)
+    attached = isinstance(recipe, Recipe) and any(
+        entry.type == _ATTACHED for entry in recipe.attachments
+    )
     found = _dialect(context, info)
     if found is not LineForm.RECORDS:
-        return found if isinstance(found, Failure) and not attached else not isinstance(found, Failure)
+        return (
+            found
+            if isinstance(found, Failure) and not attached
+            else not isinstance(found, Failure)
+        )
     if isinstance(recipe, Recipe):
         return convert.RECIPE_MISSING if not recipe.renders else not attached
     return convert.RECIPE_MISSING if recipe is None else True
@@ -108,7 +118,12 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
             writer.close()
     except ObjectExistsError:
         return
-    log("upload refused", severity="WARNING", generation=info.generation, code=reason.code)
+    log(
+        "upload refused",
+        severity="WARNING",
+        generation=info.generation,
+        code=reason.code,
+    )
 
 
 def _forgive(context: Receiving, info: ObjectInfo) -> None:
@@ -118,9 +133,17 @@ def _forgive(context: Receiving, info: ObjectInfo) -> None:
         context.objects.delete(there.bucket, there.name, generation=there.generation)
 
 
-def _there(context: Context[CommonSettings], info: ObjectInfo, generation: str | None) -> ObjectInfo | None:
+def _there(
+    context: Context[CommonSettings], info: ObjectInfo, generation: str | None
+) -> ObjectInfo | None:
     """Return the refusal of an object, of that generation of it if one is given."""
     name = names.refusal(info.bucket, info.name)
-    listed = context.objects.list(context.settings.output_bucket, prefix=name, page_size=1).objects
+    listed = context.objects.list(
+        context.settings.output_bucket, prefix=name, page_size=1
+    ).objects
     found = listed[0] if listed and listed[0].name == name else None
-    return found if found and generation in (None, found.metadata.get(_GENERATION)) else None
+    return (
+        found
+        if found and generation in (None, found.metadata.get(_GENERATION))
+        else None
+    )

@@ -60,7 +60,12 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
         end_shard(context, stored, batch)
         return True
     if _overdue(shard, now):
-        log("batch ended without an answer", severity="ERROR", shard_id=shard.shard_id, batch=batch.name)
+        log(
+            "batch ended without an answer",
+            severity="ERROR",
+            shard_id=shard.shard_id,
+            batch=batch.name,
+        )
         end_shard(context, stored, batch)
         return True
     if must_cancel(shard, now) and shard.cancel_sent_at is None:
@@ -68,7 +73,12 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
         context.store.change(stored, lambda shard: shard.cancel_sent(now, batch))
     elif batch.raw_state != shard.batch.raw_state:
         if batch.state is BatchState.UNKNOWN:
-            log("unknown batch state", severity="ERROR", shard_id=shard.shard_id, state=batch.raw_state)
+            log(
+                "unknown batch state",
+                severity="ERROR",
+                shard_id=shard.shard_id,
+                state=batch.raw_state,
+            )
         context.store.change(stored, lambda shard: shard.seen(now, batch))
     return False
 
@@ -79,7 +89,9 @@ def is_due(shard: Shard, now: datetime, settings: PollSettings) -> bool:
     if age < timedelta(minutes=settings.look_first_minutes) or must_cancel(shard, now):
         return True
     ticks = int(now.timestamp() / TICK.total_seconds())
-    return (ticks + zlib.crc32(shard.shard_id.encode())) % settings.look_spread_ticks == 0
+    return (
+        ticks + zlib.crc32(shard.shard_id.encode())
+    ) % settings.look_spread_ticks == 0
 
 
 def must_cancel(shard: Shard, now: datetime) -> bool:
@@ -89,20 +101,39 @@ def must_cancel(shard: Shard, now: datetime) -> bool:
 
 
 def _overdue(shard: Shard, now: datetime) -> bool:
-    return shard.cancel_sent_at is not None and now >= shard.cancel_sent_at + CANCEL_GRACE
+    return (
+        shard.cancel_sent_at is not None and now >= shard.cancel_sent_at + CANCEL_GRACE
+    )
 
 
 def _look_at_nothing(context: Polling, stored: Stored[Shard], batches: Batches) -> bool:
     """Decide what it means that the provider does not know the batch."""
     shard, now = stored.value, context.now()
-    shown_by = (shard.submitted_at or now) + timedelta(seconds=context.settings.quarantine_seconds)
+    shown_by = (shard.submitted_at or now) + timedelta(
+        seconds=context.settings.quarantine_seconds
+    )
     if shard.account != batches.account() and now < shard.deadline_at + CANCEL_GRACE:
-        log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id, batch=shard.batch.name)
+        log(
+            "batch unreachable with this key",
+            severity="ERROR",
+            shard_id=shard.shard_id,
+            batch=shard.batch.name,
+        )
         return False
     if now < shown_by:
-        log("batch not shown yet", severity="WARNING", shard_id=shard.shard_id, batch=shard.batch.name)
+        log(
+            "batch not shown yet",
+            severity="WARNING",
+            shard_id=shard.shard_id,
+            batch=shard.batch.name,
+        )
         return False
-    log("batch vanished", severity="ERROR", shard_id=shard.shard_id, batch=shard.batch.name)
+    log(
+        "batch vanished",
+        severity="ERROR",
+        shard_id=shard.shard_id,
+        batch=shard.batch.name,
+    )
     end_shard(context, stored, None)
     return True
 
@@ -110,25 +141,50 @@ def _look_at_nothing(context: Polling, stored: Stored[Shard], batches: Batches) 
 def end_shard(context: Polling, stored: Stored[Shard], batch: Batch | None) -> None:
     """Record that the batch that was looked at will not change any more, free its capacity and wake the writer."""
     now, looked_at = context.now(), stored.value.batch.name
-    shard = context.store.change(stored, lambda shard: shard.ended(now, looked_at, batch, now + WAKE_AGAIN)).value
+    shard = context.store.change(
+        stored, lambda shard: shard.ended(now, looked_at, batch, now + WAKE_AGAIN)
+    ).value
     if shard.batch.name != looked_at:
         return
-    log("batch ended", shard_id=shard.shard_id, batch=looked_at, state=shard.batch.state.value)
+    log(
+        "batch ended",
+        shard_id=shard.shard_id,
+        batch=looked_at,
+        state=shard.batch.state.value,
+    )
     if shard.batch.cause is Cause.OURS:
-        log("the provider could not read our lines", severity="ERROR", shard_id=shard.shard_id, batch=looked_at)
+        log(
+            "the provider could not read our lines",
+            severity="ERROR",
+            shard_id=shard.shard_id,
+            batch=looked_at,
+        )
     wake(context, shard)
-    free(context, shard, keep=shard.batch.state in (BatchState.CANCELLED, BatchState.CANCELLING))
+    free(
+        context,
+        shard,
+        keep=shard.batch.state in (BatchState.CANCELLED, BatchState.CANCELLING),
+    )
     dispatch(context, shard.pool)
 
 
 def requeue_refused(context: Polling, stored: Stored[Shard], batch: Batch) -> None:
     """Queue a shard again whose batch was accepted and then refused for want of capacity: it ran nothing."""
     now = context.now()
-    refused = context.store.change_if(stored, lambda shard: shard.refused_late(now, batch.name))
-    if refused is None:  # another look did this already: the shard may wait for another batch by now
+    refused = context.store.change_if(
+        stored, lambda shard: shard.refused_late(now, batch.name)
+    )
+    if (
+        refused is None
+    ):  # another look did this already: the shard may wait for another batch by now
         return
     shard = refused.value
-    log("batch refused late", severity="WARNING", shard_id=shard.shard_id, batch=batch.name)
+    log(
+        "batch refused late",
+        severity="WARNING",
+        shard_id=shard.shard_id,
+        batch=batch.name,
+    )
     back_off(context, shard, None, made_at=batch.created_at)
     free(context, shard)
     dispatch(context, shard.pool)

@@ -65,7 +65,11 @@ def _page(context: Sweeping, walk: Pass, oldest: datetime, found: Counter[str]) 
     """Look at one page; after the last one the pass is over."""
     until = walk.until or _until(context)
     page = context.objects.list(context.settings.input_bucket, page_token=walk.token)
-    window = [info for info in page.objects if oldest < info.created_at < until and form_of(info.name) in ANSWERED]
+    window = [
+        info
+        for info in page.objects
+        if oldest < info.created_at < until and form_of(info.name) in ANSWERED
+    ]
     lost = [info for info in window if _announce_unless_known(context, info)]
     found["swept_uploads"] += len(lost)
     times = [info.created_at for info in lost]
@@ -90,7 +94,9 @@ def _oldest(context: Sweeping, walk: Pass) -> datetime:
 def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> bool:
     """Announce an upload that has no job; return whether it has none."""
     job_id = names.job_id(info.bucket, info.name, info.generation)
-    if context.store.job(job_id) is not None or (not is_upload(info.name) and is_refused(context, info)):
+    if context.store.job(job_id) is not None or (
+        not is_upload(info.name) and is_refused(context, info)
+    ):
         return False
     log("upload without a job", severity="WARNING", job_id=job_id)
     attributes = {
@@ -99,5 +105,7 @@ def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> bool:
         "objectId": info.name,
         "objectGeneration": str(info.generation),
     }
-    context.topics.publish(Topic.UPLOADS, json.dumps({"sweep": True}).encode(), attributes)
+    context.topics.publish(
+        Topic.UPLOADS, json.dumps({"sweep": True}).encode(), attributes
+    )
     return True

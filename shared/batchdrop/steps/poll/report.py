@@ -45,7 +45,10 @@ def write_report(context: Context[PollSettings]) -> bool:
     if marks.get(MARK) == mark:
         return False
     since = (today - timedelta(days=DAYS)).isoformat()
-    body = page(entries_since(context, since), f"Batchdrop {context.settings.topic_prefix}, {since} to {today}")
+    body = page(
+        entries_since(context, since),
+        f"Batchdrop {context.settings.topic_prefix}, {since} to {today}",
+    )
     bucket = context.settings.output_bucket
     there = context.objects.stat(bucket, NAME)
     try:

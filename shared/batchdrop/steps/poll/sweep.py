@@ -43,7 +43,9 @@ FILE_AGE: Final = timedelta(hours=1)
 """A younger file may belong to a staging under way."""
 WORK_AGE: Final = timedelta(hours=1)
 """A younger work object may belong to a job that is just being cleaned."""
-_IN_USE: Final = frozenset({ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING})
+_IN_USE: Final = frozenset(
+    {ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING}
+)
 _RESERVED: Final = _IN_USE | {ShardState.SUBMITTED}
 
 
@@ -65,15 +67,24 @@ def sweep(context: Sweeping, found: Counter[str]) -> bool:
         return False
     uploads = find_lost_uploads(context, kept.uploads, found)
     each = _pages(context).items()
-    pages = {name: _some_pages(context, page, kept.pages.get(name), found) for name, page in each}
+    pages = {
+        name: _some_pages(context, page, kept.pages.get(name), found)
+        for name, page in each
+    }
     free_leaked(context, found)
-    cursors = Cursors(next_at=context.later(context.settings.sweep_seconds), uploads=uploads, pages=pages)
+    cursors = Cursors(
+        next_at=context.later(context.settings.sweep_seconds),
+        uploads=uploads,
+        pages=pages,
+    )
     # When another tick was faster, its cursors are as good as these.
     context.store.meta(Cursors).change(_CURSORS, Cursors(), lambda _: cursors)
     return True
 
 
-def _some_pages(context: Sweeping, page: Page, token: str | None, found: Counter[str]) -> str | None:
+def _some_pages(
+    context: Sweeping, page: Page, token: str | None, found: Counter[str]
+) -> str | None:
     for _ in range(context.settings.sweep_pages):
         if context.time_left.over():
             return token
@@ -84,7 +95,9 @@ def _some_pages(context: Sweeping, page: Page, token: str | None, found: Counter
 
 
 # --------------------------------------------------------------------------------------------- batches
-def find_orphan_batches(batches: Batches, context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+def find_orphan_batches(
+    batches: Batches, context: Sweeping, token: str | None, found: Counter[str]
+) -> str | None:
     """Cancel batches of one page whose shard recorded another one; return the next page's token."""
     page = batches.list(token)
     stack = stack_id(context)
@@ -96,15 +109,28 @@ def find_orphan_batches(batches: Batches, context: Sweeping, token: str | None, 
     return page.next_token
 
 
-def _check_batch(context: Sweeping, batches: Batches, batch: Batch, shard_id: str) -> bool:
+def _check_batch(
+    context: Sweeping, batches: Batches, batch: Batch, shard_id: str
+) -> bool:
     """Report a batch that its shard does not name; return whether it is one."""
     stored = context.store.shard(shard_id)
     if stored is None:
-        log("batch of an unknown shard", severity="ERROR", shard_id=shard_id, batch=batch.name)
+        log(
+            "batch of an unknown shard",
+            severity="ERROR",
+            shard_id=shard_id,
+            batch=batch.name,
+        )
         return False
     if stored.value.knows(batch.name) or _may_adopt(stored.value):
         return False
-    log("orphan batch found", severity="ERROR", shard_id=shard_id, batch=batch.name, adopted=stored.value.batch.name)
+    log(
+        "orphan batch found",
+        severity="ERROR",
+        shard_id=shard_id,
+        batch=batch.name,
+        adopted=stored.value.batch.name,
+    )
     if may_cancel(context, batch):
         batches.cancel(batch.name)
     context.store.change(stored, lambda shard: shard.with_duplicate(batch.name))
@@ -117,14 +143,20 @@ def _may_adopt(shard: Shard) -> bool:
 
 
 # ----------------------------------------------------------------------------------------------- files
-def delete_unused_files(files: Files, context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+def delete_unused_files(
+    files: Files, context: Sweeping, token: str | None, found: Counter[str]
+) -> str | None:
     """Delete files of one page that no shard uses any more; return the next page's token."""
     page = files.list_files(token)
     stack = stack_id(context)
     old = context.now() - FILE_AGE
     for file in page.files:
         shard_id = names.shard_of_display_name(stack, file.display_name)
-        if shard_id is not None and file.created_at < old and not _file_in_use(context, file, shard_id):
+        if (
+            shard_id is not None
+            and file.created_at < old
+            and not _file_in_use(context, file, shard_id)
+        ):
             files.delete_file(file.name)
             found["swept_files"] += 1
             log("unused file deleted", shard_id=shard_id)
@@ -136,11 +168,17 @@ def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
     if stored is None or stored.value.state.terminal:
         return False
     shard = stored.value
-    return shard.state is ShardState.STAGING or shard.file == file.name or bool(shard.attached)
+    return (
+        shard.state is ShardState.STAGING
+        or shard.file == file.name
+        or bool(shard.attached)
+    )
 
 
 # ---------------------------------------------------------------------------------------------- caches
-def keep_or_delete_caches(caches: Caches, context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+def keep_or_delete_caches(
+    caches: Caches, context: Sweeping, token: str | None, found: Counter[str]
+) -> str | None:
     """Renew the caches of one page that running jobs use, delete what no job uses; return the next page's token."""
     page = caches.list_caches(token)
     stack = stack_id(context)
@@ -151,13 +189,17 @@ def keep_or_delete_caches(caches: Caches, context: Sweeping, token: str | None, 
     return page.next_token
 
 
-def _keep_or_delete(context: Sweeping, caches: Caches, cache: Cache, job_id: str) -> bool:
+def _keep_or_delete(
+    context: Sweeping, caches: Caches, cache: Cache, job_id: str
+) -> bool:
     """Renew a cache or delete it; return whether it was deleted."""
     stored, now = context.store.job(job_id), context.now()
     job = None if stored is None else stored.value
     caching = job.caching if job and not job.state.terminal else None
     if caching and cache.name in (use.name for use in caching.uses):
-        if cache.expires_at < now + timedelta(seconds=context.settings.cache_seconds / 2):
+        if cache.expires_at < now + timedelta(
+            seconds=context.settings.cache_seconds / 2
+        ):
             caches.keep_cache(cache.name, context.settings.cache_seconds)
         return False
     if cache.created_at >= now - timedelta(seconds=context.settings.lease_seconds):
@@ -168,7 +210,9 @@ def _keep_or_delete(context: Sweeping, caches: Caches, cache: Cache, job_id: str
 
 
 # ------------------------------------------------------------------------------------------------ work
-def delete_unused_work(context: Sweeping, token: str | None, found: Counter[str]) -> str | None:
+def delete_unused_work(
+    context: Sweeping, token: str | None, found: Counter[str]
+) -> str | None:
     """Delete work objects of one page whose job has ended and was cleaned; return the next page's token."""
     bucket = context.settings.work_bucket
     page = context.objects.list(bucket, page_token=token)
@@ -196,8 +240,17 @@ def free_leaked(context: Sweeping, found: Counter[str]) -> None:
         for shard_id, entry in ledger.entries.items():
             if entry.until is None and not _holds_capacity(context, shard_id):
                 found["swept_reservations"] += 1
-                log("leaked reservation freed", severity="WARNING", shard_id=shard_id, ledger=name)
-                change_ledger(context, name, lambda ledger, shard_id=shard_id: freed(ledger, shard_id))
+                log(
+                    "leaked reservation freed",
+                    severity="WARNING",
+                    shard_id=shard_id,
+                    ledger=name,
+                )
+                change_ledger(
+                    context,
+                    name,
+                    lambda ledger, shard_id=shard_id: freed(ledger, shard_id),
+                )
 
 
 def _holds_capacity(context: Sweeping, shard_id: str) -> bool:

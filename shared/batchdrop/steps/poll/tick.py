@@ -47,7 +47,13 @@ def tick(context: Polling) -> dict[str, int]:
     _guarded(done, lambda: _sweep(context, done, swept))
     waiting: dict[str, int | None] = dict.fromkeys(logs.TICK_QUEUE)
     _guarded(done, lambda: waiting.update(queue_figures(context)))
-    log(logs.TICK, severity="INFO", **done, **{name: swept[name] for name in logs.TICK_SWEPT}, **waiting)
+    log(
+        logs.TICK,
+        severity="INFO",
+        **done,
+        **{name: swept[name] for name in logs.TICK_SWEPT},
+        **waiting,
+    )
     return done
 
 
@@ -88,7 +94,12 @@ def _wake_due(context: Polling, done: dict[str, int]) -> None:
         done["woken"] += 1
     for job in context.store.jobs(queries.due(Collection.JOB, now, limit)):
         if now > job.value.deadline_at + OVERDUE and not job.value.state.terminal:
-            log(logs.JOB_OVERDUE, severity="ERROR", job_id=job.value.job_id, state=job.value.state.value)
+            log(
+                logs.JOB_OVERDUE,
+                severity="ERROR",
+                job_id=job.value.job_id,
+                state=job.value.state.value,
+            )
         wake(context, job.value)
         done["woken"] += 1
 

@@ -31,7 +31,14 @@ from batchdrop.core.state.identity import with_object
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.dialects.dialect import Rejected
-from batchdrop.dialects.gemini.attachments import SCHEME, address, addresses, named, named_by_line, own_folder
+from batchdrop.dialects.gemini.attachments import (
+    SCHEME,
+    address,
+    addresses,
+    named,
+    named_by_line,
+    own_folder,
+)
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -100,15 +107,23 @@ def _refused(context: Dispatching, upload: str, uri: str) -> tuple[Code, str] | 
     if not uri.startswith(SCHEME):
         return Code.BAD_URI, "An object's address begins with gs:// and nothing else."
     if bucket not in context.settings.buckets_to_attach():
-        return Code.ATTACHMENT_FORBIDDEN, "This stack attaches no objects of that bucket."
+        return (
+            Code.ATTACHMENT_FORBIDDEN,
+            "This stack attaches no objects of that bucket.",
+        )
     folder = own_folder(upload)
     own = bucket != context.settings.input_bucket or name.startswith(folder)
     if not own and context.settings.attachment_folders == "own":
-        return Code.ATTACHMENT_FORBIDDEN, f"An upload may name objects of its own folder, {folder}, only."
+        return (
+            Code.ATTACHMENT_FORBIDDEN,
+            f"An upload may name objects of its own folder, {folder}, only.",
+        )
     return None
 
 
-def _object(context: Dispatching, upload: str, uri: str, most: int) -> ObjectInfo | tuple[Code, str]:
+def _object(
+    context: Dispatching, upload: str, uri: str, most: int
+) -> ObjectInfo | tuple[Code, str]:
     """Return an object of at most so many bytes that can be attached, or why it cannot."""
     refused = _refused(context, upload, uri)
     if refused is not None:
@@ -135,24 +150,36 @@ class File(msgspec.Struct, frozen=True):
 _decode_file = msgspec.json.Decoder(File).decode
 
 
-def attach(context: Dispatching, stored: Stored[Shard], job: Job) -> tuple[Stored[Shard], list[File]] | None:
+def attach(
+    context: Dispatching, stored: Stored[Shard], job: Job
+) -> tuple[Stored[Shard], list[File]] | None:
     """Upload what a shard's lines name and is not there yet; None when the time is over and a message continues."""
     shard = stored.value
     if not shard.attached_bytes or context.provider_of(shard).files is None:
         return stored, []
     needed = context.now() + _margin(context, shard)
-    files = {file.object: file for file in _files(context, shard) if file.expires_at > needed}
-    wanted = {uri: kind for uri, kind in _wanted(context, job, shard) if uri not in files}
+    files = {
+        file.object: file for file in _files(context, shard) if file.expires_at > needed
+    }
+    wanted = {
+        uri: kind for uri, kind in _wanted(context, job, shard) if uri not in files
+    }
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rest = iter(wanted.items())
         while group := list(islice(rest, GROUP)):
             if context.time_left.over():
                 go_on_later(context, stored)
-                log("attaching continues", shard_id=shard.shard_id, lists=len(stored.value.attached))
+                log(
+                    "attaching continues",
+                    shard_id=shard.shard_id,
+                    lists=len(stored.value.attached),
+                )
                 return None
             found = [
                 file
-                for file in pool.map(partial(_upload, context, shard, job.source.object), group)
+                for file in pool.map(
+                    partial(_upload, context, shard, job.source.object), group
+                )
                 if file is not None
             ]
             stored = _keep(context, stored, found)
@@ -179,7 +206,9 @@ def _margin(context: Dispatching, shard: Shard) -> timedelta:
     if shard.route.asks:
         return STANDARD_MARGIN
     facts = context.provider_of(shard).facts
-    return timedelta(seconds=context.settings.batch_deadline_seconds(facts, shard.model))
+    return timedelta(
+        seconds=context.settings.batch_deadline_seconds(facts, shard.model)
+    )
 
 
 def _files(context: Dispatching, shard: Shard) -> Iterator[File]:
@@ -194,7 +223,9 @@ def _wanted(context: Dispatching, job: Job, shard: Shard) -> Iterator[tuple[str,
             yield found.uri, found.mime_type
 
 
-def _upload(context: Dispatching, shard: Shard, upload: str, wanted: tuple[str, str]) -> File | None:
+def _upload(
+    context: Dispatching, shard: Shard, upload: str, wanted: tuple[str, str]
+) -> File | None:
     """Stream one object to the provider; None when it cannot be attached any more."""
     uri, kind = wanted
     provider = context.provider_of(shard)
@@ -202,20 +233,36 @@ def _upload(context: Dispatching, shard: Shard, upload: str, wanted: tuple[str, 
     if provider.files is None:
         return None
     if not isinstance(info, ObjectInfo):
-        log("object vanished", severity="WARNING", shard_id=shard.shard_id, code=info[0].value)
+        log(
+            "object vanished",
+            severity="WARNING",
+            shard_id=shard.shard_id,
+            code=info[0].value,
+        )
         return None
     chunks = context.objects.read(info.bucket, info.name, generation=info.generation)
     name = names.display_name(stack_id(context), shard.shard_id)
     try:
-        file = provider.files.upload(chunks, size=info.size, name=name, mime_type=kind or info.content_type)
+        file = provider.files.upload(
+            chunks, size=info.size, name=name, mime_type=kind or info.content_type
+        )
     except PermanentError as error:
-        log("object not uploaded", severity="WARNING", shard_id=shard.shard_id, code=error.code)
+        log(
+            "object not uploaded",
+            severity="WARNING",
+            shard_id=shard.shard_id,
+            code=error.code,
+        )
         return None
-    expires = file.expires_at or context.now() + timedelta(seconds=provider.facts.file_life)
+    expires = file.expires_at or context.now() + timedelta(
+        seconds=provider.facts.file_life
+    )
     return File(uri, file.name, file.uri, expires)
 
 
-def _keep(context: Dispatching, stored: Stored[Shard], files: list[File]) -> Stored[Shard]:
+def _keep(
+    context: Dispatching, stored: Stored[Shard], files: list[File]
+) -> Stored[Shard]:
     """Name uploaded files in the record: progress."""
     if not files:
         return stored

@@ -16,7 +16,12 @@ from typing import Final
 
 from batchdrop.core.errors import BatchdropError, PermanentError
 from batchdrop.core.logs import log
-from batchdrop.core.money.cache_cost import BYTES_PER_TOKEN, SENTENCES, decide, minimum_tokens
+from batchdrop.core.money.cache_cost import (
+    BYTES_PER_TOKEN,
+    SENTENCES,
+    decide,
+    minimum_tokens,
+)
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.caching import CacheUse, Caching
@@ -39,7 +44,11 @@ MAX_CACHES: Final = 3
 def watch(context: Submitting, job: Job) -> Watch:
     """Return the counter of what a job's lines share, where its plan stands."""
     cursor = job.plan
-    counts = None if job.cache == "off" or context.provider_of(job).caches is None else cursor.agreeing
+    counts = (
+        None
+        if job.cache == "off" or context.provider_of(job).caches is None
+        else cursor.agreeing
+    )
     pattern = first_line(context, job) if counts else None
     return Watch(minimum_tokens(job.model) * BYTES_PER_TOKEN, counts, pattern)
 
@@ -47,7 +56,9 @@ def watch(context: Submitting, job: Job) -> Watch:
 def first_line(context: Submitting, job: Job) -> bytes | None:
     """Return the first accepted line of what is planned."""
     ranges = (plan for plan in all_ranges(context, job) if plan.requests)
-    return next((raw for plan in ranges for _, raw in raw_lines(context, job, plan, None)), None)
+    return next(
+        (raw for plan in ranges for _, raw in raw_lines(context, job, plan, None)), None
+    )
 
 
 def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> Caching:
@@ -66,8 +77,12 @@ def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> 
     tokens = _tokens(context, job, pattern, best.depth)
     if tokens is None:
         return Caching(wanted=False, reason="NOT_COUNTED", requests=best.requests)
-    found = decide(job.model, tokens, best.requests, hours, context.now(), context.settings.prices)
-    forced = job.cache == "required" and found.reason != "BELOW_MINIMUM" and not found.worth
+    found = decide(
+        job.model, tokens, best.requests, hours, context.now(), context.settings.prices
+    )
+    forced = (
+        job.cache == "required" and found.reason != "BELOW_MINIMUM" and not found.worth
+    )
     caching = Caching(
         wanted=found.worth or forced,
         reason="REQUIRED" if forced else found.reason,
@@ -131,7 +146,9 @@ def with_cache(context: Submitting, stored: Stored[Job]) -> Job:
     if caching is None or not caching.wanted or caching.current is not None:
         return stored.value
     try:
-        cache = _adoptable(context, caches, stored.value) or _made(context, caches, stored.value)
+        cache = _adoptable(context, caches, stored.value) or _made(
+            context, caches, stored.value
+        )
     except PermanentError as error:
         if job.cache == "required":
             raise
@@ -139,7 +156,11 @@ def with_cache(context: Submitting, stored: Stored[Job]) -> Job:
         return _given_up(context, stored, "REFUSED").value
     use = CacheUse(name=cache.name, tokens=cache.tokens, created_at=cache.created_at)
     stored = context.store.change(stored, lambda job: job.with_cache(use))
-    known = [] if stored.value.caching is None else [found.name for found in stored.value.caching.uses]
+    known = (
+        []
+        if stored.value.caching is None
+        else [found.name for found in stored.value.caching.uses]
+    )
     if cache.name not in known:
         caches.delete_cache(cache.name)
     return stored.value
@@ -149,7 +170,9 @@ def _renewed(context: Submitting, caches: Caches, stored: Stored[Job]) -> Stored
     """Let the job's cache live on; one that is gone is recorded as lost."""
     job, now = stored.value, context.now()
     current = job.caching.current if job.caching else None
-    if current is None or caches.keep_cache(current.name, context.settings.cache_seconds):
+    if current is None or caches.keep_cache(
+        current.name, context.settings.cache_seconds
+    ):
         return stored
     log("cache lost", severity="WARNING", job_id=job.job_id, cache=current.name)
     stored = context.store.change(stored, lambda job: job.cache_lost(now, current.name))
@@ -162,7 +185,11 @@ def _adoptable(context: Submitting, caches: Caches, job: Job) -> Cache | None:
     """Return a cache that a crashed worker made and did not record."""
     name = names.cache_name(stack_id(context), job.job_id)
     used = {use.name for use in job.caching.uses} if job.caching else set[str]()
-    found = [cache for cache in _all_caches(caches) if cache.display_name == name and cache.name not in used]
+    found = [
+        cache
+        for cache in _all_caches(caches)
+        if cache.display_name == name and cache.name not in used
+    ]
     return min(found, key=lambda cache: cache.created_at, default=None)
 
 

@@ -18,7 +18,14 @@ from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, DispatchSettings
 from batchdrop.core.state import queries
-from batchdrop.core.state.capacity import Ledger, Reservation, account_of, admitted, freed, refused
+from batchdrop.core.state.capacity import (
+    Ledger,
+    Reservation,
+    account_of,
+    admitted,
+    freed,
+    refused,
+)
 from batchdrop.core.state.shard import Shard
 from batchdrop.ports import Unit
 from batchdrop.steps.context import Context
@@ -36,17 +43,29 @@ def dispatch(context: Context[DispatchSettings], pool: str) -> int:
     count = 0
     while count < MAX_ADMITTED and not context.time_left.over():
         stored = _next(context, pool)
-        if stored is None or (count == 0 and paused(context)) or not _admit(context, stored):
+        if (
+            stored is None
+            or (count == 0 and paused(context))
+            or not _admit(context, stored)
+        ):
             break
         count += 1
     return count
 
 
-def free(context: Context[DispatchSettings], shard: Shard, *, keep: bool = False) -> None:
+def free(
+    context: Context[DispatchSettings], shard: Shard, *, keep: bool = False
+) -> None:
     """End a shard's reservations once; with `keep` its tokens count on for a configured while."""
     until = context.later(context.settings.cancelled_hold_seconds) if keep else None
-    change_ledger(context, shard.pool, lambda ledger: freed(ledger, shard.shard_id, until))
-    change_ledger(context, account_of(shard.provider), lambda ledger: freed(ledger, shard.shard_id))
+    change_ledger(
+        context, shard.pool, lambda ledger: freed(ledger, shard.shard_id, until)
+    )
+    change_ledger(
+        context,
+        account_of(shard.provider),
+        lambda ledger: freed(ledger, shard.shard_id),
+    )
 
 
 def back_off(
@@ -65,16 +84,31 @@ def back_off(
         unit: What it has no more of; None: what it counts of a model.
         made_at: When the refused batch was made, if it was accepted before it was refused.
     """
-    settings, facts, now = context.settings, context.provider_of(shard).facts, context.now()
+    settings, facts, now = (
+        context.settings,
+        context.provider_of(shard).facts,
+        context.now(),
+    )
     wait = settings.back_off_seconds if seconds is None else seconds
     if unit in (None, facts.unit):
         limit = settings.tokens_limit(facts, shard.model)
-        change_ledger(context, shard.pool, lambda ledger: refused(ledger, now, limit, wait, made_at))
+        change_ledger(
+            context,
+            shard.pool,
+            lambda ledger: refused(ledger, now, limit, wait, made_at),
+        )
         log("model held off", severity="WARNING", model=shard.model, seconds=wait)
     else:
         until = now + timedelta(seconds=wait)
-        change_ledger(context, account_of(shard.provider), lambda ledger: ledger.held_off(until))
-        log("provider held off", severity="WARNING", provider=shard.provider, seconds=wait)
+        change_ledger(
+            context, account_of(shard.provider), lambda ledger: ledger.held_off(until)
+        )
+        log(
+            "provider held off",
+            severity="WARNING",
+            provider=shard.provider,
+            seconds=wait,
+        )
 
 
 def ensure_ledger(context: Context[DispatchSettings], pool: str) -> None:
@@ -84,7 +118,9 @@ def ensure_ledger(context: Context[DispatchSettings], pool: str) -> None:
 
 
 def change_ledger(
-    context: Context[DispatchSettings], name: str, transition: Callable[[Ledger], Ledger | None]
+    context: Context[DispatchSettings],
+    name: str,
+    transition: Callable[[Ledger], Ledger | None],
 ) -> Ledger | None:
     """Apply a pure transition to one ledger by compare-and-set; None when the transition refuses."""
     return context.store.ledgers.change(name, Ledger(), transition)
@@ -96,7 +132,11 @@ def _next(context: Context[DispatchSettings], pool: str) -> Stored[Shard] | None
         return None
     in_flight = ledger.tokens_by_team()
     heads = _heads(context, pool)
-    return min(heads, key=lambda head: (in_flight[head.value.team], head.value.team), default=None)
+    return min(
+        heads,
+        key=lambda head: (in_flight[head.value.team], head.value.team),
+        default=None,
+    )
 
 
 def read_ledger(context: Context[CommonSettings], name: str) -> Ledger:
@@ -118,8 +158,14 @@ def _heads(context: Context[DispatchSettings], pool: str) -> list[Stored[Shard]]
 
 def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
     shard = stored.value
-    entry = Reservation(team=shard.team, tokens=shard.tokens, bytes=shard.bytes + shard.attached_bytes)
-    settings, now, facts = context.settings, context.now(), context.provider_of(shard).facts
+    entry = Reservation(
+        team=shard.team, tokens=shard.tokens, bytes=shard.bytes + shard.attached_bytes
+    )
+    settings, now, facts = (
+        context.settings,
+        context.now(),
+        context.provider_of(shard).facts,
+    )
     if _refused_often(context, shard):
         return _take_apart(context, stored)
     tokens_limit = max(settings.tokens_limit(facts, shard.model), shard.tokens)
@@ -142,11 +188,21 @@ def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
         context,
         shard.pool,
         lambda ledger: admitted(
-            ledger, shard.shard_id, entry, now, tokens=tokens_limit, bytes=_NO_LIMIT, count=_NO_LIMIT
+            ledger,
+            shard.shard_id,
+            entry,
+            now,
+            tokens=tokens_limit,
+            bytes=_NO_LIMIT,
+            count=_NO_LIMIT,
         ),
     )
     if pool is None:
-        change_ledger(context, account_of(shard.provider), lambda ledger: freed(ledger, shard.shard_id))
+        change_ledger(
+            context,
+            account_of(shard.provider),
+            lambda ledger: freed(ledger, shard.shard_id),
+        )
         return False
     return _start(context, stored)
 
@@ -163,7 +219,9 @@ def _take_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> bo
     """Send a queued shard to be split instead of sending it unchanged."""
     now = context.now()
     try:
-        shard = context.store.change(stored, lambda shard: shard.found_too_large(now)).value
+        shard = context.store.change(
+            stored, lambda shard: shard.found_too_large(now)
+        ).value
     except LeaseLostError:
         return True
     log("shard is above the learnt limit", shard_id=shard.shard_id, tokens=shard.tokens)
@@ -175,7 +233,9 @@ def _start(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
     """Move the shard to STAGING and wake it; whoever loses the race leaves the reservation to the winner."""
     now = context.now()
     try:
-        shard = context.store.change(stored, lambda shard: shard.dispatched(now, now + START_AGAIN)).value
+        shard = context.store.change(
+            stored, lambda shard: shard.dispatched(now, now + START_AGAIN)
+        ).value
     except LeaseLostError:
         return True
     wake(context, shard)

@@ -21,7 +21,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from batchdrop.core.errors import BatchdropError, CapacityError, LeaseLostError, PermanentError, TransientError
+from batchdrop.core.errors import (
+    BatchdropError,
+    CapacityError,
+    LeaseLostError,
+    PermanentError,
+    TransientError,
+)
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
@@ -30,12 +36,27 @@ from batchdrop.core.state.batch import Intent as StoredIntent
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Failure
-from batchdrop.ports import Batch, BatchKind, Busy, Intent, Refused, Sight, Unit, Unknown
+from batchdrop.ports import (
+    Batch,
+    BatchKind,
+    Busy,
+    Intent,
+    Refused,
+    Sight,
+    Unit,
+    Unknown,
+)
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.progress import hand_back, job_of, keep
 from batchdrop.steps.shard_lines import rendered, rendered_size
-from batchdrop.steps.stack import PAUSED_SECONDS, may_cancel, paused, recovered_at, stack_id
+from batchdrop.steps.stack import (
+    PAUSED_SECONDS,
+    may_cancel,
+    paused,
+    recovered_at,
+    stack_id,
+)
 from batchdrop.steps.submit.attach import attach, uris
 from batchdrop.steps.submit.cache import with_cache
 from batchdrop.steps.submit.dispatch import back_off, dispatch, free
@@ -68,23 +89,35 @@ def advance_shard(context: Submitting, shard_id: str) -> None:
         return
     if stored.value.state not in STATES:
         return
-    stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
+    stored = context.store.claim(
+        stored, context.now(), context.settings.lease_seconds, STATES
+    )
     try:
         _advance(context, stored)
     except LeaseLostError:
         raise
     except BatchdropError as error:
-        hand_back(context, stored, error.code, seconds=context.settings.reconcile_seconds)
+        hand_back(
+            context, stored, error.code, seconds=context.settings.reconcile_seconds
+        )
 
 
 def _advance(context: Submitting, stored: Stored[Shard]) -> None:
-    if stored.value.state is _S.CREATING:  # whatever else is true of the shard: its batch may be running
+    if (
+        stored.value.state is _S.CREATING
+    ):  # whatever else is true of the shard: its batch may be running
         found = _reconcile(context, stored)
         if found is None:
             return
         stored = found
-    if stored.value.claims > context.settings.max_claims and stored.value.state in STATES:
-        stop = Failure(code="POISONED", message="submitting this shard crashed repeatedly; it was given up")
+    if (
+        stored.value.claims > context.settings.max_claims
+        and stored.value.state in STATES
+    ):
+        stop = Failure(
+            code="POISONED",
+            message="submitting this shard crashed repeatedly; it was given up",
+        )
         _end(context, stored, stop)
         return
     if stored.value.state in STATES:
@@ -126,7 +159,9 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
     account = provider.batches.account()
     if _only_collected(context, shard):
         return keep(context, stored, lambda shard: shard.still_staged(now, account))
-    outlives = shard.file_expires_at is None or now + FILE_MARGIN < shard.file_expires_at
+    outlives = (
+        shard.file_expires_at is None or now + FILE_MARGIN < shard.file_expires_at
+    )
     if shard.file and outlives and shard.account == account:
         return keep(context, stored, lambda shard: shard.still_staged(now, account))
     name = names.display_name(stack_id(context), shard.shard_id)
@@ -137,7 +172,9 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
             return None
         stored, files = attached
         size = rendered_size(context, job, shard, uris(files))
-        staged = provider.batches.stage(rendered(context, job, shard, uris(files)), size=size, name=name)
+        staged = provider.batches.stage(
+            rendered(context, job, shard, uris(files)), size=size, name=name
+        )
     except CapacityError as error:
         _requeue(context, stored, error.retry_after_seconds)
         return None
@@ -146,10 +183,18 @@ def _stage(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | None:
         return None
     log("shard staged", shard_id=shard.shard_id, bytes=size)
     margin = _batch_deadline(context, shard) - FILE_MARGIN
-    ends = [end for end in (staged.expires_at, *(file.expires_at - margin for file in files)) if end is not None]
+    ends = [
+        end
+        for end in (staged.expires_at, *(file.expires_at - margin for file in files))
+        if end is not None
+    ]
     expires_at = min(ends, default=None)
     now, account = context.now(), provider.batches.account()
-    return keep(context, stored, lambda shard: shard.staged(now, staged.reference, expires_at, account))
+    return keep(
+        context,
+        stored,
+        lambda shard: shard.staged(now, staged.reference, expires_at, account),
+    )
 
 
 def _create(context: Submitting, stored: Stored[Shard]) -> None:
@@ -186,9 +231,16 @@ def _intended(context: Submitting, stored: Stored[Shard]) -> Stored[Shard]:
         TransientError: INTENT_LATE, this worker was paused in between; nothing was sent.
     """
     before, now = context.clock.monotonic(), context.now()
-    intent = StoredIntent(attempt=stored.value.attempts + 1, at=now, deadline=now + timedelta(seconds=INTENT_SECONDS))
+    intent = StoredIntent(
+        attempt=stored.value.attempts + 1,
+        at=now,
+        deadline=now + timedelta(seconds=INTENT_SECONDS),
+    )
     stored = keep(context, stored, lambda shard: shard.intended(now, intent))
-    late = context.clock.monotonic() - before > INTENT_SECONDS or context.now() > intent.deadline
+    late = (
+        context.clock.monotonic() - before > INTENT_SECONDS
+        or context.now() > intent.deadline
+    )
     if late:
         keep(context, stored, lambda shard: shard.not_sent(context.now()))
         raise TransientError("paused between intent and create", code="INTENT_LATE")
@@ -237,7 +289,9 @@ def _may_have_run_before(context: Submitting, shard: Shard) -> bool:
     However often it was tried before: what a restored document says of that is older than what was done.
     """
     recovered = recovered_at(context)
-    if recovered is None or (shard.sought_at is not None and shard.sought_at >= recovered):
+    if recovered is None or (
+        shard.sought_at is not None and shard.sought_at >= recovered
+    ):
         return False
     return job_of(context, shard).value.source.uploaded_at < recovered
 
@@ -247,7 +301,12 @@ def _only_collected(context: Submitting, shard: Shard) -> bool:
     return not context.settings.documents_last and _may_have_run_before(context, shard)
 
 
-def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: tuple[str, ...]) -> Stored[Shard]:
+def adopt(
+    context: Submitting,
+    stored: Stored[Shard],
+    batch: Batch,
+    duplicates: tuple[str, ...],
+) -> Stored[Shard]:
     """Record the batch as the shard's own; the first recorded adoption is final."""
     ref = BatchRef(
         name=batch.name,
@@ -258,7 +317,12 @@ def adopt(context: Submitting, stored: Stored[Shard], batch: Batch, duplicates: 
     )
     now = context.now()
     deadline = now + _batch_deadline(context, stored.value)
-    log("batch submitted", shard_id=stored.value.shard_id, batch=batch.name, duplicates=len(duplicates))
+    log(
+        "batch submitted",
+        shard_id=stored.value.shard_id,
+        batch=batch.name,
+        duplicates=len(duplicates),
+    )
     return keep(context, stored, lambda shard: shard.submitted(now, ref, deadline))
 
 
@@ -266,10 +330,16 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
     """Find out whether an intent became a batch; None while that is not known yet."""
     shard, settings = stored.value, context.settings
     batches = context.provider_of(shard).batches
-    looked_at = context.now()  # before the listing: a pause after it does not make what it did not show lost
-    found = batches.find(_intent(context, shard, shard.attempts), context.time_left.over)
+    looked_at = (
+        context.now()
+    )  # before the listing: a pause after it does not make what it did not show lost
+    found = batches.find(
+        _intent(context, shard, shard.attempts), context.time_left.over
+    )
     if found.sight is Sight.COULD_NOT_LOOK:
-        raise TransientError("the provider's batches could not be seen whole", code=found.code)
+        raise TransientError(
+            "the provider's batches could not be seen whole", code=found.code
+        )
     if found.sight is Sight.IN_DOUBT:
         hand_back(context, stored, "IN_DOUBT", seconds=settings.reconcile_seconds)
         return None
@@ -278,22 +348,43 @@ def _reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | No
         for other in others:
             if may_cancel(context, other):
                 batches.cancel(other.name)
-            log("duplicate batch found", severity="ERROR", shard_id=shard.shard_id, batch=other.name)
+            log(
+                "duplicate batch found",
+                severity="ERROR",
+                shard_id=shard.shard_id,
+                batch=other.name,
+            )
         return adopt(context, stored, oldest, tuple(batch.name for batch in others))
     if shard.account != batches.account():
-        log("batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id)
-        hand_back(context, stored, "ACCOUNT_CHANGED", seconds=settings.reconcile_seconds)
+        log(
+            "batch unreachable with this key", severity="ERROR", shard_id=shard.shard_id
+        )
+        hand_back(
+            context, stored, "ACCOUNT_CHANGED", seconds=settings.reconcile_seconds
+        )
         return None
-    quiet_until = _last_intent(context, shard) + timedelta(seconds=settings.quarantine_seconds)
+    quiet_until = _last_intent(context, shard) + timedelta(
+        seconds=settings.quarantine_seconds
+    )
     if looked_at < quiet_until:
-        wait = min(settings.reconcile_seconds, max((quiet_until - context.now()).total_seconds(), 0))
+        wait = min(
+            settings.reconcile_seconds,
+            max((quiet_until - context.now()).total_seconds(), 0),
+        )
         hand_back(context, stored, "QUARANTINE", seconds=wait)
         return None
     if _only_collected(context, shard):
         _end(context, stored, _STATE_LOST)
         return None
-    log("create proved lost", severity="WARNING", shard_id=shard.shard_id, attempt=shard.attempts)
-    return keep(context, stored, lambda shard: shard.proved_lost(context.now(), looked_at))
+    log(
+        "create proved lost",
+        severity="WARNING",
+        shard_id=shard.shard_id,
+        attempt=shard.attempts,
+    )
+    return keep(
+        context, stored, lambda shard: shard.proved_lost(context.now(), looked_at)
+    )
 
 
 def _last_intent(context: Submitting, shard: Shard) -> datetime:
@@ -301,12 +392,18 @@ def _last_intent(context: Submitting, shard: Shard) -> datetime:
 
     One that was restored may have forgotten a later intent, up to the moment of the recovery.
     """
-    recovered, known = recovered_at(context), shard.intent.at if shard.intent else shard.updated_at
+    recovered, known = (
+        recovered_at(context),
+        shard.intent.at if shard.intent else shard.updated_at,
+    )
     return known if recovered is None else max(known, recovered)
 
 
 def _requeue(
-    context: Submitting, stored: Stored[Shard], retry_after_seconds: float | None, unit: Unit | None = None
+    context: Submitting,
+    stored: Stored[Shard],
+    retry_after_seconds: float | None,
+    unit: Unit | None = None,
 ) -> None:
     """Put a refused shard back in the queue with its file; nothing was created."""
     shard = stored.value
@@ -319,10 +416,17 @@ def _end(context: Submitting, stored: Stored[Shard], stop: Failure) -> None:
     """End a shard that has no batch: its lines become error rows, or nothing when a parent has rows for them."""
     shard, now = stored.value, context.now()
     if _rows_needed(context, shard):
-        ended = keep(context, stored, lambda shard: shard.ended_without_batch(now, stop)).value
+        ended = keep(
+            context, stored, lambda shard: shard.ended_without_batch(now, stop)
+        ).value
     else:
         ended = keep(context, stored, lambda shard: shard.cancelled(now, stop)).value
-    log("shard ended without a batch", severity="WARNING", shard_id=shard.shard_id, code=stop.code)
+    log(
+        "shard ended without a batch",
+        severity="WARNING",
+        shard_id=shard.shard_id,
+        code=stop.code,
+    )
     free(context, shard)
     wake(context, ended)
     dispatch(context, shard.pool)
@@ -336,4 +440,6 @@ def _rows_needed(context: Submitting, shard: Shard) -> bool:
 
 def _batch_deadline(context: Submitting, shard: Shard) -> timedelta:
     facts = context.provider_of(shard).facts
-    return timedelta(seconds=context.settings.batch_deadline_seconds(facts, shard.model))
+    return timedelta(
+        seconds=context.settings.batch_deadline_seconds(facts, shard.model)
+    )

@@ -17,7 +17,9 @@ from batchdrop.dialects.gemini.media import Inline, taken_out
 from batchdrop.steps.context import Context
 
 
-def put_away(context: Context[CommonSettings], job: Job, answer: Answer, line: int, round: int) -> Answer:
+def put_away(
+    context: Context[CommonSettings], job: Job, answer: Answer, line: int, round: int
+) -> Answer:
     """Return the answer with its binary parts in objects of the output bucket, named in `files` and `response`."""
     body, found = taken_out(answer.response or b"{}")
     files: list[dict[str, object]] = []
@@ -25,16 +27,30 @@ def put_away(context: Context[CommonSettings], job: Job, answer: Answer, line: i
     for number, (holder, inline) in enumerate(found, 1):
         try:
             name = names.file(line, number, round, inline.extension())
-            size = _put(context, names.output_prefix(job.source.object, job.job_id) + name, inline)
+            size = _put(
+                context,
+                names.output_prefix(job.source.object, job.job_id) + name,
+                inline,
+            )
         except ValueError:
-            log("a binary part is not base64", severity="WARNING", job_id=job.job_id, line=line)
+            log(
+                "a binary part is not base64",
+                severity="WARNING",
+                job_id=job.job_id,
+                line=line,
+            )
             holder["data"] = inline.data
             continue
         holder["file"] = name
         total += size
         files.append({"name": name, "mime_type": inline.mime, "bytes": size})
     encode = msgspec.json.encode
-    changes = {"files": encode(files), "file_count": len(files), "file_bytes": total, "response": encode(body)}
+    changes = {
+        "files": encode(files),
+        "file_count": len(files),
+        "file_bytes": total,
+        "response": encode(body),
+    }
     return msgspec.structs.replace(answer, **changes)
 
 
@@ -42,7 +58,9 @@ def _put(context: Context[CommonSettings], name: str, inline: Inline) -> int:
     """Write the bytes unless they are there; return how many there are."""
     size = 0
     try:
-        with context.objects.create(context.settings.output_bucket, name, content_type=inline.mime) as writer:
+        with context.objects.create(
+            context.settings.output_bucket, name, content_type=inline.mime
+        ) as writer:
             for piece in inline.decoded():
                 size += len(piece)
                 writer.write(piece)

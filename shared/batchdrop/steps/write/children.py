@@ -36,22 +36,35 @@ def taken_apart(shard: Shard, smallest: int) -> bool:
     """A batch that failed whole is taken apart, never sent again unchanged; a single line is not."""
     if shard.batch.state is NoBatch.TOO_LARGE:
         return True
-    failed = shard.batch.state is BatchState.FAILED and not shard.batch.parts and shard.batch.cause is not Cause.OURS
+    failed = (
+        shard.batch.state is BatchState.FAILED
+        and not shard.batch.parts
+        and shard.batch.cause is not Cause.OURS
+    )
     return failed and shard.stop is None and shard.requests > smallest
 
 
 def halves(context: Writing, shard: Shard, job: Job) -> tuple[Child, ...]:
     """Name two children that stand in for the shard, each with half of its lines."""
     numbers = list(line_numbers(context, job, shard))
-    log("shard split", severity="WARNING", shard_id=shard.shard_id, requests=len(numbers))
+    log(
+        "shard split",
+        severity="WARNING",
+        shard_id=shard.shard_id,
+        requests=len(numbers),
+    )
     return _named(context, shard, ShardKind.HALF, shard.round, _cut(numbers, 2))
 
 
-def next_round(context: Writing, shard: Shard, segments: Sequence[Segment]) -> tuple[Child, ...]:
+def next_round(
+    context: Writing, shard: Shard, segments: Sequence[Segment]
+) -> tuple[Child, ...]:
     """Name the children for the lines that another try can help, by what makes the try useful."""
     found: list[Child] = []
     for kind in (ShardKind.AGAIN, ShardKind.LONGER, ShardKind.LATE):
-        lists = tuple(segment.open_list for segment in segments if segment.open.get(kind.value))
+        lists = tuple(
+            segment.open_list for segment in segments if segment.open.get(kind.value)
+        )
         count = sum(segment.open.get(kind.value, 0) for segment in segments)
         if not count:
             continue
@@ -59,9 +72,13 @@ def next_round(context: Writing, shard: Shard, segments: Sequence[Segment]) -> t
         if cut or len(lists) > limit("record_list"):
             numbers = _open_lines(context, lists, kind)
             pieces = _pieces(context, kind, len(numbers)) if cut else 1
-            found += _named(context, shard, kind, shard.round + 1, _cut(numbers, pieces))
+            found += _named(
+                context, shard, kind, shard.round + 1, _cut(numbers, pieces)
+            )
         else:
-            found.append(_child(shard, kind, 0, shard.round + 1, count, lists, kind.value))
+            found.append(
+                _child(shard, kind, 0, shard.round + 1, count, lists, kind.value)
+            )
     return tuple(found)
 
 
@@ -101,11 +118,16 @@ def shard_of(parent: Shard, child: Child, job: Job, wire: str, now: datetime) ->
 
 def _stuck(shard: Shard) -> bool:
     """True when the provider did not end the batch in time: sent again whole, it would hang again."""
-    return shard.batch.state in (BatchState.CANCELLED, BatchState.EXPIRED) or shard.cancel_sent_at is not None
+    return (
+        shard.batch.state in (BatchState.CANCELLED, BatchState.EXPIRED)
+        or shard.cancel_sent_at is not None
+    )
 
 
 def _pieces(context: Writing, kind: ShardKind, count: int) -> int:
-    return -(-count // context.settings.finish_requests) if kind is ShardKind.LATE else 2
+    return (
+        -(-count // context.settings.finish_requests) if kind is ShardKind.LATE else 2
+    )
 
 
 def _open_lines(context: Writing, lists: Iterable[str], kind: ShardKind) -> list[int]:
@@ -120,19 +142,31 @@ def _cut(numbers: Sequence[int], pieces: int) -> list[Sequence[int]]:
 
 
 def _named(
-    context: Writing, shard: Shard, kind: ShardKind, round: int, runs: Sequence[Sequence[int]]
+    context: Writing,
+    shard: Shard,
+    kind: ShardKind,
+    round: int,
+    runs: Sequence[Sequence[int]],
 ) -> tuple[Child, ...]:
     """Write the runs of lines as one work object and name a child for each."""
     name = names.line_list(shard.shard_id, shard.fence, kind.value)
     lists = {str(index): list(run) for index, run in enumerate(runs)}
     work.put(context, name, [msgspec.json.encode(lists)])
     return tuple(
-        _child(shard, kind, index, round, len(run), (name,), str(index)) for index, run in enumerate(runs) if run
+        _child(shard, kind, index, round, len(run), (name,), str(index))
+        for index, run in enumerate(runs)
+        if run
     )
 
 
 def _child(
-    shard: Shard, kind: ShardKind, index: int, round: int, count: int, lists: tuple[str, ...], key: str
+    shard: Shard,
+    kind: ShardKind,
+    index: int,
+    round: int,
+    count: int,
+    lists: tuple[str, ...],
+    key: str,
 ) -> Child:
     share = count / max(shard.requests, 1)
     return Child(

@@ -57,11 +57,17 @@ def _reader(context: Writing, shard: Shard) -> Reader:
     """Return what tells a line of results: its input line, 0 for nobody's, and the result."""
     if shard.route.asks:
         return read_kept
-    envelope = context.provider_of(shard).envelope(shard.model, BatchKind(shard.batch_kind))
+    envelope = context.provider_of(shard).envelope(
+        shard.model, BatchKind(shard.batch_kind)
+    )
 
     def read(raw: bytes) -> tuple[int, Result]:
         found = envelope.read(raw)
-        return (0, Result()) if found is None else (line_of(shard.wire, found[0]), found[1])
+        return (
+            (0, Result())
+            if found is None
+            else (line_of(shard.wire, found[0]), found[1])
+        )
 
     return read
 
@@ -74,7 +80,9 @@ def _raw(context: Writing, shard: Shard) -> Iterator[bytes]:
     if not shard.batch.parts or shard.results_lost:
         return
     for part in context.provider_of(shard).batches.results(_batch(shard)):
-        for block in split_blocks(part.chunks, max_line_bytes=context.settings.max_row_bytes):
+        for block in split_blocks(
+            part.chunks, max_line_bytes=context.settings.max_row_bytes
+        ):
             yield from (_UNREADABLE if line is None else line for line in block.lines)
 
 
@@ -84,7 +92,9 @@ def _batch(shard: Shard) -> Batch:
         name=shard.batch.name,
         display_name="",
         model=shard.model,
-        state=shard.batch.state if isinstance(shard.batch.state, BatchState) else BatchState.UNKNOWN,
+        state=shard.batch.state
+        if isinstance(shard.batch.state, BatchState)
+        else BatchState.UNKNOWN,
         raw_state=shard.batch.raw_state,
         created_at=shard.batch.created_at or shard.created_at,
         parts=shard.batch.parts,

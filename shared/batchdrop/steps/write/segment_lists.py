@@ -21,7 +21,9 @@ Any_ = Context[CommonSettings]
 
 def segments_of(context: Any_, shard: Shard) -> tuple[Segment, ...]:
     """Return all segments of a shard in the order they were written."""
-    lists = (msgspec.json.decode(work.get(context, name)) for name in shard.segment_lists)
+    lists = (
+        msgspec.json.decode(work.get(context, name)) for name in shard.segment_lists
+    )
     listed = (Segment.model_validate(entry) for entries in lists for entry in entries)
     return (*listed, *shard.segments)
 
@@ -43,5 +45,9 @@ def kept(context: Any_, shard: Shard, segments: list[Segment]) -> Segments:
     if len(fresh) <= limit("record_list"):
         return Segments(tuple(fresh), shard.segment_lists, shard.listed_segments)
     name = names.segment_list(shard.shard_id, shard.fence, len(shard.segment_lists))
-    work.put(context, name, [msgspec.json.encode([segment.model_dump(mode="json") for segment in fresh])])
+    work.put(
+        context,
+        name,
+        [msgspec.json.encode([segment.model_dump(mode="json") for segment in fresh])],
+    )
     return Segments((), (*shard.segment_lists, name), len(segments))

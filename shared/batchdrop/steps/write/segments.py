@@ -31,7 +31,9 @@ BUFFER_BYTES = MIB
 class RowFile:
     """An object of rows, opened by its first row, written in large pieces."""
 
-    def __init__(self, context: Context[CommonSettings], bucket: str, name: str) -> None:
+    def __init__(
+        self, context: Context[CommonSettings], bucket: str, name: str
+    ) -> None:
         """Open nothing yet."""
         self._context = context
         self._address = (bucket, name)
@@ -62,7 +64,9 @@ class RowFile:
     def _flush(self) -> ObjectWriter:
         if self._writer is None:
             bucket, name = self._address
-            self._writer = self._context.objects.create(bucket, name, content_type="application/x-ndjson")
+            self._writer = self._context.objects.create(
+                bucket, name, content_type="application/x-ndjson"
+            )
         self._writer.write(b"".join(self._buffer))
         self._buffer.clear()
         self._held = 0
@@ -86,15 +90,25 @@ class _Tally:
         self.outcomes[answer.outcome] += 1
         self.files += answer.file_count
         self.file_bytes += answer.file_bytes
-        self.language.add_usage(self.usage if answer.outcome.is_result else self.failed, answer.usage)
+        self.language.add_usage(
+            self.usage if answer.outcome.is_result else self.failed, answer.usage
+        )
 
-    def segment(self, range_index: int, results: SegmentFile, errors: SegmentFile, open_list: str) -> Segment:
+    def segment(
+        self,
+        range_index: int,
+        results: SegmentFile,
+        errors: SegmentFile,
+        open_list: str,
+    ) -> Segment:
         """Return the segment of these rows."""
         return Segment(
             range=range_index,
             results=results,
             errors=errors,
-            by_outcome={outcome.value: count for outcome, count in self.outcomes.items()},
+            by_outcome={
+                outcome.value: count for outcome, count in self.outcomes.items()
+            },
             files=self.files,
             file_bytes=self.file_bytes,
             usage=compact(self.usage + self.failed),
@@ -114,11 +128,18 @@ def write_segment(
 ) -> Segment:
     """Write one row for each pair and name the lines another round can help."""
     model = msgspec.json.encode(job.model)
-    results, errors = (_rows(context, shard, range_index, f"{tag}.{what}") for what in ("results", "errors"))
+    results, errors = (
+        _rows(context, shard, range_index, f"{tag}.{what}")
+        for what in ("results", "errors")
+    )
     tally = _Tally(spoken(context.provider_of(shard).facts.dialect))
     try:
         for line, found in pairs:
-            answer = put_away(context, job, found, line.number, shard.round) if found.has_files else found
+            answer = (
+                put_away(context, job, found, line.number, shard.round)
+                if found.has_files
+                else found
+            )
             tally.add(answer)
             if answer.outcome.is_result:
                 results.add(result_row(answer, line, shard.round, model))
@@ -136,17 +157,25 @@ def write_segment(
         errors.abort()
 
 
-def _rows(context: Context[WriteSettings], shard: Shard, range_index: int, what: str) -> RowFile:
+def _rows(
+    context: Context[WriteSettings], shard: Shard, range_index: int, what: str
+) -> RowFile:
     name = names.segment(shard.shard_id, shard.fence, range_index, what)
     return RowFile(context, context.settings.work_bucket, name)
 
 
-def _again(context: Context[WriteSettings], job: Job, shard: Shard, answer: Answer) -> ShardKind | None:
+def _again(
+    context: Context[WriteSettings], job: Job, shard: Shard, answer: Answer
+) -> ShardKind | None:
     """Decide what another try at a line would be; a stopped shard has none, unless the job finishes at once."""
     if shard.stop is None:
-        rounds = context.settings.max_rounds if job.max_rounds is None else job.max_rounds
+        rounds = (
+            context.settings.max_rounds if job.max_rounds is None else job.max_rounds
+        )
         return redo_kind(answer, shard.kind, shard.round, rounds)
-    at_once = job.finish == "standard" and shard.stop.code == DEADLINE.code and answer.passing
+    at_once = (
+        job.finish == "standard" and shard.stop.code == DEADLINE.code and answer.passing
+    )
     return ShardKind.LATE if at_once and shard.kind is not ShardKind.LATE else None
 
 

@@ -60,8 +60,12 @@ def write_shard(context: Writing, shard_id: str) -> Job | None:
         log("wake for an unknown shard", severity="WARNING", shard_id=shard_id)
         return None
     if stored.value.state not in STATES:
-        return job_of(context, stored.value).value if stored.value.state.terminal else None
-    stored = context.store.claim(stored, context.now(), context.settings.lease_seconds, STATES)
+        return (
+            job_of(context, stored.value).value if stored.value.state.terminal else None
+        )
+    stored = context.store.claim(
+        stored, context.now(), context.settings.lease_seconds, STATES
+    )
     try:
         return _write(context, stored, job_of(context, stored.value).value)
     except LeaseLostError:
@@ -72,9 +76,20 @@ def write_shard(context: Writing, shard_id: str) -> Job | None:
 
 
 def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
-    if stored.value.claims > context.settings.max_claims and not stored.value.results_lost:
-        log("reading the results crashed repeatedly", severity="ERROR", shard_id=stored.value.shard_id)
-        stored = keep(context, stored, lambda shard: shard.with_results_lost(context.now(), "POISONED"))
+    if (
+        stored.value.claims > context.settings.max_claims
+        and not stored.value.results_lost
+    ):
+        log(
+            "reading the results crashed repeatedly",
+            severity="ERROR",
+            shard_id=stored.value.shard_id,
+        )
+        stored = keep(
+            context,
+            stored,
+            lambda shard: shard.with_results_lost(context.now(), "POISONED"),
+        )
     if job.state.terminal:
         stored = _abandoned(context, stored)
     elif stored.value.state is not _S.SETTLING:
@@ -82,7 +97,11 @@ def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
             stored = keep(context, stored, lambda shard: shard.writing(context.now()))
         if taken_apart(stored.value, context.settings.min_split_requests):
             children = halves(context, stored.value, job)
-            stored = keep(context, stored, lambda shard: shard.taken_apart(context.now(), children))
+            stored = keep(
+                context,
+                stored,
+                lambda shard: shard.taken_apart(context.now(), children),
+            )
         else:
             written = _write_rows(context, stored, job)
             if written is None:
@@ -99,7 +118,9 @@ def _abandoned(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
     return keep(context, stored, lambda shard: shard.abandoned(context.now()))
 
 
-def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
+def _write_rows(
+    context: Writing, stored: Stored[Shard], job: Job
+) -> Stored[Shard] | None:
     """Write what is left of the shard's ranges; None when the time is over and a new message continues."""
     if stored.value.route.asks:
         answered = answer_all(context, stored, job)
@@ -109,7 +130,13 @@ def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Sha
     shard, nothing = stored.value, _nothing(stored.value)
     judge = spoken(context.provider_of(shard).facts.dialect).answer
     try:
-        answers = partial(Windowed, results(context, shard), judge, nothing, context.settings.window_bytes)
+        answers = partial(
+            Windowed,
+            results(context, shard),
+            judge,
+            nothing,
+            context.settings.window_bytes,
+        )
         return _write_ranges(context, stored, job, answers, "a")
     except OutOfWindowError:
         log("results are out of order", shard_id=shard.shard_id)
@@ -118,7 +145,11 @@ def _write_rows(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Sha
 
 
 def _write_ranges(
-    context: Writing, stored: Stored[Shard], job: Job, answers: Callable[[int], Answers], tag: str
+    context: Writing,
+    stored: Stored[Shard],
+    job: Job,
+    answers: Callable[[int], Answers],
+    tag: str,
 ) -> Stored[Shard] | None:
     shard = stored.value
     segments = list(segments_of(context, shard))
@@ -134,9 +165,21 @@ def _write_ranges(
             return None
     unknown = joined.finish()
     if unknown:
-        log("results for unknown lines", severity="WARNING", shard_id=shard.shard_id, rows=unknown)
-    children, rows = next_round(context, shard, segments), kept(context, shard, segments)
-    return keep(context, stored, lambda shard: shard.rows_written(context.now(), rows, children, unknown))
+        log(
+            "results for unknown lines",
+            severity="WARNING",
+            shard_id=shard.shard_id,
+            rows=unknown,
+        )
+    children, rows = (
+        next_round(context, shard, segments),
+        kept(context, shard, segments),
+    )
+    return keep(
+        context,
+        stored,
+        lambda shard: shard.rows_written(context.now(), rows, children, unknown),
+    )
 
 
 def _nothing(shard: Shard) -> Answer:
@@ -144,20 +187,28 @@ def _nothing(shard: Shard) -> Answer:
     if shard.stop is not None:
         return missing(shard.stop.code, shard.stop.message)
     if shard.results_lost:
-        return missing("RESULTS_LOST", "The batch ended, but its results can no longer be read.")
+        return missing(
+            "RESULTS_LOST", "The batch ended, but its results can no longer be read."
+        )
     if shard.batch.state is BatchState.FAILED:
         return _failed_whole(shard)
     if shard.batch.state is BatchState.SUCCEEDED:
-        return missing("NO_ANSWER", "The batch succeeded without a result for this line.")
+        return missing(
+            "NO_ANSWER", "The batch succeeded without a result for this line."
+        )
     if shard.route.asks:
         return missing("NO_ANSWER", "No call was sent for this line.")
-    return missing(f"BATCH_{shard.batch.state}", "The batch ended before this line was answered.")
+    return missing(
+        f"BATCH_{shard.batch.state}", "The batch ended before this line was answered."
+    )
 
 
 def _failed_whole(shard: Shard) -> Answer:
     """The answer of a line in a batch that failed whole: another try may help, unless we made the lines wrongly."""
     failure = shard.batch.failure or Failure(code="UNKNOWN", message="")
-    nothing = missing(f"BATCH_FAILED_{failure.code}", failure.message or "The batch failed.")
+    nothing = missing(
+        f"BATCH_FAILED_{failure.code}", failure.message or "The batch failed."
+    )
     return msgspec.structs.replace(nothing, passing=shard.batch.cause is not Cause.OURS)
 
 
@@ -165,13 +216,20 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
     """Create the children, then end the shard; the children's names are in its record already."""
     shard, now = stored.value, context.now()
     children = [
-        context.store.ensure(shard_of(shard, child, job, wire(context, job, child.shard_id), now)).value
+        context.store.ensure(
+            shard_of(shard, child, job, wire(context, job, child.shard_id), now)
+        ).value
         for child in shard.children
     ]
     record(context, job, shard)
     detach(context, shard)
     settled = keep(context, stored, lambda shard: shard.settled(now)).value
-    log("shard settled", shard_id=shard.shard_id, state=settled.state.value, children=len(shard.children))
+    log(
+        "shard settled",
+        shard_id=shard.shard_id,
+        state=settled.state.value,
+        children=len(shard.children),
+    )
     for child in children:
         if child.route.asks:
             wake(context, child)
@@ -179,18 +237,36 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
         dispatch(context, shard.pool)
 
 
-def _go_on_later(context: Writing, stored: Stored[Shard], segments: list[Segment]) -> None:
+def _go_on_later(
+    context: Writing, stored: Stored[Shard], segments: list[Segment]
+) -> None:
     """Keep what is written and continue in a new message."""
     rows = kept(context, stored.value, segments)
     go_on_later(context, stored, lambda shard: shard.with_segments(rows))
     log("writing continues", shard_id=stored.value.shard_id, ranges=len(segments))
 
 
-def _try_again_or_give_up(context: Writing, stored: Stored[Shard], error: BatchdropError) -> None:
+def _try_again_or_give_up(
+    context: Writing, stored: Stored[Shard], error: BatchdropError
+) -> None:
     """Hand the shard back; give up results that time will not bring back."""
     now = context.now()
-    give_up_at = stored.value.deadline_at + timedelta(hours=context.settings.results_hours)
-    reachable = stored.value.account == context.provider_of(stored.value).batches.account()
-    lost = error.code if (isinstance(error, PermanentError) and reachable) or now >= give_up_at else ""
+    give_up_at = stored.value.deadline_at + timedelta(
+        hours=context.settings.results_hours
+    )
+    reachable = (
+        stored.value.account == context.provider_of(stored.value).batches.account()
+    )
+    lost = (
+        error.code
+        if (isinstance(error, PermanentError) and reachable) or now >= give_up_at
+        else ""
+    )
     severity = "ERROR" if lost else "INFO"
-    hand_back(context, stored, error.code, severity=severity, last=lambda shard: shard.with_results_lost(now, lost))
+    hand_back(
+        context,
+        stored,
+        error.code,
+        severity=severity,
+        last=lambda shard: shard.with_results_lost(now, lost),
+    )

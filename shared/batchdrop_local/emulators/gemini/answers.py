@@ -11,7 +11,14 @@ from typing import Final
 import msgspec
 
 from batchdrop_local.emulators.gemini import media
-from batchdrop_local.emulators.gemini.requests import ABSENT, Config, Request, either, number, plain
+from batchdrop_local.emulators.gemini.requests import (
+    ABSENT,
+    Config,
+    Request,
+    either,
+    number,
+    plain,
+)
 from batchdrop_local.emulators.gemini.schemas import compiled
 from batchdrop_local.emulators.gemini.usage import IMAGE_TOKENS, Prompt, tokens, usage
 
@@ -32,7 +39,9 @@ _CLOSINGS: Final = (
     "We will confirm by e-mail.",
     "Is there more we can do?",
 )
-TEXTS: Final = tuple("".join(parts) for parts in product(_OPENINGS, _MIDDLES, _CLOSINGS))
+TEXTS: Final = tuple(
+    "".join(parts) for parts in product(_OPENINGS, _MIDDLES, _CLOSINGS)
+)
 _READY: Final = tuple((_encode(text), tokens(text)) for text in TEXTS)
 PROSE: Final = "Sure! Here is the JSON you asked for: {"
 
@@ -70,7 +79,11 @@ def text_of(config: Config, value: int, text: str) -> str:
 def wants_image(config: Config, model: str) -> bool:
     """Tell whether the answer is an image."""
     modalities = config.responseModalities or config.response_modalities
-    return "-image" in model if modalities is None else any(str(item).upper() == "IMAGE" for item in modalities)
+    return (
+        "-image" in model
+        if modalities is None
+        else any(str(item).upper() == "IMAGE" for item in modalities)
+    )
 
 
 def thoughts(config: Config, value: int) -> tuple[int, bool]:
@@ -86,10 +99,16 @@ def thoughts(config: Config, value: int) -> tuple[int, bool]:
 
 def limit_of(config: Config) -> int | None:
     """Return maxOutputTokens."""
-    return number(config.maxOutputTokens if config.maxOutputTokens is not None else config.max_output_tokens)
+    return number(
+        config.maxOutputTokens
+        if config.maxOutputTokens is not None
+        else config.max_output_tokens
+    )
 
 
-def written(config: Config, value: int, prompt: Prompt, text: str, cut_below: int = 0) -> tuple[bytes, bytes, bytes]:
+def written(
+    config: Config, value: int, prompt: Prompt, text: str, cut_below: int = 0
+) -> tuple[bytes, bytes, bytes]:
     """Return content, finish reason and usage of a text; thoughts count towards maxOutputTokens, as documented.
 
     Args:
@@ -102,29 +121,47 @@ def written(config: Config, value: int, prompt: Prompt, text: str, cut_below: in
     thought, shown = thoughts(config, value)
     limit, count, reason = limit_of(config), tokens(text), b"STOP"
     if cut_below and (limit is None or limit < cut_below):
-        text, count, reason = text[: len(text) // 2], tokens(text[: len(text) // 2]), b"MAX_TOKENS"
+        text, count, reason = (
+            text[: len(text) // 2],
+            tokens(text[: len(text) // 2]),
+            b"MAX_TOKENS",
+        )
     if limit is not None and count + thought > limit:
         thought = min(thought, limit)
         count, reason = limit - thought, b"MAX_TOKENS"
         text = text[: count * 4]
     parts = b'{"text":%b}' % _encode(text) if text else b""
     if shown and thought:
-        parts = b'{"text":"Let me think.","thought":true}' + (b"," + parts if parts else b"")
+        parts = b'{"text":"Let me think.","thought":true}' + (
+            b"," + parts if parts else b""
+        )
     content = b'{"parts":[%b],"role":"model"}' % parts if parts else b'{"role":"model"}'
     return content, reason, usage(prompt, count, thought)
 
 
-def drawn(config: Config, value: int, prompt: Prompt, image_kib: int) -> tuple[bytes, bytes, bytes]:
+def drawn(
+    config: Config, value: int, prompt: Prompt, image_kib: int
+) -> tuple[bytes, bytes, bytes]:
     """Return content, finish reason and usage of an image, with a caption where text is wanted too."""
     data = media.image_of(config, value, image_kib)
-    modalities = [str(item).upper() for item in config.responseModalities or config.response_modalities or []]
+    modalities = [
+        str(item).upper()
+        for item in config.responseModalities or config.response_modalities or []
+    ]
     caption = b'{"text":"Here is your image."},' if "TEXT" in modalities else b""
-    content = b'{"parts":[%b{"inlineData":{"mimeType":"image/png","data":"%b"}}],"role":"model"}' % (caption, data)
+    content = (
+        b'{"parts":[%b{"inlineData":{"mimeType":"image/png","data":"%b"}}],"role":"model"}'
+        % (caption, data)
+    )
     return content, b"STOP", usage(prompt, IMAGE_TOKENS, 0, b"IMAGE")
 
 
 def embedded(request: Request, value: int, prompt: Prompt) -> bytes:
     """Return the response to an EmbedContentRequest; tokenCount is a string (wire facts, section 5.2)."""
-    dimensions = request.outputDimensionality or request.output_dimensionality or media.DEFAULT_DIMENSIONS
+    dimensions = (
+        request.outputDimensionality
+        or request.output_dimensionality
+        or media.DEFAULT_DIMENSIONS
+    )
     vector = media.vectors(dimensions)[value % media.VECTORS]
     return b'{"tokenCount":"%d","embedding":{"values":%b}}' % (prompt.total, vector)

@@ -35,7 +35,8 @@ class Api:
         """Open or make the folder; `clock` tells the seconds that `advance` adds to."""
         self.faults = faults
         self.models: dict[str, Sequence[str]] = {
-            model: models.methods(model) for model in sorted(models.KNOWN | frozenset(more_models))
+            model: models.methods(model)
+            for model in sorted(models.KNOWN | frozenset(more_models))
         }
         self.calls: Counter[str] = Counter()
         self._clock = clock
@@ -44,9 +45,15 @@ class Api:
         self._hits: Counter[int] = Counter()
         self._seen: Counter[int] = Counter()
         self.store = Store(folder)
-        self.files = Files(self.store, self.now, lambda: (self.faults.file_bytes, self.faults.storage_bytes))
+        self.files = Files(
+            self.store,
+            self.now,
+            lambda: (self.faults.file_bytes, self.faults.storage_bytes),
+        )
         self.caches = Caches(self.store, self.now)
-        self.batches = Batches(self.store, self.files, self.caches, self.now, lambda: self.faults)
+        self.batches = Batches(
+            self.store, self.files, self.caches, self.now, lambda: self.faults
+        )
         self.webhooks = Webhooks(self.store, self.batches, self.now)
 
     def now(self) -> float:
@@ -72,13 +79,18 @@ class Api:
             for name in {kind, kind.partition(".")[0]}:
                 self.calls[name] += 1
             for index, fault in enumerate(self.faults.calls):
-                if fault.call not in (kind, "*") and not kind.startswith(f"{fault.call}."):
+                if fault.call not in (kind, "*") and not kind.startswith(
+                    f"{fault.call}."
+                ):
                     continue
                 self._seen[index] += 1
                 number = self._seen[index] - fault.skip
                 if number < 1 or 0 <= fault.times <= self._hits[index]:
                     continue
-                if zlib.crc32(b"%d %d %d" % (self.faults.seed, index, number)) % 10_000 < fault.rate * 10_000:
+                if (
+                    zlib.crc32(b"%d %d %d" % (self.faults.seed, index, number)) % 10_000
+                    < fault.rate * 10_000
+                ):
                     self._hits[index] += 1
                     return fault
         return NO_FAULT
@@ -94,7 +106,9 @@ class Api:
             "batches": dict(Counter(state.word for _, state in every)),
             "requests": sum(batch.tally.requests for batch, _ in every),
             "rows_sent": self.batches.answered["rows"],
-            "duplicate_display_names": sorted(name for name, count in self.batches.named.items() if count > 1),
+            "duplicate_display_names": sorted(
+                name for name, count in self.batches.named.items() if count > 1
+            ),
             "files": len(self.files.all()),
             "uploads_unfinished": self.files.unfinished(),
         }

@@ -26,7 +26,9 @@ from batchdrop_local.emulators.gemini.results import Rows
 from batchdrop_local.emulators.gemini.store import Store
 from batchdrop_local.emulators.gemini.wire import ApiError, letters
 
-TERMINAL: Final = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
+TERMINAL: Final = frozenset(
+    {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"}
+)
 INLINE_BYTES: Final = 20 * 1024**2
 """The largest inline request (ai.google.dev/gemini-api/docs/batch-api, 2026-09-18)."""
 RETENTION_SECONDS: Final = 42 * 86400
@@ -138,11 +140,15 @@ def state_of(batch: Batch, now: float) -> State:
     if faults.hold_state:
         return State(faults.hold_state, batch.created)
     running = batch.created + faults.pending_seconds
-    return State("PENDING", batch.created) if now < running else State("RUNNING", running)
+    return (
+        State("PENDING", batch.created) if now < running else State("RUNNING", running)
+    )
 
 
 def _end_word(batch: Batch) -> str:
-    broken = batch.tally.poison_line or (batch.tally.malformed_line and batch.faults.malformed_fails_batch)
+    broken = batch.tally.poison_line or (
+        batch.tally.malformed_line and batch.faults.malformed_fails_batch
+    )
     return "FAILED" if broken else batch.faults.end_state
 
 
@@ -156,7 +162,12 @@ class Batches:
     """All batches. Thread-safe."""
 
     def __init__(
-        self, store: Store, files: Files, caches: Caches, now: Callable[[], float], faults: Callable[[], Faults]
+        self,
+        store: Store,
+        files: Files,
+        caches: Caches,
+        now: Callable[[], float],
+        faults: Callable[[], Faults],
     ) -> None:
         """Take what batches read from."""
         self._store = store
@@ -170,7 +181,14 @@ class Batches:
         """Batches ever created, also deleted ones, by display name: what was paid for."""
         self.hooked = any(batch.hook.uris for batch in store.all(Batch))
 
-    def create(self, model: str, kind: str, wanted: Wanted, *, converted: Iterator[bytes] | None = None) -> Batch:
+    def create(
+        self,
+        model: str,
+        kind: str,
+        wanted: Wanted,
+        *,
+        converted: Iterator[bytes] | None = None,
+    ) -> Batch:
         """Create a batch from a file or inline requests.
 
         Args:
@@ -209,7 +227,9 @@ class Batches:
             self.hooked = self.hooked or bool(batch.hook.uris)
         return batch
 
-    def _kept(self, name: str, source: Input, converted: Iterator[bytes] | None) -> Path:
+    def _kept(
+        self, name: str, source: Input, converted: Iterator[bytes] | None
+    ) -> Path:
         """Keep a batch's input under a name, whatever becomes of the file it came from."""
         path = self._store.content / name
         if source.file_name and converted is None:
@@ -235,26 +255,35 @@ class Batches:
         return [
             (batch, state_of(batch, now))
             for batch in self._store.all(Batch)
-            if batch.created + batch.faults.late_create_seconds + batch.faults.list_lag_seconds <= now
+            if batch.created
+            + batch.faults.late_create_seconds
+            + batch.faults.list_lag_seconds
+            <= now
         ]
 
     def every(self) -> list[tuple[Batch, State]]:
         """Return all batches, also those nobody can see yet."""
-        return [(batch, state_of(batch, self._now())) for batch in self._store.all(Batch)]
+        return [
+            (batch, state_of(batch, self._now())) for batch in self._store.all(Batch)
+        ]
 
     def cancel(self, name: str) -> None:
         """Ask for cancellation; a batch that has ended stays as it is."""
         with self._lock:
             batch, state = self.get(name)
             if not (state.ended or batch.cancel_asked):
-                self._store.put(msgspec.structs.replace(batch, cancel_asked=self._now()))
+                self._store.put(
+                    msgspec.structs.replace(batch, cancel_asked=self._now())
+                )
 
     def update(self, name: str, display_name: str, priority: int) -> None:
         """Change a batch's name for people, and its priority."""
         with self._lock:
             batch, _ = self.get(name)
             changed = msgspec.structs.replace(
-                batch, display_name=display_name or batch.display_name, priority=priority or batch.priority
+                batch,
+                display_name=display_name or batch.display_name,
+                priority=priority or batch.priority,
             )
             self._store.put(changed)
 
@@ -270,7 +299,9 @@ class Batches:
             batch = self._store.get(Batch, name)
             if batch is None:
                 raise ApiError(404, f"Batch {name} not found.")
-            self._store.put(msgspec.structs.replace(batch, forced=word, forced_at=self._now()))
+            self._store.put(
+                msgspec.structs.replace(batch, forced=word, forced_at=self._now())
+            )
 
     def results(self, name: str) -> Iterator[bytes]:
         """Yield the bytes of a batch's results, in pieces of about 1 MiB.
@@ -279,14 +310,19 @@ class Batches:
             ApiError: 404, there are none, or they are older than six weeks.
         """
         batch, state = self.get(name)
-        if not has_output(batch, state) or self._now() - state.since > RETENTION_SECONDS:
+        if (
+            not has_output(batch, state)
+            or self._now() - state.since > RETENTION_SECONDS
+        ):
             raise ApiError(404, f"File {batch.output} not found.")
         return self._counted(joined(self.rows(batch, state)))
 
     def rows(self, batch: Batch, state: State) -> Iterator[bytes]:
         """Yield the result lines of a batch that has ended."""
         share = 1.0 if state.word == "SUCCEEDED" else batch.faults.answered_share
-        return self._rows(batch, state.since).of(self._store.content / batch.content, share)
+        return self._rows(batch, state.since).of(
+            self._store.content / batch.content, share
+        )
 
     def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
@@ -335,7 +371,9 @@ class Batches:
 def _inline(source: Inline) -> Iterator[bytes]:
     """Yield inline requests as lines; the key is what comes back as metadata."""
     for item in source.requests:
-        yield msgspec.json.encode({"key": item.get("metadata"), "request": item.get("request")})
+        yield msgspec.json.encode(
+            {"key": item.get("metadata"), "request": item.get("request")}
+        )
 
 
 def _write(source: Iterator[bytes], path: Path) -> None:

@@ -17,7 +17,13 @@ import msgspec
 from batchdrop_local.emulators.gemini.requests import decode_request
 from batchdrop_local.emulators.gemini.store import Store
 from batchdrop_local.emulators.gemini.usage import prompt_of
-from batchdrop_local.emulators.gemini.wire import ApiError, duration, moment, stamp, without_empty
+from batchdrop_local.emulators.gemini.wire import (
+    ApiError,
+    duration,
+    moment,
+    stamp,
+    without_empty,
+)
 from batchdrop_local.emulators.http import Json
 
 DEFAULT_SECONDS: Final = 3600.0
@@ -59,7 +65,10 @@ class Caches:
 
     def create(self, model: str, wanted: Wanted) -> Json:
         """Create a cached content."""
-        inner = {"contents": wanted.contents, "systemInstruction": wanted.system_instruction}
+        inner = {
+            "contents": wanted.contents,
+            "systemInstruction": wanted.system_instruction,
+        }
         body = msgspec.json.encode(inner)
         try:
             tokens = prompt_of(decode_request(body)).total
@@ -70,10 +79,17 @@ class Caches:
         if tokens < least:
             words = f"Cached content is too small. total_token_count={tokens}, min_total_token_count={least}"
             raise ApiError(400, words)
-        stem, taken = sha256(body).hexdigest()[:36], {cache.name for cache in self._store.all(Cache)}
-        names = (f"cachedContents/{stem}{number:0{NUMBER_DIGITS}}" for number in count())
+        stem, taken = (
+            sha256(body).hexdigest()[:36],
+            {cache.name for cache in self._store.all(Cache)},
+        )
+        names = (
+            f"cachedContents/{stem}{number:0{NUMBER_DIGITS}}" for number in count()
+        )
         name = next(name for name in names if name not in taken)
-        cache = Cache(name, model, wanted.display_name, now, now, _end(wanted, now, now), tokens)
+        cache = Cache(
+            name, model, wanted.display_name, now, now, _end(wanted, now, now), tokens
+        )
         self._store.put(cache)
         return resource(cache)
 
@@ -90,13 +106,19 @@ class Caches:
 
     def all(self) -> list[Json]:
         """Return all cached contents, newest first."""
-        return [resource(cache) for cache in self._store.all(Cache) if cache.expires > self._now()]
+        return [
+            resource(cache)
+            for cache in self._store.all(Cache)
+            if cache.expires > self._now()
+        ]
 
     def update(self, name: str, wanted: Wanted) -> Json:
         """Change a cache's life, the only thing about it that can be changed."""
         now = self._now()
         cache = self.get(name)
-        changed = msgspec.structs.replace(cache, updated=now, expires=_end(wanted, now, cache.expires))
+        changed = msgspec.structs.replace(
+            cache, updated=now, expires=_end(wanted, now, cache.expires)
+        )
         self._store.put(changed)
         return resource(changed)
 
@@ -107,7 +129,11 @@ class Caches:
     def tokens(self, name: str, until: float) -> int | None:
         """Return how many tokens a cache held at a time; None if it was not there."""
         cache = self._store.get(Cache, name)
-        return cache.tokens if cache is not None and cache.created <= until < cache.expires else None
+        return (
+            cache.tokens
+            if cache is not None and cache.created <= until < cache.expires
+            else None
+        )
 
 
 def resource(cache: Cache) -> Json:

@@ -41,15 +41,24 @@ class DirectTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request, or break the connection."""
         body = request.read()
-        call = Call(request.method, request.url.raw_path.decode(), request.headers, io.BytesIO(body))
+        call = Call(
+            request.method,
+            request.url.raw_path.decode(),
+            request.headers,
+            io.BytesIO(body),
+        )
         kind, action = self._route(call)
         fault = self._fault(kind)
         try:
             found = answer(call, fault, action, self._no_wait)
         except ConnectionError:
-            broken = httpx2.ReadTimeout if fault.hang_seconds else httpx2.RemoteProtocolError
+            broken = (
+                httpx2.ReadTimeout if fault.hang_seconds else httpx2.RemoteProtocolError
+            )
             raise broken(_BROKEN, request=request) from None
-        headers = dict(found.reply.headers) | (_JSON if isinstance(found.reply.body, dict) else {})
+        headers = dict(found.reply.headers) | (
+            _JSON if isinstance(found.reply.body, dict) else {}
+        )
         return httpx2.Response(found.reply.status, headers=headers, stream=_Body(found))
 
 

@@ -29,7 +29,9 @@ MARKER: Final = b"[[emulate:"
 POISON: Final = b"[[emulate:poison]]"
 
 
-class RowFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class RowFaults(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What happens to rows; rates are shares of all rows, 0 to 1, and exclude one another in this order."""
 
     error_rate: float = 0.0
@@ -63,12 +65,18 @@ class RowFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
             rate: float = getattr(self, name)
             if not 0 <= rate <= 1:
                 raise ValueError(f"{name} must be between 0 and 1")
-            exclusive += 0 if name in ("duplicate_rate", "implicit_cache_rate") else rate
+            exclusive += (
+                0 if name in ("duplicate_rate", "implicit_cache_rate") else rate
+            )
         if exclusive > 1 + 1e-9:
-            raise ValueError("the rates that exclude one another are more than 1 in all")
+            raise ValueError(
+                "the rates that exclude one another are more than 1 in all"
+            )
 
 
-class CallFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class CallFault(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What happens to calls of one kind; the first fault that matches a call hits it.
 
     Kinds: upload.start, upload.chunk, files.get, files.list, files.delete, files.register, download, create, get,
@@ -105,7 +113,9 @@ class CallFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
             raise ValueError("status must be between 300 and 599")
 
 
-class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Faults(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """Everything that can be set. All zero: a batch is answered as soon as it is created."""
 
     seed: int = 1

@@ -15,7 +15,12 @@ import msgspec
 
 from batchdrop_local.emulators.gemini.lines import CHUNK
 from batchdrop_local.emulators.gemini.store import Store
-from batchdrop_local.emulators.gemini.wire import ApiError, letters, stamp, without_empty
+from batchdrop_local.emulators.gemini.wire import (
+    ApiError,
+    letters,
+    stamp,
+    without_empty,
+)
 from batchdrop_local.emulators.http import Json
 
 EXPIRY_SECONDS: Final = 48 * 3600
@@ -76,7 +81,12 @@ class Upload:
 class Files:
     """All files. `limits` returns the largest file and the largest sum, in bytes."""
 
-    def __init__(self, store: Store, now: Callable[[], float], limits: Callable[[], tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], float],
+        limits: Callable[[], tuple[int, int]],
+    ) -> None:
         """Take the store and the clock."""
         self._store = store
         self._now = now
@@ -91,20 +101,28 @@ class Files:
         """
         largest, storage = self._limits()
         if size > largest:
-            raise ApiError(400, f"File size {size} exceeds the limit of {largest} bytes.")
+            raise ApiError(
+                400, f"File size {size} exceeds the limit of {largest} bytes."
+            )
         if sum(file.size for file in self._live()) + size > storage:
             raise ApiError(429, "You exceeded your file storage quota.", 60)
         wanted = body.file
         wanted.name = wanted.name or f"files/{letters(12)}"
         if not _NAME.fullmatch(wanted.name):
-            raise ApiError(400, "File ID must be at most 40 lower-case letters, digits and dashes.")
+            raise ApiError(
+                400, "File ID must be at most 40 lower-case letters, digits and dashes."
+            )
         if any(file.name == wanted.name for file in self._live()):
             raise ApiError(409, f"File {wanted.name} already exists.")
         identity = secrets.token_hex(12)
-        self._uploads[identity] = Upload(self._store.content / identity, wanted, wanted.mime_type or mime_type)
+        self._uploads[identity] = Upload(
+            self._store.content / identity, wanted, wanted.mime_type or mime_type
+        )
         return identity
 
-    def receive(self, identity: str, offset: int, length: int, read: Callable[[int], bytes]) -> Upload:
+    def receive(
+        self, identity: str, offset: int, length: int, read: Callable[[int], bytes]
+    ) -> Upload:
         """Take a chunk; one that was taken already is read and dropped, so that a repeat does no harm.
 
         Raises:
@@ -117,7 +135,9 @@ class Files:
         with upload.lock:
             known = upload.offset - offset
             if known < 0:
-                raise ApiError(400, f"The upload offset is {upload.offset}, not {offset}.")
+                raise ApiError(
+                    400, f"The upload offset is {upload.offset}, not {offset}."
+                )
             while length:
                 piece = read(min(length, CHUNK))
                 if not piece:
@@ -155,7 +175,14 @@ class Files:
         now = self._now()
         found: list[Json] = []
         for uri in uris:
-            file = File(f"files/{letters(12)}", 0, now, now + EXPIRY_SECONDS, uri=uri, source="REGISTERED")
+            file = File(
+                f"files/{letters(12)}",
+                0,
+                now,
+                now + EXPIRY_SECONDS,
+                uri=uri,
+                source="REGISTERED",
+            )
             self._store.put(file)
             found.append(resource(file))
         return found
@@ -170,7 +197,10 @@ class Files:
             raise ApiError(400, "File ID cannot be more than 40 characters.")
         file = self._store.get(File, name)
         if file is None or file.expires <= self._now():
-            raise ApiError(403, f"You do not have permission to access the File {name} or it may not exist.")
+            raise ApiError(
+                403,
+                f"You do not have permission to access the File {name} or it may not exist.",
+            )
         return file
 
     def path(self, name: str) -> Path:
@@ -190,7 +220,10 @@ class Files:
         A bucket's object must be registered; an address elsewhere is taken for one that can be fetched.
         """
         if uri.startswith("gs://"):
-            known = any(file.uri == uri and file.expires > until for file in self._store.all(File))
+            known = any(
+                file.uri == uri and file.expires > until
+                for file in self._store.all(File)
+            )
             return 0 if known else 3
         match = _ADDRESS.search(uri)
         file = self._store.get(File, match[1]) if match else None

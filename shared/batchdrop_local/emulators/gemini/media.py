@@ -34,7 +34,9 @@ def image_of(config: Config, digest: int, kib: int) -> bytes:
     """Return a PNG in base64, shaped as imageConfig asks (tiny), or at least so many KiB large."""
     wanted = plain(either(config.imageConfig, config.image_config))
     ratio = str(wanted.get("aspectRatio") or wanted.get("aspect_ratio") or "1:1")
-    unit = _RATIO_UNIT.get(str(wanted.get("imageSize") or wanted.get("image_size") or "1K"), 8)
+    unit = _RATIO_UNIT.get(
+        str(wanted.get("imageSize") or wanted.get("image_size") or "1K"), 8
+    )
     across, _, down = ratio.partition(":")
     sides = (int(across), int(down)) if across.isdigit() and down.isdigit() else (1, 1)
     return _png(unit * max(sides[0], 1), unit * max(sides[1], 1), digest % 16, kib)
@@ -46,12 +48,22 @@ def _png(width: int, height: int, color: int, kib: int) -> bytes:
         width = height = max(8, math.isqrt(kib * 1024 // 3) + 1)
     row = bytes([color * 16, 90, 160]) * width
     random_ = random.Random(color)
-    rows = b"".join(b"\0" + (random_.randbytes(width * 3) if kib else row) for _ in range(height))
+    rows = b"".join(
+        b"\0" + (random_.randbytes(width * 3) if kib else row) for _ in range(height)
+    )
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return base64.b64encode(
-        b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows, 1)) + _chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(rows, 1))
+        + _chunk(b"IEND", b"")
     )
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return (
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data))
+    )

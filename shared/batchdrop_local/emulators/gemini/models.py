@@ -41,7 +41,12 @@ KNOWN: Final = frozenset(
     }
 )
 """Those with a batch limit of their own (ai.google.dev/gemini-api/docs/rate-limits, 2026-08-18) and their kin."""
-_EMBEDS: Final = ("embedContent", "countTextTokens", "countTokens", "asyncBatchEmbedContent")
+_EMBEDS: Final = (
+    "embedContent",
+    "countTextTokens",
+    "countTokens",
+    "asyncBatchEmbedContent",
+)
 _ANSWERS: Final = ("generateContent", "countTokens")
 _NO_CACHE: Final = ("-image", "-tts")
 _ONCE: Final = frozenset({"gemini-robotics-er-1.5-preview"})
@@ -52,7 +57,9 @@ _HTTP: Final = {1: 499, 3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 14: 503}
 def check(model: str, known: Mapping[str, Sequence[str]], method: str = "") -> None:
     """Raise 404 for a model nobody knows, and for a method it does not list."""
     listed = known.get(model)
-    if listed is None or (method and listed and _LISTED_AS.get(method, method) not in listed):
+    if listed is None or (
+        method and listed and _LISTED_AS.get(method, method) not in listed
+    ):
         what = method or "generateContent"
         message = f"models/{model} is not found for API version v1beta, or is not supported for {what}."
         raise ApiError(404, message)
@@ -69,7 +76,9 @@ def methods(model: str) -> tuple[str, ...]:
         return ("predictLongRunning",)
     if model in _ONCE:
         return _ANSWERS
-    cached = () if any(word in model for word in _NO_CACHE) else ("createCachedContent",)
+    cached = (
+        () if any(word in model for word in _NO_CACHE) else ("createCachedContent",)
+    )
     return (*_ANSWERS, *cached, "batchGenerateContent")
 
 
@@ -90,25 +99,44 @@ def count(body: bytes) -> Json:
     """Count a request's tokens, given as bare contents or as a whole generateContentRequest."""
     try:
         wanted = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        whole = wanted.get("generateContentRequest") or wanted.get("generate_content_request") or body
+        whole = (
+            wanted.get("generateContentRequest")
+            or wanted.get("generate_content_request")
+            or body
+        )
         prompt = prompt_of(decode_request(whole))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"Invalid JSON payload received. {error}") from None
-    details = [{"modality": name, "tokenCount": tokens} for name, tokens in (("TEXT", prompt.text), *prompt.media)]
-    return {"totalTokens": prompt.total, "promptTokensDetails": [item for item in details if item["tokenCount"]]}
+    details = [
+        {"modality": name, "tokenCount": tokens}
+        for name, tokens in (("TEXT", prompt.text), *prompt.media)
+    ]
+    return {
+        "totalTokens": prompt.total,
+        "promptTokensDetails": [item for item in details if item["tokenCount"]],
+    }
 
 
-def generate(model: str, body: bytes, faults: Faults, caches: Caches, now: float) -> bytes:
+def generate(
+    model: str, body: bytes, faults: Faults, caches: Caches, now: float
+) -> bytes:
     """Answer one request at once.
 
     Raises:
         ApiError: The row would have been an error.
     """
-    rows = Rows(model, faults, fails_first=lambda _: False, cached_tokens=lambda name: caches.tokens(name, now))
+    rows = Rows(
+        model,
+        faults,
+        fails_first=lambda _: False,
+        cached_tokens=lambda name: caches.tokens(name, now),
+    )
     response, code = rows.response(body)
     if code:
         raise ApiError(
-            _HTTP.get(code, 500), MESSAGES.get(code, "Internal error encountered."), 1 if code == 8 else None
+            _HTTP.get(code, 500),
+            MESSAGES.get(code, "Internal error encountered."),
+            1 if code == 8 else None,
         )
     return response
 
@@ -116,8 +144,16 @@ def generate(model: str, body: bytes, faults: Faults, caches: Caches, now: float
 def embed(model: str, body: bytes, faults: Faults, caches: Caches, now: float) -> Json:
     """Embed texts at once."""
     try:
-        requests = msgspec.json.decode(body, type=dict[str, list[msgspec.Raw]])["requests"]
+        requests = msgspec.json.decode(body, type=dict[str, list[msgspec.Raw]])[
+            "requests"
+        ]
     except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
         raise ApiError(400, f"Invalid JSON payload received. {error}") from None
-    answered = [generate(model, bytes(request), faults, caches, now) for request in requests]
-    return {"embeddings": [msgspec.json.decode(answer, type=Json)["embedding"] for answer in answered]}
+    answered = [
+        generate(model, bytes(request), faults, caches, now) for request in requests
+    ]
+    return {
+        "embeddings": [
+            msgspec.json.decode(answer, type=Json)["embedding"] for answer in answered
+        ]
+    }

@@ -13,7 +13,13 @@ from typing import Any, Final
 import msgspec
 
 from batchdrop_local.emulators.gemini.api import Api
-from batchdrop_local.emulators.gemini.batches import Batch, Input, State, Wanted, has_output
+from batchdrop_local.emulators.gemini.batches import (
+    Batch,
+    Input,
+    State,
+    Wanted,
+    has_output,
+)
 from batchdrop_local.emulators.gemini.lines import joined, lines
 from batchdrop_local.emulators.gemini.models import check
 from batchdrop_local.emulators.gemini.wire import ApiError
@@ -71,7 +77,9 @@ def answer(api: Api, method: str, path: str, raw: bytes) -> Json:
     if name.endswith("/cancel"):
         name = name.removesuffix("/cancel")
         api.batches.cancel(name)
-    return _resource(*api.batches.get(name if name.startswith("batches/") else f"batches/{name}"))
+    return _resource(
+        *api.batches.get(name if name.startswith("batches/") else f"batches/{name}")
+    )
 
 
 def results(api: Api, batch: Batch) -> Iterator[bytes]:
@@ -89,7 +97,9 @@ def _create(api: Api, raw: bytes) -> Json:
     if kind is None:
         raise ApiError(400, f"The endpoint {wanted.endpoint} is not supported.")
     path = api.files.path(wanted.input_file_id)
-    model = next((_line(raw).body.model for raw in lines(path)), "").removeprefix("models/")
+    model = next((_line(raw).body.model for raw in lines(path)), "").removeprefix(
+        "models/"
+    )
     check(model, api.models)
     source = Wanted(input_config=Input(file_name=wanted.input_file_id))
     batch = api.batches.create(model, kind, source, converted=_converted(path))
@@ -97,7 +107,9 @@ def _create(api: Api, raw: bytes) -> Json:
 
 
 def _listed(api: Api) -> Json:
-    found = [_resource(batch, state) for batch, state in api.batches.listed() if batch.openai]
+    found = [
+        _resource(batch, state) for batch, state in api.batches.listed() if batch.openai
+    ]
     return {"object": "list", "data": found, "has_more": False}
 
 
@@ -105,7 +117,11 @@ def _converted(path: Path) -> Iterator[bytes]:
     for raw in lines(path):
         line = _line(raw)
         asked = line.body
-        request: Json = {"contents": [{"role": item.role, "parts": _parts(item)} for item in asked.messages]}
+        request: Json = {
+            "contents": [
+                {"role": item.role, "parts": _parts(item)} for item in asked.messages
+            ]
+        }
         if asked.max_tokens:
             request["generationConfig"] = {"maxOutputTokens": asked.max_tokens}
         if asked.input is not None:
@@ -124,17 +140,27 @@ def _line(raw: bytes) -> Line:
     try:
         return msgspec.json.decode(raw, type=Line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ApiError(400, f"The input file is not in OpenAI's batch form. {error}") from None
+        raise ApiError(
+            400, f"The input file is not in OpenAI's batch form. {error}"
+        ) from None
 
 
 def _result(raw: bytes) -> bytes:
     row = msgspec.json.decode(raw, type=Json)
     if "error" in row:
-        return msgspec.json.encode({"custom_id": row["key"], "response": None, "error": row["error"]}) + b"\n"
+        return (
+            msgspec.json.encode(
+                {"custom_id": row["key"], "response": None, "error": row["error"]}
+            )
+            + b"\n"
+        )
     response: Json = row["response"]
     body = _completion(response) if "embedding" not in response else _vector(response)
     inner = {"status_code": 200, "body": body}
-    return msgspec.json.encode({"custom_id": row["key"], "response": inner, "error": None}) + b"\n"
+    return (
+        msgspec.json.encode({"custom_id": row["key"], "response": inner, "error": None})
+        + b"\n"
+    )
 
 
 def _completion(response: Json) -> Json:
@@ -148,7 +174,13 @@ def _completion(response: Json) -> Json:
     return {
         "object": "chat.completion",
         "model": response.get("modelVersion"),
-        "choices": [{"index": 0, "message": message, "finish_reason": "length" if cut else "stop"}],
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "finish_reason": "length" if cut else "stop",
+            }
+        ],
         "usage": {
             "prompt_tokens": usage.get("promptTokenCount", 0),
             "completion_tokens": usage.get("candidatesTokenCount", 0),
@@ -160,7 +192,13 @@ def _completion(response: Json) -> Json:
 def _vector(response: Json) -> Json:
     return {
         "object": "list",
-        "data": [{"object": "embedding", "index": 0, "embedding": response["embedding"]["values"]}],
+        "data": [
+            {
+                "object": "embedding",
+                "index": 0,
+                "embedding": response["embedding"]["values"],
+            }
+        ],
     }
 
 
@@ -169,7 +207,9 @@ def _resource(batch: Batch, state: State) -> Json:
     return {
         "id": batch.name,
         "object": "batch",
-        "endpoint": "/v1/embeddings" if batch.kind == "embed" else "/v1/chat/completions",
+        "endpoint": "/v1/embeddings"
+        if batch.kind == "embed"
+        else "/v1/chat/completions",
         "completion_window": "24h",
         "created_at": int(batch.created),
         "status": _STATUS.get(state.word, "in_progress"),

@@ -16,7 +16,9 @@ from batchdrop_local.emulators.http import Json
 _TYPE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 
 
-def operation(batch: Batch, state: State, now: float, rows: Iterator[bytes] | None = None) -> Json:
+def operation(
+    batch: Batch, state: State, now: float, rows: Iterator[bytes] | None = None
+) -> Json:
     """Return the operation.
 
     Args:
@@ -25,7 +27,9 @@ def operation(batch: Batch, state: State, now: float, rows: Iterator[bytes] | No
         now: The time.
         rows: The result lines of an inline batch; without them its output is left out, as in lists.
     """
-    kind = _TYPE + ("EmbedContentBatch" if batch.kind == "embed" else "GenerateContentBatch")
+    kind = _TYPE + (
+        "EmbedContentBatch" if batch.kind == "embed" else "GenerateContentBatch"
+    )
     output = _output(batch, state, rows)
     metadata = without_empty(
         {
@@ -58,7 +62,9 @@ def error_of(batch: Batch, state: State) -> Json:
         return {"code": 1, "message": "The operation was cancelled."}
     if state.word == "EXPIRED":
         return {"code": 4, "message": "The batch expired before it was completed."}
-    line = batch.tally.poison_line or (batch.tally.malformed_line if batch.faults.malformed_fails_batch else 0)
+    line = batch.tally.poison_line or (
+        batch.tally.malformed_line if batch.faults.malformed_fails_batch else 0
+    )
     if not line:
         return {"code": batch.faults.fail_code, "message": batch.faults.fail_message}
     named = f" (line {line})" if batch.faults.poison_names_line else ""

@@ -30,7 +30,9 @@ class Media(msgspec.Struct):
     @property
     def kind(self) -> str:
         """The modality, as usage metadata names it."""
-        family, _, form = (self.mimeType or self.mime_type or "image/png").partition("/")
+        family, _, form = (self.mimeType or self.mime_type or "image/png").partition(
+            "/"
+        )
         if form == "pdf" or family == "text":
             return "DOCUMENT"
         return family.upper() if family in ("image", "audio", "video") else "DOCUMENT"
@@ -110,9 +112,18 @@ class Request(msgspec.Struct):
         contents = self.contents
         if type(contents) is list and len(contents) == 1:
             found = contents[0].parts
-            return found if type(found) is list else [found] if type(found) is Part else []
-        turns = contents if isinstance(contents, list) else [contents] if contents else []
-        return [part for turn in (*turns, self.content) if turn is not None for part in parts_of(turn)]
+            return (
+                found if type(found) is list else [found] if type(found) is Part else []
+            )
+        turns = (
+            contents if isinstance(contents, list) else [contents] if contents else []
+        )
+        return [
+            part
+            for turn in (*turns, self.content)
+            if turn is not None
+            for part in parts_of(turn)
+        ]
 
     def text(self) -> str:
         """Return the text of the contents."""

@@ -22,8 +22,18 @@ from batchdrop_local.emulators.gemini import answers
 from batchdrop_local.emulators.gemini.caches import NUMBER_DIGITS
 from batchdrop_local.emulators.gemini.faults import MARKER, Faults
 from batchdrop_local.emulators.gemini.lines import lines, shuffled
-from batchdrop_local.emulators.gemini.requests import ABSENT, Request, decode_line, decode_request
-from batchdrop_local.emulators.gemini.usage import Prompt, implicitly_cached, prompt_of, usage
+from batchdrop_local.emulators.gemini.requests import (
+    ABSENT,
+    Request,
+    decode_line,
+    decode_request,
+)
+from batchdrop_local.emulators.gemini.usage import (
+    Prompt,
+    implicitly_cached,
+    prompt_of,
+    usage,
+)
 
 _FATE: Final = re.compile(rb"\[\[emulate:([a-z-]+)(?:=(\d+))?\]\]")
 _MARKER: Final = re.compile(r"\[\[emulate:[^\]]*\]\]")
@@ -85,12 +95,18 @@ class Rows:
             (rows.truncated_rate, "cut"),
             (rows.invalid_rate, "invalid"),
         ]
-        self._fateless = not any(rate for rate, _ in self._rates) and not rows.duplicate_rate
+        self._fateless = (
+            not any(rate for rate, _ in self._rates) and not rows.duplicate_rate
+        )
 
     def of(self, path: Path, share: float = 1.0) -> Iterator[bytes]:
         """Yield the result lines of an input file, in order or shuffled, each with its newline."""
         answer = self.line
-        for raw in shuffled(path, self._faults.seed) if self._faults.rows.shuffle else lines(path):
+        for raw in (
+            shuffled(path, self._faults.seed)
+            if self._faults.rows.shuffle
+            else lines(path)
+        ):
             yield from answer(raw, share)
         for number in range(self._faults.rows.unknown_rows):
             yield b'{"key":"nobody-%d","response":{"candidates":[]}}\n' % number
@@ -114,7 +130,10 @@ class Rows:
         if name == "error":
             return (self._error(key, argument),)
         row = self._answered(key, request, body, (name, argument))
-        twice = name == "duplicate" or (point >> 8) % _SHARE < self._faults.rows.duplicate_rate * _SHARE
+        twice = (
+            name == "duplicate"
+            or (point >> 8) % _SHARE < self._faults.rows.duplicate_rate * _SHARE
+        )
         return (row, row) if twice else (row,)
 
     def verdict(self, raw: bytes) -> bool | None:
@@ -147,12 +166,18 @@ class Rows:
         if MARKER in raw and (match := _FATE.search(raw)):
             name, argument = match[1].decode(), int(match[2] or 0)
             if name.endswith("-once"):
-                name = name.removesuffix("-once") if self._fails_first(_digest(request, raw)) else ""
+                name = (
+                    name.removesuffix("-once")
+                    if self._fails_first(_digest(request, raw))
+                    else ""
+                )
             return name, argument or 13 if name == "error" else argument
         share = (point >> 40) / _SHARE
         for rate, name in self._rates:
             if share < rate:
-                if self._faults.rows.heal and not self._fails_first(_digest(request, raw)):
+                if self._faults.rows.heal and not self._fails_first(
+                    _digest(request, raw)
+                ):
                     return NO_FATE
                 codes = self._faults.rows.error_codes or (13,)
                 return name, codes[point % len(codes)] if name == "error" else 0
@@ -162,13 +187,17 @@ class Rows:
     def _value(self, body: msgspec.Raw) -> int:
         return _mixed(zlib.crc32(body, self._salt)) >> 8
 
-    def _answered(self, key: msgspec.Raw, request: Request, body: msgspec.Raw, fate: Fate) -> bytes:
+    def _answered(
+        self, key: msgspec.Raw, request: Request, body: msgspec.Raw, fate: Fate
+    ) -> bytes:
         value = self._value(body)
         cache = request.cache
         if cache and self._cached_tokens(cache) is None:
             return self._error(key, 5)
         for part in request.parts():
-            if part.media is not None and (refused := self._file_refused(part.media.uri)):
+            if part.media is not None and (
+                refused := self._file_refused(part.media.uri)
+            ):
                 return self._error(key, refused)
         response = self._respond(request, value, fate)
         if value & 1:
@@ -180,14 +209,21 @@ class Rows:
         prompt = prompt_of(request, (self._cached_tokens(cache) or 0) if cache else 0)
         if request.content is not None:
             return answers.embedded(request, value, prompt)
-        if not cache and (value >> 4) % 4096 < self._faults.rows.implicit_cache_rate * 4096:
+        if (
+            not cache
+            and (value >> 4) % 4096 < self._faults.rows.implicit_cache_rate * 4096
+        ):
             prompt = implicitly_cached(prompt)
         name, argument = fate
         if name == "block":
             blocked = b'{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":%b,"modelVersion":"%b"}'
             return blocked % (usage(prompt, 0, 0), self._version)
         if name in ("empty", "filter"):
-            content, reason = (b'{"role":"model"}', b"STOP") if name == "empty" else (b"{}", b"SAFETY")
+            content, reason = (
+                (b'{"role":"model"}', b"STOP")
+                if name == "empty"
+                else (b"{}", b"SAFETY")
+            )
             return self._enveloped(content, reason, usage(prompt, 0, 0), value)
         content, reason, counted = self._content(request, value, prompt, name, argument)
         return self._enveloped(content, reason, counted, value)
@@ -202,17 +238,27 @@ class Rows:
             text, count = answers.plain_text(value)
             limit = answers.limit_of(config)
             if limit is None or count <= limit:
-                return b'{"parts":[{"text":%b}],"role":"model"}' % text, b"STOP", usage(prompt, count, 0)
+                return (
+                    b'{"parts":[{"text":%b}],"role":"model"}' % text,
+                    b"STOP",
+                    usage(prompt, count, 0),
+                )
         asked = request.text()
-        whole = answers.text_of(config, value, _MARKER.sub("", asked) if "[[" in asked else asked)
+        whole = answers.text_of(
+            config, value, _MARKER.sub("", asked) if "[[" in asked else asked
+        )
         if name == "invalid":
             whole = answers.PROSE
-        if name == "truncate":  # padded in front, so that JSON is whole again once the limit is large enough
+        if (
+            name == "truncate"
+        ):  # padded in front, so that JSON is whole again once the limit is large enough
             whole = whole.rjust((argument or DEFAULT_TRUNCATE) * 4)
         cut_below = self._faults.rows.truncated_tokens if name == "cut" else 0
         return answers.written(config, value, prompt, whole, cut_below)
 
-    def _enveloped(self, content: bytes, reason: bytes, counted: bytes, value: int) -> bytes:
+    def _enveloped(
+        self, content: bytes, reason: bytes, counted: bytes, value: int
+    ) -> bytes:
         if value & 2:
             return _ENVELOPES[0] % (content, reason, counted, self._version, value)
         return _ENVELOPES[1] % (value, counted, content, reason, self._version)
@@ -221,7 +267,12 @@ class Rows:
         message = MESSAGES.get(code, "Internal error encountered.").encode()
         details = b',"details":[{"@type":"type.googleapis.com/google.rpc.DebugInfo","detail":"emulated"}]'
         more = details if self._faults.rows.error_details else b""
-        return b'{"key":%b,"error":{"code":%d,"message":"%b"%b}}\n' % (key, code, message, more)
+        return b'{"key":%b,"error":{"code":%d,"message":"%b"%b}}\n' % (
+            key,
+            code,
+            message,
+            more,
+        )
 
 
 def _last_word(key: msgspec.Raw) -> bytes:
@@ -232,7 +283,9 @@ def _last_word(key: msgspec.Raw) -> bytes:
 def key_of(raw: bytes) -> bytes:
     """Return the key of a line whose request cannot be read, as JSON."""
     try:
-        return bytes(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("key", ABSENT))
+        return bytes(
+            msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("key", ABSENT)
+        )
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return b"null"
 
@@ -247,7 +300,9 @@ def _without_number(request: Request, body: msgspec.Raw) -> msgspec.Raw:
 
 def _digest(request: Request, raw: bytes) -> bytes:
     """Return what makes a redo the same request although its settings changed: the text, if there is any."""
-    return hashlib.blake2b(request.text().encode("utf-8", "surrogatepass") or raw, digest_size=16).digest()
+    return hashlib.blake2b(
+        request.text().encode("utf-8", "surrogatepass") or raw, digest_size=16
+    ).digest()
 
 
 def _mixed(checksum: int) -> int:

@@ -9,7 +9,12 @@ from typing import Final
 
 from batchdrop_local.emulators.gemini import control, models, openai, signing
 from batchdrop_local.emulators.gemini.api import Api
-from batchdrop_local.emulators.gemini.batches import INLINE_BYTES, Create, State, has_output
+from batchdrop_local.emulators.gemini.batches import (
+    INLINE_BYTES,
+    Create,
+    State,
+    has_output,
+)
 from batchdrop_local.emulators.gemini.caches import Wanted as WantedCache
 from batchdrop_local.emulators.gemini.caches import resource as cache_resource
 from batchdrop_local.emulators.gemini.files import Register, Start
@@ -35,15 +40,22 @@ def page(api: Api, call: Call, entries: list[Json], field: str) -> Reply:
     except ValueError:
         raise ApiError(400, "Invalid page token or page size.") from None
     size = min(size, api.faults.page_size or size)
-    found: Json = {field: entries[start : start + size]} if entries[start : start + size] else {}
-    return Reply(found | ({"nextPageToken": str(start + size)} if start + size < len(entries) else {}))
+    found: Json = (
+        {field: entries[start : start + size]} if entries[start : start + size] else {}
+    )
+    return Reply(
+        found
+        | ({"nextPageToken": str(start + size)} if start + size < len(entries) else {})
+    )
 
 
 def _start(api: Api, call: Call, _: str) -> Reply:
     headers = call.headers
     size = int(headers.get("X-Goog-Upload-Header-Content-Length") or 0)
     body = parse(call.body(), Start)
-    identity = api.files.start(body, size, str(headers.get("X-Goog-Upload-Header-Content-Type") or ""))
+    identity = api.files.start(
+        body, size, str(headers.get("X-Goog-Upload-Header-Content-Type") or "")
+    )
     url = f"{call.base}{call.path}?upload_id={identity}&upload_protocol=resumable"
     return Reply({}, {"X-Goog-Upload-URL": url, "X-Goog-Upload-Status": "active"})
 
@@ -54,11 +66,19 @@ def _chunk(api: Api, call: Call, _: str) -> Reply:
     offset = int(call.headers.get("X-Goog-Upload-Offset") or 0)
     if command == "query":
         received = api.files.receive(identity, 0, 0, call.read).offset
-        return Reply({}, {"X-Goog-Upload-Status": "active", "X-Goog-Upload-Size-Received": str(received)})
+        return Reply(
+            {},
+            {
+                "X-Goog-Upload-Status": "active",
+                "X-Goog-Upload-Size-Received": str(received),
+            },
+        )
     upload = api.files.receive(identity, offset, call.length, call.read)
     if "finalize" not in command:
         return Reply({}, {"X-Goog-Upload-Status": "active"})
-    return Reply({"file": api.files.finish(upload, call.base)}, {"X-Goog-Upload-Status": "final"})
+    return Reply(
+        {"file": api.files.finish(upload, call.base)}, {"X-Goog-Upload-Status": "final"}
+    )
 
 
 def _download(api: Api, _: Call, name: str) -> Reply:
@@ -78,7 +98,9 @@ def _method(call: Call) -> str:
 def _create(api: Api, call: Call, model: str) -> Reply:
     models.check(model, api.models, _method(call))
     if call.length > INLINE_BYTES:
-        raise ApiError(400, f"Request payload size exceeds the limit: {INLINE_BYTES} bytes.")
+        raise ApiError(
+            400, f"Request payload size exceeds the limit: {INLINE_BYTES} bytes."
+        )
     kind = "embed" if call.path.endswith(":asyncBatchEmbedContent") else "generate"
     batch = api.batches.create(model, kind, parse(call.body(), Create).batch)
     # The answer shows the state at birth, also when the batch is answered at once: none is done before it is known.
@@ -87,13 +109,22 @@ def _create(api: Api, call: Call, model: str) -> Reply:
 
 def _get(api: Api, _: Call, name: str) -> Reply:
     batch, state = api.batches.get(name)
-    rows = api.batches.rows(batch, state) if batch.inline and has_output(batch, state) else None
+    rows = (
+        api.batches.rows(batch, state)
+        if batch.inline and has_output(batch, state)
+        else None
+    )
     return Reply(operation(batch, state, api.now(), rows))
 
 
 def _list(api: Api, call: Call, _: str) -> Reply:
     now = api.now()
-    return page(api, call, [operation(batch, state, now) for batch, state in api.batches.listed()], "operations")
+    return page(
+        api,
+        call,
+        [operation(batch, state, now) for batch, state in api.batches.listed()],
+        "operations",
+    )
 
 
 def _cancel(api: Api, _: Call, name: str) -> Reply:
@@ -151,7 +182,12 @@ def _model(api: Api, _: Call, model: str) -> Reply:
 
 
 def _models(api: Api, call: Call, _: str) -> Reply:
-    return page(api, call, [models.resource(model, api.models[model]) for model in sorted(api.models)], "models")
+    return page(
+        api,
+        call,
+        [models.resource(model, api.models[model]) for model in sorted(api.models)],
+        "models",
+    )
 
 
 def _create_cache(api: Api, call: Call, _: str) -> Reply:
@@ -194,14 +230,29 @@ _ROUTES: Final[list[tuple[str, re.Pattern[str], str, Action]]] = [
         ("DELETE", r"(files/[^/:]+)", "files.delete", _delete_file),
         ("GET", r"(files)", "files.list", _files),
         ("POST", r"(files):register", "files.register", _register),
-        ("POST", r"models/([^/:]+):(?:batchGenerateContent|asyncBatchEmbedContent)", "create", _create),
+        (
+            "POST",
+            r"models/([^/:]+):(?:batchGenerateContent|asyncBatchEmbedContent)",
+            "create",
+            _create,
+        ),
         ("GET", r"(batches/[^/:]+)", "get", _get),
         ("GET", r"(batches)", "list", _list),
         ("POST", r"(batches/[^/:]+):cancel", "cancel", _cancel),
         ("DELETE", r"(batches/[^/:]+)", "delete", _delete),
-        ("PATCH", r"(batches/[^/:]+):update(?:Generate|Embed)ContentBatch", "update", _update),
+        (
+            "PATCH",
+            r"(batches/[^/:]+):update(?:Generate|Embed)ContentBatch",
+            "update",
+            _update,
+        ),
         ("POST", r"models/([^/:]+):countTokens", "count", _count),
-        ("POST", r"models/([^/:]+):(?:generateContent|embedContent)", "generate", _generate),
+        (
+            "POST",
+            r"models/([^/:]+):(?:generateContent|embedContent)",
+            "generate",
+            _generate,
+        ),
         ("POST", r"models/([^/:]+):batchEmbedContents", "embed", _embed),
         ("GET", r"models/([^/:]+)", "models.get", _model),
         ("GET", r"(models)", "models.list", _models),
@@ -214,7 +265,10 @@ _ROUTES: Final[list[tuple[str, re.Pattern[str], str, Action]]] = [
         ("*", r"openai/(batches(?:/.+)?)", "openai", _openai),
     )
 ]
-_UPLOADS: Final[dict[bool, tuple[str, Action]]] = {True: ("upload.start", _start), False: ("upload.chunk", _chunk)}
+_UPLOADS: Final[dict[bool, tuple[str, Action]]] = {
+    True: ("upload.start", _start),
+    False: ("upload.chunk", _chunk),
+}
 
 
 def route(api: Api, call: Call) -> tuple[str, Callable[[], Reply]]:
@@ -226,21 +280,33 @@ def route(api: Api, call: Call) -> tuple[str, Callable[[], Reply]]:
     found = _VERSION.search(call.path)
     if found and found[1] == "upload/" and found[2] == "files":
         kind, action = _UPLOADS[call.headers.get("X-Goog-Upload-Command") == "start"]
-        return kind, partial(_checked, action, api, call, "", keyless=kind == "upload.chunk")
+        return kind, partial(
+            _checked, action, api, call, "", keyless=kind == "upload.chunk"
+        )
     for method, pattern, kind, action in _ROUTES if found else ():
-        match = pattern.fullmatch(found[2]) if found and method in (call.method, "*") else None
+        match = (
+            pattern.fullmatch(found[2])
+            if found and method in (call.method, "*")
+            else None
+        )
         if match is not None:
             return kind, partial(_checked, action, api, call, match[1], keyless=False)
     return "unknown", lambda: _unknown(call)
 
 
-def _checked(action: Action, api: Api, call: Call, name: str, *, keyless: bool) -> Reply:
+def _checked(
+    action: Action, api: Api, call: Call, name: str, *, keyless: bool
+) -> Reply:
     """Refuse a call without an API key; only an upload's chunks need none (wire facts, section 3.1)."""
     if not (
-        keyless or call.headers.get("x-goog-api-key") or call.headers.get("Authorization") or call.query.get("key")
+        keyless
+        or call.headers.get("x-goog-api-key")
+        or call.headers.get("Authorization")
+        or call.query.get("key")
     ):
         raise ApiError(
-            403, "Method doesn't allow unregistered callers. Please use API Key or other form of API identity."
+            403,
+            "Method doesn't allow unregistered callers. Please use API Key or other form of API identity.",
         )
     return action(api, call, name)
 

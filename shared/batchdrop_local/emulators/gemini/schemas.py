@@ -23,7 +23,10 @@ _RECURSIVE: Final = frozenset({"$ref", "ref", "properties", "items"})
 _TOPICS: Final = tuple(
     (re.compile(names), re.compile(words, re.IGNORECASE))
     for names, words in (
-        ("bill|pay|invoice|refund", r"charged|refund|invoice|abgebucht|facture|fattura|pagu|\bEUR\b|€"),
+        (
+            "bill|pay|invoice|refund",
+            r"charged|refund|invoice|abgebucht|facture|fattura|pagu|\bEUR\b|€",
+        ),
         ("deliver|ship", r"parcel|arrive|depot|paket|colis|pedido|paczka|届"),
         ("return", r"send.{0,10}back|\breturn|zurückschicken|devolver|too big"),
         ("tech|bug|defect", r"switch on|crash|cierra|電源|socket|abîmé|broken"),
@@ -71,7 +74,9 @@ def compiled(raw: bytes) -> Maker:
         schema = msgspec.json.decode(raw, type=Schema)
     except msgspec.MsgspecError:
         schema = {}
-    definitions: Schema = schema.get("$defs") or schema.get("definitions") or schema.get("defs") or {}
+    definitions: Schema = (
+        schema.get("$defs") or schema.get("definitions") or schema.get("defs") or {}
+    )
     return _maker(schema, definitions, 0)
 
 
@@ -80,7 +85,9 @@ def _maker(schema: Any, definitions: Schema, depth: int) -> Maker:
         return _nothing
     known = cast("Schema", schema)
     if reference := known.get("$ref") or known.get("ref"):
-        return _maker(definitions.get(str(reference).rsplit("/", 1)[-1]), definitions, depth + 1)
+        return _maker(
+            definitions.get(str(reference).rsplit("/", 1)[-1]), definitions, depth + 1
+        )
     if "const" in known:
         return _always(known["const"])
     if known.get("enum"):
@@ -111,7 +118,9 @@ def _merged(schema: Schema) -> Schema:
         properties = {**merged.get("properties", {}), **part.get("properties", {})}
         required = [*merged.get("required", []), *part.get("required", [])]
         merged |= part
-        merged |= ({"properties": properties} if properties else {}) | ({"required": required} if required else {})
+        merged |= ({"properties": properties} if properties else {}) | (
+            {"required": required} if required else {}
+        )
     return merged
 
 
@@ -143,10 +152,23 @@ def _typed(schema: Schema, definitions: Schema, depth: int) -> Maker:
 def _object(schema: Schema, definitions: Schema, depth: int) -> Maker:
     properties: Schema = schema.get("properties") or {}
     required: list[str] = schema.get("required") or []
-    order: list[str] = schema.get("propertyOrdering") or schema.get("property_ordering") or list(properties)
-    names = [name for name in order if name in properties and (name in required or depth < SHALLOW)]
-    makers = [(name, n, _property(name, properties[name], definitions, depth)) for n, name in enumerate(names)]
-    return lambda text, value: {name: maker(text, value + n) for name, n, maker in makers}
+    order: list[str] = (
+        schema.get("propertyOrdering")
+        or schema.get("property_ordering")
+        or list(properties)
+    )
+    names = [
+        name
+        for name in order
+        if name in properties and (name in required or depth < SHALLOW)
+    ]
+    makers = [
+        (name, n, _property(name, properties[name], definitions, depth))
+        for n, name in enumerate(names)
+    ]
+    return lambda text, value: {
+        name: maker(text, value + n) for name, n, maker in makers
+    }
 
 
 def _property(name: str, schema: Any, definitions: Schema, depth: int) -> Maker:
@@ -169,9 +191,13 @@ def _array(schema: Schema, definitions: Schema, depth: int) -> Maker:
     most = _bound(schema, 1 << 30, "maxItems", "max_items")
     count = min(max(least, len(fixed), 1 if depth < SHALLOW else 0), most)
     makers = [_maker(item, definitions, depth + 1) for item in fixed[:count]]
-    makers += [_maker(schema.get("items") or {}, definitions, depth + 1)] * (count - len(makers))
+    makers += [_maker(schema.get("items") or {}, definitions, depth + 1)] * (
+        count - len(makers)
+    )
     step = 7 if schema.get("uniqueItems") else 1
-    return lambda text, value: [maker(text, value + n * step) for n, maker in enumerate(makers)]
+    return lambda text, value: [
+        maker(text, value + n * step) for n, maker in enumerate(makers)
+    ]
 
 
 def _number(schema: Schema, *, whole: bool) -> Maker:
@@ -179,14 +205,22 @@ def _number(schema: Schema, *, whole: bool) -> Maker:
     high = float(schema.get("maximum", math.inf))
     unit = float(schema.get("multipleOf") or (1 if whole else 0.5))
     if (above := schema.get("exclusiveMinimum")) is not None:
-        low = max(low, float(above) + (unit if whole else min(unit, (high - float(above)) / 2)))
+        low = max(
+            low,
+            float(above) + (unit if whole else min(unit, (high - float(above)) / 2)),
+        )
     if (below := schema.get("exclusiveMaximum")) is not None:
-        high = min(high, float(below) - (unit if whole else min(unit, (float(below) - low) / 2)))
+        high = min(
+            high,
+            float(below) - (unit if whole else min(unit, (float(below) - low) / 2)),
+        )
     stepped = bool(schema.get("multipleOf")) or whole
 
     def make(text: str, value: int) -> object:
         found = _NUMBER.search(text)
-        near = min(max(float(found[0][:15]) if found else float(value % 100), low), high)
+        near = min(
+            max(float(found[0][:15]) if found else float(value % 100), low), high
+        )
         if stepped:
             near = math.floor(near / unit) * unit
             near = near + unit if near < low else near
@@ -211,15 +245,24 @@ def _string(schema: Schema) -> Maker:
 
 def _bound(schema: Schema, default: int, *names: str) -> int:
     """Read a count, which proto-JSON writes as a string."""
-    return next((int(schema[name]) for name in names if schema.get(name) is not None), default)
+    return next(
+        (int(schema[name]) for name in names if schema.get(name) is not None), default
+    )
 
 
 def _chooser(options: list[object]) -> Maker:
     """Choose by what the text is about, else by number."""
     names = {str(option).lower(): option for option in options}
     literal = [(name, option) for name, option in names.items() if len(name) >= 4]
-    languages = [(pattern, names[code]) for code, pattern in _LANGUAGES if code in names]
-    topics = [(words, option) for about, words in _TOPICS for name, option in names.items() if about.search(name)]
+    languages = [
+        (pattern, names[code]) for code, pattern in _LANGUAGES if code in names
+    ]
+    topics = [
+        (words, option)
+        for about, words in _TOPICS
+        for name, option in names.items()
+        if about.search(name)
+    ]
 
     def make(text: str, value: int) -> object:
         for pattern, option in languages if len(languages) > 1 else topics:

@@ -78,7 +78,9 @@ class GeminiEmulator:
     def batches(self) -> list[Json]:
         """Return all batches as the API lists them."""
         now = self._api.now()
-        return [operation(batch, state, now) for batch, state in self._api.batches.listed()]
+        return [
+            operation(batch, state, now) for batch, state in self._api.batches.listed()
+        ]
 
     def reset(self) -> None:
         """Forget everything but faults and clock, the same as POST /control/reset."""
@@ -120,7 +122,10 @@ class GeminiEmulator:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop serving."""
         self.stop()

@@ -22,7 +22,11 @@ def jwt(signed: bytes) -> str:
     """Return a JWT over the digest of what is signed."""
     now = int(time.time())
     head = _url64(msgspec.json.encode({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}))
-    claims = {"iat": now, "exp": now + LIFE_SECONDS, "sha256": hashlib.sha256(signed).hexdigest()}
+    claims = {
+        "iat": now,
+        "exp": now + LIFE_SECONDS,
+        "sha256": hashlib.sha256(signed).hexdigest(),
+    }
     text = f"{head}.{_url64(msgspec.json.encode(claims))}"
     return f"{text}.{_url64(_key().sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
@@ -30,7 +34,14 @@ def jwt(signed: bytes) -> str:
 def jwks() -> Json:
     """Return the public key as a JSON Web Key Set."""
     numbers = _key().public_key().public_numbers()
-    key = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": KEY_ID, "n": _number(numbers.n), "e": _number(numbers.e)}
+    key = {
+        "kty": "RSA",
+        "alg": "RS256",
+        "use": "sig",
+        "kid": KEY_ID,
+        "n": _number(numbers.n),
+        "e": _number(numbers.e),
+    }
     return {"keys": [key]}
 
 

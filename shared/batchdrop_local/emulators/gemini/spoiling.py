@@ -10,7 +10,9 @@ from batchdrop_local.emulators.gemini.wire import ApiError
 from batchdrop_local.emulators.http import Answer, Call, RefusedError, Reply
 
 
-def answer(call: Call, fault: CallFault, action: Callable[[], Reply], stopped: threading.Event) -> Answer:
+def answer(
+    call: Call, fault: CallFault, action: Callable[[], Reply], stopped: threading.Event
+) -> Answer:
     """Do what a call asks for, unless the fault forbids it.
 
     Raises:
@@ -22,7 +24,9 @@ def answer(call: Call, fault: CallFault, action: Callable[[], Reply], stopped: t
     except ApiError as error:
         return Answer(Reply(error.body(), status=error.status))
     except RefusedError as error:
-        return Answer(Reply(ApiError(error.status, error.message).body(), status=error.status))
+        return Answer(
+            Reply(ApiError(error.status, error.message).body(), status=error.status)
+        )
     call.drain()
     if fault.lose or fault.hang_seconds:
         stopped.wait(fault.hang_seconds)
@@ -37,4 +41,6 @@ def _before(fault: CallFault, stopped: threading.Event) -> None:
         raise ConnectionAbortedError
     if fault.status:
         retry = fault.retry_seconds if fault.status == 429 else None
-        raise ApiError(fault.status, "The emulator was told to refuse this call.", retry)
+        raise ApiError(
+            fault.status, "The emulator was told to refuse this call.", retry
+        )

@@ -41,7 +41,9 @@ class Store:
         self.content = folder / "content"
         self.content.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(folder / "state.sqlite", isolation_level=None, check_same_thread=False)
+        self._database = sqlite3.connect(
+            folder / "state.sqlite", isolation_level=None, check_same_thread=False
+        )
         self._database.executescript(_SCHEMA)
 
     def put(self, entry: Entry) -> None:
@@ -57,7 +59,8 @@ class Store:
         """Read an entry."""
         with self._lock:
             row = self._database.execute(
-                "SELECT body FROM entries WHERE kind = ? AND name = ?", (kind.__name__, name)
+                "SELECT body FROM entries WHERE kind = ? AND name = ?",
+                (kind.__name__, name),
             ).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=kind)
 
@@ -65,20 +68,27 @@ class Store:
         """Read all entries of a kind, newest first."""
         with self._lock:
             rows: list[tuple[bytes]] = self._database.execute(
-                "SELECT body FROM entries WHERE kind = ? ORDER BY seq DESC", (kind.__name__,)
+                "SELECT body FROM entries WHERE kind = ? ORDER BY seq DESC",
+                (kind.__name__,),
             ).fetchall()
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
     def delete(self, kind: type[Entry], name: str) -> None:
         """Delete an entry, if it is there."""
         with self._lock:
-            self._database.execute("DELETE FROM entries WHERE kind = ? AND name = ?", (kind.__name__, name))
+            self._database.execute(
+                "DELETE FROM entries WHERE kind = ? AND name = ?", (kind.__name__, name)
+            )
 
     def fails_first(self, digest: bytes, batch: str) -> bool:
         """True in the first batch that asks about a request, whenever it asks; false in all others."""
         with self._lock:
-            self._database.execute("INSERT OR IGNORE INTO once VALUES (?, ?)", (digest, batch))
-            row = self._database.execute("SELECT batch FROM once WHERE digest = ?", (digest,)).fetchone()
+            self._database.execute(
+                "INSERT OR IGNORE INTO once VALUES (?, ?)", (digest, batch)
+            )
+            row = self._database.execute(
+                "SELECT batch FROM once WHERE digest = ?", (digest,)
+            ).fetchone()
         return row[0] == batch
 
     def reset(self) -> None:

@@ -59,9 +59,15 @@ def implicitly_cached(prompt: Prompt) -> Prompt:
     return Prompt(prompt.text, prompt.media, prompt.text * 3 // 4, implicit=True)
 
 
-def usage(prompt: Prompt, answered: int, thoughts: int, modality: bytes = b"TEXT") -> bytes:
+def usage(
+    prompt: Prompt, answered: int, thoughts: int, modality: bytes = b"TEXT"
+) -> bytes:
     """Return usageMetadata as JSON; zero counters are left out, as the service does."""
-    if not (thoughts or prompt.media or prompt.cached) and answered and modality == b"TEXT":
+    if (
+        not (thoughts or prompt.media or prompt.cached)
+        and answered
+        and modality == b"TEXT"
+    ):
         return (
             b'{"promptTokenCount":%d,"candidatesTokenCount":%d,"totalTokenCount":%d,'
             b'"promptTokensDetails":[{"modality":"TEXT","tokenCount":%d}]}'
@@ -75,7 +81,9 @@ def usage(prompt: Prompt, answered: int, thoughts: int, modality: bytes = b"TEXT
         found.append(b'"cacheTokensDetails":%b' % _details([("TEXT", prompt.cached)]))
     if answered:
         found.append(b'"candidatesTokenCount":%d' % answered)
-        found.append(b'"candidatesTokensDetails":%b' % _details([(modality.decode(), answered)]))
+        found.append(
+            b'"candidatesTokensDetails":%b' % _details([(modality.decode(), answered)])
+        )
     if thoughts:
         found.append(b'"thoughtsTokenCount":%d' % thoughts)
     found.append(b'"totalTokenCount":%d' % (prompt.total + answered + thoughts))
@@ -84,5 +92,9 @@ def usage(prompt: Prompt, answered: int, thoughts: int, modality: bytes = b"TEXT
 
 
 def _details(counts: list[tuple[str, int]]) -> bytes:
-    items = [b'{"modality":"%b","tokenCount":%d}' % (name.encode(), count) for name, count in counts if count]
+    items = [
+        b'{"modality":"%b","tokenCount":%d}' % (name.encode(), count)
+        for name, count in counts
+        if count
+    ]
     return b"[%b]" % b",".join(items)

@@ -69,7 +69,9 @@ class Body(msgspec.Struct):
 class Webhooks:
     """All webhooks, and a thread that tells who listens."""
 
-    def __init__(self, store: Store, batches: Batches, now: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, batches: Batches, now: Callable[[], float]
+    ) -> None:
         """Take the store, what to look at, and the clock."""
         self._store = store
         self._batches = batches
@@ -90,7 +92,15 @@ class Webhooks:
             return self._create(_body(raw)) if method == "POST" else self._list()
         hook = self._get(identity)
         if verb == "ping":
-            self._post(hook, {"type": "ping", "version": "v1", "timestamp": stamp(self._now()), "data": {}})
+            self._post(
+                hook,
+                {
+                    "type": "ping",
+                    "version": "v1",
+                    "timestamp": stamp(self._now()),
+                    "data": {},
+                },
+            )
             return {}
         if verb == "rotateSigningSecret":
             changed = msgspec.structs.replace(hook, secret=_secret())
@@ -106,7 +116,9 @@ class Webhooks:
     def _create(self, body: Body) -> Json:
         if not body.uri:
             raise ApiError(400, "A webhook needs a uri.")
-        hook = Webhook(letters(24), body.uri, body.subscribed_events, _secret(), body.name)
+        hook = Webhook(
+            letters(24), body.uri, body.subscribed_events, _secret(), body.name
+        )
         self._store.put(hook)
         return _resource(hook) | {"new_signing_secret": hook.secret}
 
@@ -132,7 +144,9 @@ class Webhooks:
 
     def _look(self) -> None:
         while not self._stopped.wait(LOOK_SECONDS):
-            hooks = [hook for hook in self._store.all(Webhook) if hook.state == "enabled"]
+            hooks = [
+                hook for hook in self._store.all(Webhook) if hook.state == "enabled"
+            ]
             if not (hooks or self._batches.hooked):
                 continue
             for batch, state in self._batches.every():
@@ -183,7 +197,9 @@ def _send(uri: str, message: Json, sign: Callable[[bytes], str]) -> bool:
         "webhook-timestamp": moment,
         "webhook-signature": sign(f"{identity}.{moment}.".encode() + body),
     }
-    connection = http.client.HTTPConnection(target.hostname or "", target.port or 80, timeout=5)
+    connection = http.client.HTTPConnection(
+        target.hostname or "", target.port or 80, timeout=5
+    )
     try:
         connection.request("POST", target.path or "/", body, headers)
         return 200 <= connection.getresponse().status < 300

@@ -26,7 +26,9 @@ STATUS: Final = {
     504: "DEADLINE_EXCEEDED",
 }
 _LETTERS: Final = string.ascii_lowercase + string.digits
-_OPAQUE: Final = frozenset({"metadata", "userMetadata", "labels", "requests", "contents", "systemInstruction"})
+_OPAQUE: Final = frozenset(
+    {"metadata", "userMetadata", "labels", "requests", "contents", "systemInstruction"}
+)
 """Fields whose contents are the caller's own: their names are not touched."""
 _T = TypeVar("_T")
 
@@ -34,17 +36,25 @@ _T = TypeVar("_T")
 class ApiError(RefusedError):
     """An answer that is not 200."""
 
-    def __init__(self, status: int, message: str, retry_seconds: float | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, retry_seconds: float | None = None
+    ) -> None:
         """Keep the status, the message and the wait of a RetryInfo."""
         super().__init__(status, message)
         self.retry_seconds = retry_seconds
 
     def body(self) -> Json:
         """Return the error body as the service writes it."""
-        error: Json = {"code": self.status, "message": self.message, "status": STATUS.get(self.status, "UNKNOWN")}
+        error: Json = {
+            "code": self.status,
+            "message": self.message,
+            "status": STATUS.get(self.status, "UNKNOWN"),
+        }
         if self.retry_seconds is not None:
             kind = "type.googleapis.com/google.rpc.RetryInfo"
-            error["details"] = [{"@type": kind, "retryDelay": f"{self.retry_seconds:g}s"}]
+            error["details"] = [
+                {"@type": kind, "retryDelay": f"{self.retry_seconds:g}s"}
+            ]
         return {"error": error}
 
 
@@ -55,7 +65,9 @@ def parse(raw: bytes, shape: type[_T]) -> _T:
         ApiError: 400, it is not JSON or a field has another type.
     """
     try:
-        return msgspec.convert(camel(msgspec.json.decode(raw or b"{}")), shape, strict=False)
+        return msgspec.convert(
+            camel(msgspec.json.decode(raw or b"{}")), shape, strict=False
+        )
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"Invalid JSON payload received. {error}") from None
 
@@ -76,7 +88,9 @@ def camel(value: object) -> object:
 
 def stamp(seconds: float) -> str:
     """Return a time as the service writes it: UTC, nanoseconds, Z."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "123Z"
+    return (
+        datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "123Z"
+    )
 
 
 def moment(text: str) -> float:

@@ -13,12 +13,21 @@ from batchdrop_local.emulators.storage.server import StorageEmulator
 def main(typed: list[str]) -> int:
     """Serve until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
-        prog="batchdrop emulator storage", description="A Cloud Storage JSON API on this machine."
+        prog="batchdrop emulator storage",
+        description="A Cloud Storage JSON API on this machine.",
     )
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--data", type=Path, required=True, help="folder that keeps the objects, a folder a bucket")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="folder that keeps the objects, a folder a bucket",
+    )
     arguments = parser.parse_args(typed)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore Ctrl-C's signal
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a shell's background job would ignore Ctrl-C's signal
         signal.signal(number, signal.default_int_handler)
     with StorageEmulator(arguments.data, arguments.port) as storage:
         print(f"storage emulator: STORAGE_EMULATOR_HOST={storage.url}", flush=True)

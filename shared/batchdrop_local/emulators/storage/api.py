@@ -11,7 +11,12 @@ from typing import Final, Protocol
 
 from batchdrop_local.emulators.http import Call, Json, RefusedError
 from batchdrop_local.emulators.storage.bodies import number
-from batchdrop_local.emulators.storage.resources import Sums, described_as, resource, take_in
+from batchdrop_local.emulators.storage.resources import (
+    Sums,
+    described_as,
+    resource,
+    take_in,
+)
 from batchdrop_local.emulators.storage.store import ANY, Store, Stored
 
 MD5_KEPT: Final = 10_000
@@ -44,7 +49,9 @@ class Upload:
 class Api:
     """Everything the routes need. Thread-safe."""
 
-    def __init__(self, folder: Path, on_finalize: Callable[[Stored], None] | None, log: Log) -> None:
+    def __init__(
+        self, folder: Path, on_finalize: Callable[[Stored], None] | None, log: Log
+    ) -> None:
         """Open or make the folder."""
         self.store = Store(folder)
         self.log = log
@@ -59,9 +66,13 @@ class Api:
         name = str(body.get("name") or call.query.get("name") or "")
         if not name:
             raise RefusedError(400, "Required parameter: name")
-        return described_as(Stored(bucket, name, precondition(call), 0, "", self.store.now()), body)
+        return described_as(
+            Stored(bucket, name, precondition(call), 0, "", self.store.now()), body
+        )
 
-    def insert(self, pieces: Iterator[bytes], draft: Stored, claimed: Json | None = None) -> Stored:
+    def insert(
+        self, pieces: Iterator[bytes], draft: Stored, claimed: Json | None = None
+    ) -> Stored:
         """Write an object's bytes, check them against what the client claims of them, make the object visible."""
         path = self.store.scratch()
         written, sums = take_in(path, pieces, draft)

@@ -15,7 +15,9 @@ LAST = "\U0010ffff"
 """No name that begins with a folder's comes after the folder's name and this."""
 
 
-def page(store: Store, bucket: str, call: Call, resource: Callable[[Stored], Json]) -> Json:
+def page(
+    store: Store, bucket: str, call: Call, resource: Callable[[Stored], Json]
+) -> Json:
     """Return the page that a call's parameters ask for (json_api/v1/objects/list)."""
     if call.query.get("softDeleted", "").lower() == "true":
         return {"kind": "storage#objects"}
@@ -26,7 +28,9 @@ def page(store: Store, bucket: str, call: Call, resource: Callable[[Stored], Jso
     after = _token(call.query.get("pageToken"))
     for entry in _entries(store, bucket, call, after):
         if len(items) + len(folders) == size:
-            body["nextPageToken"] = base64.urlsafe_b64encode(after.encode()).decode() if after else ""
+            body["nextPageToken"] = (
+                base64.urlsafe_b64encode(after.encode()).decode() if after else ""
+            )
             break
         if isinstance(entry, str):
             folders.append(entry)
@@ -37,7 +41,9 @@ def page(store: Store, bucket: str, call: Call, resource: Callable[[Stored], Jso
     return body
 
 
-def _entries(store: Store, bucket: str, call: Call, after: str | None) -> Iterator[Stored | str]:
+def _entries(
+    store: Store, bucket: str, call: Call, after: str | None
+) -> Iterator[Stored | str]:
     """Yield objects and folders in name order, from behind `after`."""
     prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
     begin, end = call.query.get("startOffset", ""), call.query.get("endOffset", "")
@@ -46,9 +52,15 @@ def _entries(store: Store, bucket: str, call: Call, after: str | None) -> Iterat
         listed = store.list(bucket, prefix, after, PAGE)
         for stored in listed:
             after = stored.name
-            if after < begin or (end and after >= end) or (pattern and not pattern.fullmatch(after)):
+            if (
+                after < begin
+                or (end and after >= end)
+                or (pattern and not pattern.fullmatch(after))
+            ):
                 continue
-            folder, cut, _ = after[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+            folder, cut, _ = (
+                after[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+            )
             if cut:
                 yield prefix + folder + cut
                 after = prefix + folder + cut + LAST
@@ -72,4 +84,6 @@ def _pattern(glob: str) -> re.Pattern[str]:
     """Return a glob as an expression: `*` stops at a slash, `**` does not (storage/docs/json_api, matchGlob)."""
     words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
-    return re.compile("".join(words.get(part) or re.escape(part) for part in parts), re.DOTALL)
+    return re.compile(
+        "".join(words.get(part) or re.escape(part) for part in parts), re.DOTALL
+    )

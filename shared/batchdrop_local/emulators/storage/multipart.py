@@ -15,7 +15,9 @@ from batchdrop_local.emulators.storage.bodies import bounded, described
 MAX_HEADERS = 64 << 10
 
 
-def parts(content_type: str, pieces: Iterator[bytes]) -> tuple[Json, str, Iterator[bytes]]:
+def parts(
+    content_type: str, pieces: Iterator[bytes]
+) -> tuple[Json, str, Iterator[bytes]]:
     """Return the description, the type of the data, and the data as it arrives.
 
     Raises:
@@ -44,7 +46,9 @@ class _Body:
         """Pass the first delimiter."""
         while (at := self._held.find(self._delimiter)) < 0:
             if len(self._held) > MAX_HEADERS:
-                raise RefusedError(400, "The boundary of the Content-Type is not in the body.")
+                raise RefusedError(
+                    400, "The boundary of the Content-Type is not in the body."
+                )
             self._more()
         del self._held[: at + len(self._delimiter)]
 

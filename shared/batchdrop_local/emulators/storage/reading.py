@@ -20,7 +20,9 @@ def media(api: Api, call: Call, stored: Stored) -> Reply:
         "X-Goog-Stored-Content-Encoding": stored.content_encoding or "identity",
         "X-Goog-Stored-Content-Length": str(stored.size),
     }
-    if stored.content_encoding == "gzip" and "gzip" not in (call.headers.get("Accept-Encoding") or ""):
+    if stored.content_encoding == "gzip" and "gzip" not in (
+        call.headers.get("Accept-Encoding") or ""
+    ):
         # cloud.google.com/storage/docs/transcoding: unpacked for a client that does not take gzip
         return Reply(unpacked(api.store.read(stored, 0, stored.size)), headers)
     start, end, status = _range(call, stored.size)

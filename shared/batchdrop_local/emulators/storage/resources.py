@@ -33,15 +33,23 @@ def resource(stored: Stored, root: str) -> Json:
         "bucket": stored.bucket,
         "generation": str(stored.generation),
         "metageneration": str(METAGENERATION),
-        "etag": base64.b64encode(f"{stored.generation}/{METAGENERATION}".encode()).decode(),
+        "etag": base64.b64encode(
+            f"{stored.generation}/{METAGENERATION}".encode()
+        ).decode(),
         "size": str(stored.size),
         "crc32c": stored.crc32c,
         "contentType": stored.content_type,
         "timeCreated": created,
         "updated": created,
         "storageClass": "STANDARD",
-        **({"contentEncoding": stored.content_encoding} if stored.content_encoding else {}),
-        **({"metadata": dict(stored.metadata)} if stored.metadata else {}),  # what is empty is left out
+        **(
+            {"contentEncoding": stored.content_encoding}
+            if stored.content_encoding
+            else {}
+        ),
+        **(
+            {"metadata": dict(stored.metadata)} if stored.metadata else {}
+        ),  # what is empty is left out
     }
 
 
@@ -66,7 +74,11 @@ def described_as(stored: Stored, body: Json) -> Stored:
         stored,
         content_type=str(body.get("contentType") or "application/octet-stream"),
         content_encoding=str(body.get("contentEncoding") or ""),
-        metadata={name: str(value) for name, value in _given(body).items() if value is not None},
+        metadata={
+            name: str(value)
+            for name, value in _given(body).items()
+            if value is not None
+        },
     )
 
 
@@ -74,7 +86,11 @@ def changed(stored: Stored, body: Json) -> Stored:
     """Return an object with a patched description: null removes a field, what is not named stays."""
     cleared = "metadata" in body and body["metadata"] is None
     metadata: Json = {} if cleared else {**stored.metadata, **_given(body)}
-    merged: Json = {"contentType": stored.content_type, "contentEncoding": stored.content_encoding, **body}
+    merged: Json = {
+        "contentType": stored.content_type,
+        "contentEncoding": stored.content_encoding,
+        **body,
+    }
     return described_as(stored, merged | {"metadata": metadata})
 
 
@@ -107,7 +123,9 @@ class Sums:
 
     def agree(self, claimed: Json) -> bool:
         """Tell whether the checksums that a description names, if any, are those of the bytes."""
-        return all(claimed.get(name) in (None, self.text(name)) for name in self._running)
+        return all(
+            claimed.get(name) in (None, self.text(name)) for name in self._running
+        )
 
 
 def take_in(path: Path, pieces: Iterator[bytes], draft: Stored) -> tuple[Stored, Sums]:
@@ -127,4 +145,6 @@ def take_in(path: Path, pieces: Iterator[bytes], draft: Stored) -> tuple[Stored,
 
 def coded(stored: Stored) -> dict[str, str]:
     """Return the header that says in which form the bytes are sent."""
-    return {"Content-Encoding": stored.content_encoding} if stored.content_encoding else {}
+    return (
+        {"Content-Encoding": stored.content_encoding} if stored.content_encoding else {}
+    )

@@ -23,7 +23,9 @@ from batchdrop_local.emulators.storage.store import Stored
 
 def to_stderr(message: str, /, *, severity: str, **fields: str | int) -> None:
     """Write a line of the log."""
-    sys.stderr.write(json.dumps({"severity": severity, "message": message, **fields}) + "\n")
+    sys.stderr.write(
+        json.dumps({"severity": severity, "message": message, **fields}) + "\n"
+    )
 
 
 class StorageEmulator:
@@ -68,7 +70,10 @@ class StorageEmulator:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop serving."""
         self._running.close()

@@ -71,21 +71,33 @@ class Store:
         self._writing = root / ".writing"
         self._writing.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._index = sqlite3.connect(root / ".objects.sqlite", isolation_level=None, check_same_thread=False)
+        self._index = sqlite3.connect(
+            root / ".objects.sqlite", isolation_level=None, check_same_thread=False
+        )
         self._index.executescript(_SCHEMA)
 
     def buckets(self) -> list[str]:
         """Return the names of the buckets."""
-        return sorted(entry.name for entry in self._root.iterdir() if entry.is_dir() and entry.name[0] != ".")
+        return sorted(
+            entry.name
+            for entry in self._root.iterdir()
+            if entry.is_dir() and entry.name[0] != "."
+        )
 
     def scratch(self) -> Path:
         """Return a place for bytes that are not visible yet."""
         return self._writing / secrets.token_hex(8)
 
-    def find(self, bucket: str, name: str, generation: int | None = None) -> Stored | None:
+    def find(
+        self, bucket: str, name: str, generation: int | None = None
+    ) -> Stored | None:
         """Return the live object; with a generation, None also when it is no longer that one."""
         row = self._row(bucket, name)
-        return None if row is None or generation not in (None, row[0].generation) else row[0]
+        return (
+            None
+            if row is None or generation not in (None, row[0].generation)
+            else row[0]
+        )
 
     def get(self, bucket: str, name: str, generation: int | None = None) -> Stored:
         """Return the live object, or refuse with 404."""
@@ -102,7 +114,9 @@ class Store:
                 raise _absent(stored.bucket, stored.name)
             return _chunks((self._root / row[1]).open("rb"), start, end)
 
-    def list(self, bucket: str, prefix: str, after: str | None, count: int) -> list[Stored]:
+    def list(
+        self, bucket: str, prefix: str, after: str | None, count: int
+    ) -> list[Stored]:
         """Return objects in the order of their names' UTF-8 bytes, from the prefix on or behind a name."""
         sign, begin = (">", after) if after is not None else (">=", prefix)
         with self._lock:
@@ -119,7 +133,10 @@ class Store:
             row = self._row(stored.bucket, stored.name)
             if row is None or row[0].generation != stored.generation:
                 raise _absent(stored.bucket, stored.name)
-            self._index.execute("DELETE FROM objects WHERE bucket = ? AND name = ?", (stored.bucket, stored.name))
+            self._index.execute(
+                "DELETE FROM objects WHERE bucket = ? AND name = ?",
+                (stored.bucket, stored.name),
+            )
             self._unlink(row[1])
 
     def describe(self, stored: Stored) -> Stored:
@@ -184,15 +201,21 @@ class Store:
     def _next_generation(self) -> int:
         """Return a number that no object ever had: microseconds, or one more than the last."""
         row = self._index.execute("SELECT last FROM counter").fetchone()
-        generation = max(int(self.now().timestamp() * 1_000_000), (row[0] if row else 0) + 1)
-        self._index.execute("INSERT OR REPLACE INTO counter VALUES (1, ?)", (generation,))
+        generation = max(
+            int(self.now().timestamp() * 1_000_000), (row[0] if row else 0) + 1
+        )
+        self._index.execute(
+            "INSERT OR REPLACE INTO counter VALUES (1, ?)", (generation,)
+        )
         return generation
 
     def _place(self, written: Path, stored: Stored) -> str:
         """Link a file to its readable place, or to one named by its generation; return which."""
         parts = stored.name.split("/")
         own = Path(stored.bucket, f"~{stored.generation}")
-        for place in (Path(stored.bucket, *parts), own) if all(map(_is_plain, parts)) else (own,):
+        for place in (
+            (Path(stored.bucket, *parts), own) if all(map(_is_plain, parts)) else (own,)
+        ):
             try:
                 (self._root / place).parent.mkdir(parents=True, exist_ok=True)
                 os.link(written, self._root / place)
@@ -204,9 +227,12 @@ class Store:
     def _row(self, bucket: str, name: str) -> tuple[Stored, str] | None:
         with self._lock:
             row: tuple[bytes, str] | None = self._index.execute(
-                "SELECT body, file FROM objects WHERE bucket = ? AND name = ?", (bucket, name)
+                "SELECT body, file FROM objects WHERE bucket = ? AND name = ?",
+                (bucket, name),
             ).fetchone()
-        return None if row is None else (msgspec.json.decode(row[0], type=Stored), row[1])
+        return (
+            None if row is None else (msgspec.json.decode(row[0], type=Stored), row[1])
+        )
 
     def _unlink(self, file: str) -> None:
         """Remove a file that no name points to, and the folders that it leaves empty."""
@@ -220,7 +246,9 @@ class Store:
 
 def condition_failed() -> RefusedError:
     """Return the refusal of a lost race."""
-    return RefusedError(412, "At least one of the pre-conditions you specified did not hold.")
+    return RefusedError(
+        412, "At least one of the pre-conditions you specified did not hold."
+    )
 
 
 def _absent(bucket: str, name: str) -> RefusedError:
@@ -243,11 +271,21 @@ def _check(draft: Stored) -> None:
     bounded = least <= len(draft.bucket) <= in_all and max(map(len, parts)) <= most
     if not bounded or not all(map(_BUCKET.fullmatch, parts)):
         raise RefusedError(400, f"Invalid bucket name: {draft.bucket!r}")
-    named = draft.name not in ("", ".", "..") and "\r" not in draft.name and "\n" not in draft.name
+    named = (
+        draft.name not in ("", ".", "..")
+        and "\r" not in draft.name
+        and "\n" not in draft.name
+    )
     if not named or _size(draft.name) > NAME_BYTES:
         raise RefusedError(400, "Invalid object name.")
-    if sum(_size(key) + _size(value) for key, value in draft.metadata.items()) > METADATA_BYTES:
-        raise RefusedError(400, f"The total size of custom metadata is larger than {METADATA_BYTES} bytes.")
+    if (
+        sum(_size(key) + _size(value) for key, value in draft.metadata.items())
+        > METADATA_BYTES
+    ):
+        raise RefusedError(
+            400,
+            f"The total size of custom metadata is larger than {METADATA_BYTES} bytes.",
+        )
 
 
 def _size(text: str) -> int:
@@ -260,4 +298,8 @@ def _size(text: str) -> int:
 def _is_plain(part: str) -> bool:
     """Tell whether a part of a name can stand in a path as it is."""
     whole: Any = _PLAIN.fullmatch(part)
-    return bool(whole) and part not in (".", "..") and len(part.encode()) <= COMPONENT_BYTES
+    return (
+        bool(whole)
+        and part not in (".", "..")
+        and len(part.encode()) <= COMPONENT_BYTES
+    )

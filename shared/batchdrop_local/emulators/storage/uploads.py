@@ -37,14 +37,20 @@ def _media(api: Api, call: Call, bucket: str) -> Reply:
 
 
 def _multipart(api: Api, call: Call, bucket: str) -> Reply:
-    description, data_type, data = parts(call.headers.get("Content-Type") or "", pieces(call))
+    description, data_type, data = parts(
+        call.headers.get("Content-Type") or "", pieces(call)
+    )
     draft = api.draft(call, bucket, {"contentType": data_type, **description})
     return Reply(api.resource(api.insert(data, draft, description), call))
 
 
 def _start(api: Api, call: Call, bucket: str) -> Reply:
     description = json_body(call)
-    draft = api.draft(call, bucket, {"contentType": call.headers.get("X-Upload-Content-Type"), **description})
+    draft = api.draft(
+        call,
+        bucket,
+        {"contentType": call.headers.get("X-Upload-Content-Type"), **description},
+    )
     api.store.check_precondition(draft)
     identity = secrets.token_hex(12)
     upload = api.uploads[identity] = Upload(api.store.scratch(), draft)
@@ -65,12 +71,19 @@ def _chunk(api: Api, call: Call, identity: str) -> Reply:
         _finish(api, upload)
     if upload.done is not None:
         return Reply(api.resource(upload.done, call))
-    return Reply(b"", {"Range": f"bytes=0-{upload.size - 1}"} if upload.size else {}, 308)
+    return Reply(
+        b"", {"Range": f"bytes=0-{upload.size - 1}"} if upload.size else {}, 308
+    )
 
 
 def _finish(api: Api, upload: Upload) -> None:
     """Make the object visible; that it is done is known before the reply is sent, or lost."""
-    draft = replace(upload.draft, size=upload.size, crc32c=upload.sums.text("crc32c"), created_at=api.store.now())
+    draft = replace(
+        upload.draft,
+        size=upload.size,
+        crc32c=upload.sums.text("crc32c"),
+        created_at=api.store.now(),
+    )
     upload.done = api.publish(upload.path, draft, upload.sums)
     api.announce(upload.done, "insert")
 
@@ -78,7 +91,9 @@ def _finish(api: Api, upload: Upload) -> None:
 def _complete(call: Call, upload: Upload) -> bool:
     """Append a chunk; return True when it was the last one."""
     header = call.headers.get("Content-Range")
-    match = re.fullmatch(r"bytes (?:(\d+)-(\d+|\*)|\*)/(\d+|\*)", header or "bytes 0-*/*")
+    match = re.fullmatch(
+        r"bytes (?:(\d+)-(\d+|\*)|\*)/(\d+|\*)", header or "bytes 0-*/*"
+    )
     if match is None:
         raise RefusedError(400, f"Invalid Content-Range: {header}")
     begin = upload.size if match[1] is None else int(match[1])

@@ -8,7 +8,13 @@
 The JSONL rows stay the complete record: a table has no place for what the plan does not foresee.
 """
 
-from batchdrop.core.result.tables.columns import Column, Joined, Kind, plan_columns, renamed_fields
+from batchdrop.core.result.tables.columns import (
+    Column,
+    Joined,
+    Kind,
+    plan_columns,
+    renamed_fields,
+)
 from batchdrop.core.result.tables.csv import write_csv
 from batchdrop.core.result.tables.parquet import write_parquet
 from batchdrop.core.result.tables.types import kept_types, restored

@@ -105,24 +105,42 @@ def plan_columns(
     """
     answers, taken = _answer_columns(schema, embeds=embeds, dimensions=dimensions)
     arrow = types or {}
-    joined = [Column(name, kind, _field(name), type=arrow.get(name)) for name, kind in (fields or {}).items()]
+    joined = [
+        Column(name, kind, _field(name), type=arrow.get(name))
+        for name, kind in (fields or {}).items()
+    ]
     return (*_FIRST, *_renamed(joined, "input.", taken), *answers, *_LAST)
 
 
 def renamed_fields(
-    schema: Mapping[str, Any] | None, fields: Mapping[str, Kind], *, embeds: bool = False
+    schema: Mapping[str, Any] | None,
+    fields: Mapping[str, Kind],
+    *,
+    embeds: bool = False,
 ) -> dict[str, str]:
     """Return the record's fields whose columns are not called as they are, with the names of those columns."""
     _, taken = _answer_columns(schema, embeds=embeds, dimensions=None)
-    columns = _renamed([Column(name, kind, _field(name)) for name, kind in fields.items()], "input.", taken)
-    return {name: column.name for name, column in zip(fields, columns, strict=True) if column.name != name}
+    columns = _renamed(
+        [Column(name, kind, _field(name)) for name, kind in fields.items()],
+        "input.",
+        taken,
+    )
+    return {
+        name: column.name
+        for name, column in zip(fields, columns, strict=True)
+        if column.name != name
+    }
 
 
 def _answer_columns(
     schema: Mapping[str, Any] | None, *, embeds: bool, dimensions: int | None
 ) -> tuple[tuple[Column, ...], set[str]]:
     """Return the columns of the answers, and all names that a record's field may not take: the plain name is theirs."""
-    answers = [Column("embedding", Kind.VECTOR, _embedding, dimensions)] if embeds else list(_answers(schema))
+    answers = (
+        [Column("embedding", Kind.VECTOR, _embedding, dimensions)]
+        if embeds
+        else list(_answers(schema))
+    )
     taken = {column.name.casefold() for column in (*_FIRST, *_LAST)}
     return tuple(_renamed(answers, "answer.", taken)), taken
 
@@ -150,7 +168,12 @@ def _renamed(columns: list[Column], prefix: str, taken: set[str]) -> Iterator[Co
 
 
 # ---------------------------------------------------------------------------------------------------- answers
-_KINDS: Final = {"string": Kind.TEXT, "integer": Kind.INTEGER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN}
+_KINDS: Final = {
+    "string": Kind.TEXT,
+    "integer": Kind.INTEGER,
+    "number": Kind.NUMBER,
+    "boolean": Kind.BOOLEAN,
+}
 _LISTS: Final = {
     Kind.TEXT: Kind.TEXTS,
     Kind.INTEGER: Kind.INTEGERS,
@@ -169,11 +192,17 @@ def _answers(schema: Mapping[str, Any] | None) -> Iterator[Column]:
         if not deeper:
             yield Column(name, _kind(inner), _property((name,)))
         for leaf, schema_of_leaf in deeper.items():
-            yield Column(f"{name}.{leaf}", _kind(schema_of_leaf), _property((name, leaf)))
+            yield Column(
+                f"{name}.{leaf}", _kind(schema_of_leaf), _property((name, leaf))
+            )
 
 
 def _properties(schema: Any) -> dict[str, Any]:
-    found: Any = cast("dict[str, Any]", schema).get("properties") if isinstance(schema, Mapping) else None
+    found: Any = (
+        cast("dict[str, Any]", schema).get("properties")
+        if isinstance(schema, Mapping)
+        else None
+    )
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
@@ -183,8 +212,16 @@ def _kind(schema: Any) -> Kind:
     body = cast("Mapping[str, Any]", schema)
     type_: Any = body.get("type")
     names = cast("list[Any]", type_) if isinstance(type_, list) else [type_]
-    kinds = [name.lower() for name in names if isinstance(name, str) and name.lower() != "null"]
-    if not kinds and isinstance(body.get("enum"), list) and all(isinstance(word, str) for word in body["enum"]):
+    kinds = [
+        name.lower()
+        for name in names
+        if isinstance(name, str) and name.lower() != "null"
+    ]
+    if (
+        not kinds
+        and isinstance(body.get("enum"), list)
+        and all(isinstance(word, str) for word in body["enum"])
+    ):
         return Kind.TEXT
     if kinds == ["array"]:
         return _LISTS.get(_kind(body.get("items")), Kind.JSON)
@@ -199,7 +236,11 @@ def _property(path: tuple[str, ...]) -> Take:
     def take(row: Row, fields: Mapping[str, Any]) -> Any:
         value = row.json
         for name in path:
-            value = cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
+            value = (
+                cast("dict[str, Any]", value).get(name)
+                if isinstance(value, dict)
+                else None
+            )
         return value
 
     return take
@@ -233,13 +274,19 @@ def _output_tokens(row: Row, fields: Mapping[str, Any]) -> int | None:
     """Thoughts are billed as output and not part of the candidates' count (seen in real answers)."""
     if row.usage is None:
         return None
-    return (_count(row.usage.candidates_token_count) or 0) + (_count(row.usage.thoughts_token_count) or 0)
+    return (_count(row.usage.candidates_token_count) or 0) + (
+        _count(row.usage.thoughts_token_count) or 0
+    )
 
 
 def _count(value: int | str | None) -> int | None:
     """proto-JSON writes 64-bit numbers as strings."""
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+        return (
+            int(value)
+            if value.isascii() and value.isdigit() and len(value) < 19
+            else None
+        )
     return value
 
 

@@ -52,10 +52,16 @@ class _Sink:
 
 
 def write_parquet(
-    rows: Iterable[Joined], columns: tuple[Column, ...], *, group_bytes: int = GROUP_BYTES
+    rows: Iterable[Joined],
+    columns: tuple[Column, ...],
+    *,
+    group_bytes: int = GROUP_BYTES,
 ) -> Iterator[bytes]:
     """Yield a Parquet file with one row for each row, holding one row group at most."""
-    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    arrow, parquet = (
+        importlib.import_module("pyarrow"),
+        importlib.import_module("pyarrow.parquet"),
+    )
     sink = _Sink()
     groups = _groups(rows, columns, group_bytes)
     first = next(groups)
@@ -70,20 +76,29 @@ def write_parquet(
         for group in chain([first], groups):
             arrays = [
                 _array(arrow, column, values, size, field.type)
-                for column, size, values, field in zip(columns, sizes, group, schema, strict=True)
+                for column, size, values, field in zip(
+                    columns, sizes, group, schema, strict=True
+                )
             ]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
             yield sink.take()
     yield sink.take()
 
 
-def _groups(rows: Iterable[Joined], columns: tuple[Column, ...], most: int) -> Iterator[list[list[Any]]]:
+def _groups(
+    rows: Iterable[Joined], columns: tuple[Column, ...], most: int
+) -> Iterator[list[list[Any]]]:
     """Yield the values of one group after the other, by column; one empty group for no rows."""
-    convert = [_CONVERT[column.kind] if column.type is None else _as_it_is for column in columns]
+    convert = [
+        _CONVERT[column.kind] if column.type is None else _as_it_is
+        for column in columns
+    ]
     group = _no_rows(columns)
     size = 0
     for joined in rows:
-        for held, function, value in zip(group, convert, values(columns, joined), strict=True):
+        for held, function, value in zip(
+            group, convert, values(columns, joined), strict=True
+        ):
             held.append(None if value is None else function(value))
         size += len(joined[0])
         if size >= most or len(group[0]) >= GROUP_ROWS:
@@ -98,19 +113,31 @@ def _no_rows(columns: tuple[Column, ...]) -> list[list[Any]]:
 
 def _type(arrow: Any, kind: Kind, size: int | None) -> Any:
     if kind is Kind.VECTOR:
-        return arrow.list_(arrow.float32(), size) if size else arrow.list_(arrow.float32())
+        return (
+            arrow.list_(arrow.float32(), size) if size else arrow.list_(arrow.float32())
+        )
     items = _ITEMS.get(kind)
     if items is not None:
         return arrow.list_(_type(arrow, items, None))
-    types = {Kind.INTEGER: arrow.int64, Kind.NUMBER: arrow.float64, Kind.BOOLEAN: arrow.bool_}
+    types = {
+        Kind.INTEGER: arrow.int64,
+        Kind.NUMBER: arrow.float64,
+        Kind.BOOLEAN: arrow.bool_,
+    }
     return types.get(kind, arrow.string)()
 
 
-def _array(arrow: Any, column: Column, values: list[Any], size: int | None, kind: Any) -> Any:
+def _array(
+    arrow: Any, column: Column, values: list[Any], size: int | None, kind: Any
+) -> Any:
     """Return the values of a column of one group."""
     if column.type is not None:
         return filled(values, column.type)
-    return _vectors(arrow, values, size) if size else arrow.array(_plain(column, values), kind)
+    return (
+        _vectors(arrow, values, size)
+        if size
+        else arrow.array(_plain(column, values), kind)
+    )
 
 
 def _vector_size(column: Column, values: list[array[float] | None]) -> int | None:
@@ -127,7 +154,9 @@ def _vectors(arrow: Any, vectors: list[array[float] | None], size: int) -> Any:
     fits = [vector is not None and len(vector) == size for vector in vectors]
     for vector, there in zip(vectors, fits, strict=True):
         flat.extend(vector if there and vector is not None else nothing)
-    numbers = arrow.Array.from_buffers(arrow.float32(), len(flat), [None, arrow.py_buffer(flat)])
+    numbers = arrow.Array.from_buffers(
+        arrow.float32(), len(flat), [None, arrow.py_buffer(flat)]
+    )
     mask = arrow.array([not there for there in fits], arrow.bool_())
     return arrow.FixedSizeListArray.from_arrays(numbers, size, mask=mask)
 
@@ -141,14 +170,22 @@ def _plain(column: Column, values: list[Any]) -> list[Any]:
 
 # ------------------------------------------------------------------------------------------ one value of a kind
 def _integer(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or value != value // 1
+    ):
         return None
     return int(value) if -(2**63) <= value < 2**63 else None
 
 
 def _number(value: Any) -> float | None:
     try:
-        return None if isinstance(value, bool) or not isinstance(value, (int, float)) else float(value)
+        return (
+            None
+            if isinstance(value, bool) or not isinstance(value, (int, float))
+            else float(value)
+        )
     except OverflowError:
         return None
 
@@ -172,7 +209,9 @@ def _list_of(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def listed(value: Any) -> list[Any] | None:
         if not isinstance(value, list):
             return None
-        return [None if item is None else convert(item) for item in cast("list[Any]", value)]
+        return [
+            None if item is None else convert(item) for item in cast("list[Any]", value)
+        ]
 
     return listed
 

@@ -58,7 +58,9 @@ def filled(values: list[Any], kind: Any) -> Any:
     try:
         return arrow.array([convert(value) for value in values], kind)
     except _MISFIT:
-        return arrow.array([_fitting(arrow, value, convert, kind) for value in values], kind)
+        return arrow.array(
+            [_fitting(arrow, value, convert, kind) for value in values], kind
+        )
 
 
 def _fitting(arrow: Any, value: Any, convert: Convert, kind: Any) -> Any:
@@ -105,18 +107,29 @@ def _kept_nested(arrow: Any, kind: Any, depth: int) -> Any:
     kinds = [_kept(arrow, field.type, depth) for field in inner]
     if any(found is None for found in kinds):
         return None
-    fields = [arrow.field(field.name, found) for field, found in zip(inner, kinds, strict=True)]
+    fields = [
+        arrow.field(field.name, found)
+        for field, found in zip(inner, kinds, strict=True)
+    ]
     if types.is_struct(kind):
         return arrow.struct(fields)
     if types.is_map(kind):
         return arrow.map_(fields[0].type, fields[1].type)
     if types.is_large_list(kind):
         return arrow.large_list(fields[0])
-    return arrow.list_(fields[0], kind.list_size) if types.is_fixed_size_list(kind) else arrow.list_(fields[0])
+    return (
+        arrow.list_(fields[0], kind.list_size)
+        if types.is_fixed_size_list(kind)
+        else arrow.list_(fields[0])
+    )
 
 
 def _is_listed(types: Any, kind: Any) -> bool:
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+    return bool(
+        types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_fixed_size_list(kind)
+    )
 
 
 # -------------------------------------------------------------------------------------------- one value of a type
@@ -124,9 +137,14 @@ def _converter(arrow: Any, kind: Any) -> Convert:
     """Return what makes a record's value one that pyarrow takes for this type."""
     types = arrow.types
     if types.is_struct(kind):
-        return _object({field.name: _nullable(_converter(arrow, field.type)) for field in kind})
+        return _object(
+            {field.name: _nullable(_converter(arrow, field.type)) for field in kind}
+        )
     if types.is_map(kind):
-        return _pairs(_converter(arrow, kind.key_type), _nullable(_converter(arrow, kind.item_type)))
+        return _pairs(
+            _converter(arrow, kind.key_type),
+            _nullable(_converter(arrow, kind.item_type)),
+        )
     if _is_listed(types, kind):
         return _list(_nullable(_converter(arrow, kind.value_type)))
     return _plain(arrow, kind) or _as_it_is
@@ -145,7 +163,10 @@ def _plain(arrow: Any, kind: Any) -> Convert | None:
         ((types.is_decimal,), Decimal),
         ((types.is_binary, types.is_large_binary, types.is_fixed_size_binary), _bytes),
     )
-    return next((convert for tests, convert in converters if any(test(kind) for test in tests)), None)
+    return next(
+        (convert for tests, convert in converters if any(test(kind) for test in tests)),
+        None,
+    )
 
 
 def _nullable(convert: Convert) -> Convert:
@@ -190,7 +211,9 @@ def _pairs(key: Convert, item: Convert) -> Convert:
     """A map is an object, or a list of pairs if its keys are no texts or not all different."""
 
     def paired(value: Any) -> list[tuple[Any, Any]]:
-        pairs = cast("dict[Any, Any]", value).items() if isinstance(value, dict) else value
+        pairs = (
+            cast("dict[Any, Any]", value).items() if isinstance(value, dict) else value
+        )
         return [(key(name), item(inner)) for name, inner in pairs]
 
     return paired

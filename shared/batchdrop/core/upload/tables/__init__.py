@@ -8,7 +8,11 @@ Parquet at all) is a PermanentError. Given a `Place`, a reader goes on there and
 from batchdrop.core.upload.tables.csv import read_header, read_separated
 from batchdrop.core.upload.tables.entry import Blank, Entry, Place, Record, Unreadable
 from batchdrop.core.upload.tables.jsonl import read_jsonl
-from batchdrop.core.upload.tables.parquet import parquet_kinds, parquet_types, read_parquet
+from batchdrop.core.upload.tables.parquet import (
+    parquet_kinds,
+    parquet_types,
+    read_parquet,
+)
 
 __all__ = [
     "Blank",

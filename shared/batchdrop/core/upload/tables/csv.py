@@ -45,7 +45,9 @@ class _Lines:
     """Feeds csv.reader: text lines in, and a memory of those of the record that is being read."""
 
     def __init__(self, chunks: Iterable[bytes], most: int, place: Place) -> None:
-        self._fresh = split_lines(chunks, max_line_bytes=most, number=2 if place.offset else 1)
+        self._fresh = split_lines(
+            chunks, max_line_bytes=most, number=2 if place.offset else 1
+        )
         self._again: deque[tuple[bytes | None, int]] = deque()
         self._most = most
         self._place = place
@@ -62,11 +64,14 @@ class _Lines:
         line, size = taken
         self._place.offset += size
         if line is None:
-            raise _BadLineError(Code.LINE_TOO_LONG, f"The record has more than {self._most} bytes.")
+            raise _BadLineError(
+                Code.LINE_TOO_LONG, f"The record has more than {self._most} bytes."
+            )
         self._size += len(line) + 1
         if self._size > self._most + 1 or len(self.taken) > MAX_RECORD_LINES:
             message = (
-                f"A quote opens in this line and does not close within {self._most} bytes or {MAX_RECORD_LINES} lines."
+                f"A quote opens in this line and does not close within {self._most} bytes"
+                f" or {MAX_RECORD_LINES} lines."
             )
             raise _BadLineError(Code.BAD_QUOTES, message)
         try:
@@ -147,7 +152,11 @@ def _cells(lines: _Lines, delimiter: str) -> Iterator[list[str] | Problem]:
             yield error.problem
         except csv.Error:
             lines.give_back()
-            yield Problem(Code.BAD_QUOTES, "", "A quote is never closed or ends inside a cell, or a CR stands alone.")
+            yield Problem(
+                Code.BAD_QUOTES,
+                "",
+                "A quote is never closed or ends inside a cell, or a CR stands alone.",
+            )
         else:
             if lines.is_large:
                 reader = _reader(lines, delimiter)
@@ -176,7 +185,9 @@ def _header(lines: _Lines, delimiter: str) -> tuple[str, ...]:
     seen: set[str] = set()
     for position, name in enumerate(names, 1):
         if name in seen:
-            raise _invalid(f"The table's header has a name twice: column {position} repeats an earlier one.")
+            raise _invalid(
+                f"The table's header has a name twice: column {position} repeats an earlier one."
+            )
         seen.add(name)
     return names
 

@@ -13,11 +13,16 @@ from batchdrop.core.upload.tables.entry import Blank, Entry, Place, Record, Unre
 
 
 def read_jsonl(
-    chunks: Iterable[bytes], place: Place | None = None, *, max_record_bytes: int = limit("input_line")
+    chunks: Iterable[bytes],
+    place: Place | None = None,
+    *,
+    max_record_bytes: int = limit("input_line"),
 ) -> Iterator[Entry]:
     """Yield every line as an entry, blank ones too; never raises, whatever the bytes."""
     place = place or Place()
-    for line, size in split_lines(chunks, max_line_bytes=max_record_bytes, number=place.number):
+    for line, size in split_lines(
+        chunks, max_line_bytes=max_record_bytes, number=place.number
+    ):
         number = place.number
         place.number += 1
         place.offset += size
@@ -37,5 +42,8 @@ def _read(number: int, line: bytes) -> Entry:
         return Unreadable(number, error.problem)
     if not isinstance(value, dict):
         message = "The record is JSON but not an object."
-        return Unreadable(number, Problem(Code.NOT_OBJECT, "", message, 'Write {"field": …, "other": …}.'))
+        return Unreadable(
+            number,
+            Problem(Code.NOT_OBJECT, "", message, 'Write {"field": …, "other": …}.'),
+        )
     return Record(number, cast("dict[str, Any]", value))

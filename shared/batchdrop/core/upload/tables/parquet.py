@@ -65,7 +65,10 @@ def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
     _refuse_rows(source.metadata.num_rows, allowed)
     for group in groups:
         bounds = measure(file, source.metadata, group, size, allowed)
-        batches = source.iter_batches(batch_size=_at_once(source.metadata.row_group(group), bounds), row_groups=[group])
+        batches = source.iter_batches(
+            batch_size=_at_once(source.metadata.row_group(group), bounds),
+            row_groups=[group],
+        )
         while (batch := _arrow(partial(next, batches, None))) is not None:
             rest = batch.slice(skipped)
             skipped -= batch.num_rows - rest.num_rows
@@ -75,7 +78,11 @@ def read_parquet(file: BinaryIO, place: Place | None = None) -> Iterator[Entry]:
             for fields in _rows(rest, convert):
                 number = place.number
                 place.number += 1
-                yield Unreadable(number, fields) if isinstance(fields, Problem) else Record(number, fields)
+                yield (
+                    Unreadable(number, fields)
+                    if isinstance(fields, Problem)
+                    else Record(number, fields)
+                )
             del batch, rest  # so that the next batch is not read beside this one
 
 
@@ -87,12 +94,18 @@ def _refuse_rows(rows: int, allowed: int) -> None:
 
 def _at_once(row_group: Any, bounds: Group) -> int:
     """Return how many rows of a group are read at once."""
-    bytes_each = max(bounds.unpacked, row_group.total_byte_size) // max(row_group.num_rows, 1)
+    bytes_each = max(bounds.unpacked, row_group.total_byte_size) // max(
+        row_group.num_rows, 1
+    )
     most = BATCH_BYTES // max(1, bytes_each)
     if bounds.dictionaries:
         most = min(most, AT_ONCE_BYTES // bounds.dictionaries)
     if bounds.longest:
-        most = min(most, MAX_LISTED // bounds.longest, MAX_VALUES * row_group.num_rows // bounds.listed)
+        most = min(
+            most,
+            MAX_LISTED // bounds.longest,
+            MAX_VALUES * row_group.num_rows // bounds.listed,
+        )
     return max(1, min(BATCH_ROWS, most))
 
 
@@ -143,9 +156,13 @@ def _open(file: BinaryIO) -> tuple[Any, int]:
     )
     names = source.schema_arrow.names
     if len(set(names)) != len(names):
-        raise PermanentError("Two columns of the table have the same name.", code="TABLE_INVALID")
+        raise PermanentError(
+            "Two columns of the table have the same name.", code="TABLE_INVALID"
+        )
     if len(source.schema) > MAX_COLUMNS:
-        raise PermanentError(f"The table has more than {MAX_COLUMNS:,} columns.", code="TABLE_INVALID")
+        raise PermanentError(
+            f"The table has more than {MAX_COLUMNS:,} columns.", code="TABLE_INVALID"
+        )
     return source, size
 
 
@@ -162,14 +179,18 @@ def _arrow(step: Callable[[], Any]) -> Any:
         raise PermanentError(message, code="TABLE_INVALID") from None
 
 
-def _rows(batch: Any, convert: Mapping[str, bool]) -> Iterator[dict[str, Any] | Problem]:
+def _rows(
+    batch: Any, convert: Mapping[str, bool]
+) -> Iterator[dict[str, Any] | Problem]:
     """Yield a batch's rows; one by one if they are large, or one of them cannot be read."""
     rows: list[dict[str, Any] | Problem] | None = None
     if not _is_heavy(batch, 2 * BATCH_BYTES):
         with contextlib.suppress(*_UNHOLDABLE):
             rows = _values(batch, convert)
     if rows is None:
-        yield from (_row(batch.slice(index, 1), convert) for index in range(batch.num_rows))
+        yield from (
+            _row(batch.slice(index, 1), convert) for index in range(batch.num_rows)
+        )
     else:
         yield from rows
 
@@ -188,7 +209,10 @@ def _row(batch: Any, convert: Mapping[str, bool]) -> dict[str, Any] | Problem:
 def _is_heavy(batch: Any, most: int) -> bool:
     """Tell whether rows are too much to become Python's objects at once."""
     arrow = importlib.import_module("pyarrow")
-    return batch.nbytes > most or sum(_listed(arrow, column) for column in batch.columns) > MAX_VALUES
+    return (
+        batch.nbytes > most
+        or sum(_listed(arrow, column) for column in batch.columns) > MAX_VALUES
+    )
 
 
 def _listed(arrow: Any, column: Any) -> int:
@@ -198,7 +222,11 @@ def _listed(arrow: Any, column: Any) -> int:
         return sum(_listed(arrow, inner) for inner in column.flatten())
     if types.is_map(kind):
         return len(column.keys) + _listed(arrow, column.items)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if (
+        types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_fixed_size_list(kind)
+    ):
         inner = column.flatten()
         return len(inner) + _listed(arrow, inner)
     return 0
@@ -209,10 +237,16 @@ def _values(batch: Any, convert: Mapping[str, bool]) -> list[dict[str, Any] | Pr
     columns: list[list[Any]] = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
         plain = _plain_type(arrow, field.type)
-        values = (column if plain == field.type else column.cast(plain, safe=False)).to_pylist()
-        columns.append([_json(value) for value in values] if convert[field.name] else values)
+        values = (
+            column if plain == field.type else column.cast(plain, safe=False)
+        ).to_pylist()
+        columns.append(
+            [_json(value) for value in values] if convert[field.name] else values
+        )
     names: list[str] = batch.schema.names
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)] or [{}] * batch.num_rows
+    return [
+        dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)
+    ] or [{}] * batch.num_rows
 
 
 def _convert(schema: Any) -> dict[str, bool]:
@@ -220,7 +254,12 @@ def _convert(schema: Any) -> dict[str, bool]:
     types = importlib.import_module("pyarrow").types
 
     def plain(kind: Any) -> bool:
-        return types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind) or types.is_boolean(kind)
+        return (
+            types.is_string(kind)
+            or types.is_large_string(kind)
+            or types.is_integer(kind)
+            or types.is_boolean(kind)
+        )
 
     return {field.name: not plain(field.type) for field in schema}
 
@@ -237,13 +276,21 @@ def _plain_type(arrow: Any, kind: Any) -> Any:
     if types.is_dictionary(kind):
         return _plain_type(arrow, kind.value_type)
     if types.is_list(kind):
-        return arrow.list_(kind.value_field.with_type(_plain_type(arrow, kind.value_type)))
+        return arrow.list_(
+            kind.value_field.with_type(_plain_type(arrow, kind.value_type))
+        )
     if types.is_large_list(kind):
-        return arrow.large_list(kind.value_field.with_type(_plain_type(arrow, kind.value_type)))
+        return arrow.large_list(
+            kind.value_field.with_type(_plain_type(arrow, kind.value_type))
+        )
     if types.is_map(kind):
-        return arrow.map_(kind.key_type, kind.item_field.with_type(_plain_type(arrow, kind.item_type)))
+        return arrow.map_(
+            kind.key_type, kind.item_field.with_type(_plain_type(arrow, kind.item_type))
+        )
     if types.is_struct(kind):
-        return arrow.struct([field.with_type(_plain_type(arrow, field.type)) for field in kind])
+        return arrow.struct(
+            [field.with_type(_plain_type(arrow, field.type)) for field in kind]
+        )
     return kind
 
 
@@ -256,7 +303,10 @@ def _json(value: Any) -> Any:
     if isinstance(value, list):
         return _list(cast("list[Any]", value))
     if isinstance(value, dict):
-        return {str(name): _json(item) for name, item in cast("dict[Any, Any]", value).items()}
+        return {
+            str(name): _json(item)
+            for name, item in cast("dict[Any, Any]", value).items()
+        }
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -276,6 +326,8 @@ def _list(items: list[Any]) -> Any:
     if tuple not in kinds:
         return [_json(item) for item in items]
     pairs = cast("list[tuple[Any, Any]]", items)
-    if all(isinstance(name, str) for name, _ in pairs) and len({name for name, _ in pairs}) == len(pairs):
+    if all(isinstance(name, str) for name, _ in pairs) and len(
+        {name for name, _ in pairs}
+    ) == len(pairs):
         return {name: _json(item) for name, item in pairs}
     return [[_json(name), _json(item)] for name, item in pairs]

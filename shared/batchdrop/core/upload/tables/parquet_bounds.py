@@ -67,11 +67,15 @@ def check_footer(file: BinaryIO) -> int:
     length = int.from_bytes(file.read(4), "little")
     file.seek(0)
     if length > MAX_FOOTER:
-        raise _invalid(f"The Parquet file's footer has more than {MAX_FOOTER:,} bytes; write fewer row groups.")
+        raise _invalid(
+            f"The Parquet file's footer has more than {MAX_FOOTER:,} bytes; write fewer row groups."
+        )
     return size
 
 
-def measure(file: BinaryIO, metadata: Any, index: int, size: int, allowed: int) -> Group:
+def measure(
+    file: BinaryIO, metadata: Any, index: int, size: int, allowed: int
+) -> Group:
     """Return what a row group takes, read from the headers of its pages.
 
     Args:
@@ -86,14 +90,24 @@ def measure(file: BinaryIO, metadata: Any, index: int, size: int, allowed: int) 
             PARQUET_BOMB: its values are out of proportion.
     """
     row_group = metadata.row_group(index)
-    levels = [metadata.schema.column(column).max_repetition_level for column in range(row_group.num_columns)]
-    listed = sum(max(row_group.column(column).num_values, 0) * level for column, level in enumerate(levels))
+    levels = [
+        metadata.schema.column(column).max_repetition_level
+        for column in range(row_group.num_columns)
+    ]
+    listed = sum(
+        max(row_group.column(column).num_values, 0) * level
+        for column, level in enumerate(levels)
+    )
     group = Group(allowed, listed)
     if listed > MAX_LISTED and listed * LISTED_BYTES > allowed:
         raise bomb()
     for column, level in enumerate(levels):
         chunk = row_group.column(column)
-        lengths = RowLengths(level, listed // VALUES_PER_STEP) if level and listed > MAX_LISTED else None
+        lengths = (
+            RowLengths(level, listed // VALUES_PER_STEP)
+            if level and listed > MAX_LISTED
+            else None
+        )
         _measure_chunk(file, chunk, size, group, lengths)
         if lengths is not None:
             group.longest += lengths.longest * level
@@ -108,10 +122,14 @@ def _too_long(metadata: Any, index: int, column: int, row: int) -> PermanentErro
     before = sum(metadata.row_group(group).num_rows for group in range(index))
     where = f"Row {before + row:,}" if row else "A row"
     name = metadata.schema.column(column).path[:SHOWN_CHARS]
-    return _invalid(f"{where} has more than {MAX_LISTED:,} values in its lists (column {name}); write shorter lists.")
+    return _invalid(
+        f"{where} has more than {MAX_LISTED:,} values in its lists (column {name}); write shorter lists."
+    )
 
 
-def _measure_chunk(file: BinaryIO, chunk: Any, size: int, group: Group, lengths: RowLengths | None) -> None:
+def _measure_chunk(
+    file: BinaryIO, chunk: Any, size: int, group: Group, lengths: RowLengths | None
+) -> None:
     mean = 0
     for header, body in _pages(file, chunk, size):
         group.unpacked += header.unpacked
@@ -122,7 +140,9 @@ def _measure_chunk(file: BinaryIO, chunk: Any, size: int, group: Group, lengths:
             if group.unpacked > group.allowed:
                 raise bomb()
             file.seek(body)
-            lengths.add(_repetition_levels(file, header, chunk.compression), header.values)
+            lengths.add(
+                _repetition_levels(file, header, chunk.compression), header.values
+            )
     group.written_out += mean * chunk.num_values
 
 
@@ -137,16 +157,22 @@ def _pages(file: BinaryIO, chunk: Any, size: int) -> Iterator[tuple[_Header, int
         file.seek(place)
         header = _Header(file.read(min(HEADER_BYTES, end - place)))
         if not (0 <= header.unpacked <= MAX_PAGE and 0 <= header.packed <= MAX_PAGE):
-            raise _invalid(f"A page of the Parquet file has more than {MAX_PAGE:,} bytes; write it with smaller pages.")
+            raise _invalid(
+                f"A page of the Parquet file has more than {MAX_PAGE:,} bytes; write it with smaller pages."
+            )
         if header.kind != _DICTIONARY_PAGE:
             values -= header.values
         if values < 0:
-            raise _invalid("A page of the Parquet file has more values than its column.")
+            raise _invalid(
+                "A page of the Parquet file has more values than its column."
+            )
         yield header, place + header.length
         place += header.length + header.packed
 
 
-def _repetition_levels(file: BinaryIO, header: _Header, compression: str) -> bytes | None:
+def _repetition_levels(
+    file: BinaryIO, header: _Header, compression: str
+) -> bytes | None:
     """Return the encoded repetition levels of a page whose first byte comes next; None if they cannot be read.
 
     `compression` is pyarrow's word. It has one for both kinds of LZ4; what does not unpack as LZ4_RAW is not read.
@@ -177,9 +203,13 @@ class _Header:
         try:
             self._read()
         except IndexError:
-            raise _invalid("A page header of the Parquet file cannot be read.") from None
+            raise _invalid(
+                "A page header of the Parquet file cannot be read."
+            ) from None
         self.length = self._place
-        self.kind, self.unpacked, self.packed = (self._integers.get(field, -1) for field in (1, 2, 3))
+        self.kind, self.unpacked, self.packed = (
+            self._integers.get(field, -1) for field in (1, 2, 3)
+        )
         inner = self._structs.get(_PAGE_STRUCTS.get(self.kind, -1), {})
         self.values = max(inner.get(1, 0), 0)
         self.encoding = inner.get(4, -1)
@@ -262,12 +292,18 @@ _I32: Final = 5
 _INTEGERS: Final = (4, _I32, 6)
 _LIST, _SET, _STRUCT = 9, 10, 12
 _MAX_DEPTH: Final = 8
-_SIZED: Final[dict[int, Callable[[_Header], int]]] = {3: lambda _: 1, 7: lambda _: 8, 8: _Header.sized}
+_SIZED: Final[dict[int, Callable[[_Header], int]]] = {
+    3: lambda _: 1,
+    7: lambda _: 8,
+    8: _Header.sized,
+}
 
 
 def bomb() -> PermanentError:
     """Return the error of a file that holds far more than its bytes."""
-    return PermanentError("The Parquet file grows too much when it is read.", code="PARQUET_BOMB")
+    return PermanentError(
+        "The Parquet file grows too much when it is read.", code="PARQUET_BOMB"
+    )
 
 
 def _invalid(message: str) -> PermanentError:

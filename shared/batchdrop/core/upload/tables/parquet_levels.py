@@ -47,7 +47,11 @@ class RowLengths:
         """Add a page: its encoded levels, None if they cannot be read, and how many there should be."""
         left = before = max(self._steps, PAGE_STEPS)
         for count, data in _pieces(levels or b"", self._width):
-            values -= self._repeated(data, min(count, values)) if count else self._packed(data, values)
+            values -= (
+                self._repeated(data, min(count, values))
+                if count
+                else self._packed(data, values)
+            )
             left -= 1 + len(data) // STEP_BYTES
             if values <= 0 or left <= 0:
                 break
@@ -125,7 +129,9 @@ def _unpacked(data: bytes, width: int) -> bytes:
     """Return levels of so many bits, a byte each."""
     if 8 % width == 0:
         return b"".join(map(_in_bytes(width).__getitem__, data))
-    groups = (data[place : place + width] for place in range(0, len(data) - width + 1, width))
+    groups = (
+        data[place : place + width] for place in range(0, len(data) - width + 1, width)
+    )
     return b"".join(_in_group(group, width) for group in groups)
 
 
