@@ -161,7 +161,7 @@ MUTANTS = (
     ),
     Mutant(
         "the end of a job wakes who waits for it",
-        f"{SHARED}/steps/plan/identities.py",
+        f"{SHARED}/steps/next.py",
         "            wake_planning(context, job_id)\n",
         "            pass\n",
         ("tests/flow/test_identities.py",),

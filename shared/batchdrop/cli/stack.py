@@ -24,8 +24,8 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.why import why
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import read_ledger
 from batchdrop.steps.poll.report import entries_since
-from batchdrop.steps.submit.dispatch import read_ledger
 from batchdrop.wiring import build
 
 HOW_TO_GET_A_STACK = (

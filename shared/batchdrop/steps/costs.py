@@ -22,7 +22,7 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.ports import BatchState
 from batchdrop.steps.context import Context
-from batchdrop.steps.write.segment_lists import segments_of
+from batchdrop.steps.segment_lists import segments_of
 
 Any_ = Context[CommonSettings]
 _UNSEEN = (

@@ -47,6 +47,16 @@ def wake_if_complete(context: Context[CommonSettings], job_id: str) -> None:
     context.wake(Topic.BATCHES_FINISHED, job_id)
 
 
+def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
+    """Wake those who wait for an ended job; who took over from it has inherited them, and wakes them itself."""
+    claim = (
+        context.store.identities.get(job.plan.identity) if job.plan.identity else None
+    )
+    if claim is not None and claim.job_id == job.job_id:
+        for job_id in claim.waiting:
+            wake_planning(context, job_id)
+
+
 def topic_of(value: Job | Shard) -> Topic:
     """Return the topic of who takes a document's next step."""
     if isinstance(value, Shard):

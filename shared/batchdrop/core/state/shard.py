@@ -106,7 +106,7 @@ class Shard(Leasable):
     attached_bytes: int = 0
     """Of the objects its lines name; of a child in proportion to its parent's."""
     attached: tuple[str, ...] = ()
-    """Work objects that list the files those objects became (`steps.submit.attach`)."""
+    """Work objects that list the files those objects became (`steps.attach`)."""
     measured: bool = False
     lists: tuple[str, ...] = ()
     """Work objects that hold the lines of a child, under `list_key`; empty: all lines of the ranges."""
@@ -135,7 +135,7 @@ class Shard(Leasable):
     batch_deadline_at: datetime | None = None
     cancel_sent_at: datetime | None = None
     segments: tuple[Segment, ...] = ()
-    """The last ones, or all (`steps.write.segment_lists`)."""
+    """The last ones, or all (`steps.segment_lists`)."""
     segment_lists: tuple[str, ...] = ()
     """Work objects with the `listed_segments` before them."""
     listed_segments: int = 0

@@ -27,7 +27,7 @@ from batchdrop.core.upload.kinds import ANSWERED, form_of, is_upload
 from batchdrop.core.value import Value
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.steps.context import Context
-from batchdrop.steps.plan.refuse import is_refused
+from batchdrop.steps.refusals import is_refused
 from batchdrop.steps.stack import recovered_at, stack_created_at
 
 Sweeping = Context[PollSettings]

@@ -32,9 +32,9 @@ from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Value
 from batchdrop.ports import Batch, Batches, Cache, Caches, Files, ProviderFile
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import change_ledger
 from batchdrop.steps.poll.lost_uploads import Pass, find_lost_uploads
 from batchdrop.steps.stack import may_cancel, stack_id
-from batchdrop.steps.submit.dispatch import change_ledger
 
 Sweeping = Context[PollSettings]
 

@@ -20,13 +20,13 @@ from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import dispatch
 from batchdrop.steps.figures import queue_figures
 from batchdrop.steps.next import wake
 from batchdrop.steps.poll.look import is_due, look
 from batchdrop.steps.poll.report import write_report
 from batchdrop.steps.poll.sweep import sweep
 from batchdrop.steps.stack import beat
-from batchdrop.steps.submit.dispatch import dispatch
 from batchdrop.store import Stored
 
 Polling = Context[PollSettings]
