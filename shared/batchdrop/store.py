@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
 from batchdrop.core.money.budgets import Budget
 from batchdrop.core.money.costs import Entry
+from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import Ledger
 from batchdrop.core.state.identity import Claim
 from batchdrop.core.state.job import Job, job_index
@@ -168,6 +169,18 @@ class Store:
     def shards(self, query: Query) -> list[Stored[Shard]]:
         """Run a declared query over shards."""
         return [_stored(document, Shard) for document in self.documents.query(query)]
+
+    def due_jobs(self, before: datetime, limit: int) -> list[Stored[Job]]:
+        """Return jobs whose next step is due, the longest due first."""
+        return self.jobs(queries.due(Collection.JOB, before, limit))
+
+    def due_shards(self, before: datetime, limit: int) -> list[Stored[Shard]]:
+        """Return shards whose next step is due, the longest due first."""
+        return self.shards(queries.due(Collection.SHARD, before, limit))
+
+    def shards_of(self, job_id: str) -> list[Stored[Shard]]:
+        """Return all shards of a job."""
+        return self.shards(queries.shards_of(job_id))
 
     def add(self, value: R) -> Stored[R]:
         """Create the document, or raise ConflictError when it is there."""

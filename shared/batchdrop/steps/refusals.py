@@ -22,13 +22,10 @@ def refusal_of(
     context: Context[CommonSettings], info: ObjectInfo, generation: str | None
 ) -> ObjectInfo | None:
     """Return the refusal of an object, of that generation of it if one is given."""
+    bucket = context.settings.output_bucket
     name = names.refusal(info.bucket, info.name)
-    listed = context.objects.list(
-        context.settings.output_bucket, prefix=name, page_size=1
-    ).objects
-    found = listed[0] if listed and listed[0].name == name else None
-    return (
-        found
-        if found and generation in (None, found.metadata.get(GENERATION))
-        else None
-    )
+    page = context.objects.list(bucket, prefix=name, page_size=1)
+    refusal = next((listed for listed in page.objects if listed.name == name), None)
+    if refusal is None or generation is None:
+        return refusal
+    return refusal if refusal.metadata.get(GENERATION) == generation else None

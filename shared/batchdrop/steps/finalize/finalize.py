@@ -19,6 +19,7 @@ from typing import Final
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import JOB_ENDED, log
 from batchdrop.core.money.costs import job_cost, job_tokens
+from batchdrop.core.result.ended import ended_fields
 from batchdrop.core.result.manifest import Part, done_message, manifest
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names, queries
@@ -35,7 +36,6 @@ from batchdrop.steps import work
 from batchdrop.steps.attach import detach
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import entries_of, record_cache, settle
-from batchdrop.steps.figures import ended_fields
 from batchdrop.steps.finalize.parts import joined_fields, range_parts
 from batchdrop.steps.next import wake_waiting
 from batchdrop.steps.progress import go_on_later, hand_back, keep
