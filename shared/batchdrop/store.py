@@ -19,6 +19,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
 from batchdrop.core.money.budgets import Budget
 from batchdrop.core.money.costs import Entry
@@ -214,7 +215,7 @@ class Store:
         """Read the document again."""
         document = self.documents.get(stored.document.kind, stored.document.id)
         if document is None:
-            raise LeaseLostError("the document is gone", code="DOCUMENT_GONE")
+            raise LeaseLostError(Code.DOCUMENT_GONE)
         return _stored(document, type(stored.value))
 
     def change(
@@ -264,7 +265,7 @@ class Store:
 
         def claimed(value: R) -> R:
             if value.state not in states:
-                raise LeaseLostError("the document has moved on", code="MOVED_ON")
+                raise LeaseLostError(Code.MOVED_ON)
             return value.claimed(now, lease_seconds)
 
         return self.change(stored, claimed)
@@ -289,7 +290,7 @@ class Store:
             except ConflictError:
                 longest = min(2 * longest, MOST_PAUSE_SECONDS)
                 self.pause(LEAST_PAUSE_SECONDS, longest)
-        raise TransientError("a document kept changing under us", code="CONTENTION")
+        raise TransientError(Code.CONTENTION)
 
     def _index(self, value: Job | Shard) -> Mapping[str, IndexValue]:
         ended = value.updated_at + timedelta(days=self.keep_days)

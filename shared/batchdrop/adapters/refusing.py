@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import limit
 
@@ -23,7 +24,7 @@ def check_record_id(id: str) -> None:
     """Refuse an id that Firestore does not take for a document's: RECORD_ID."""
     reserved = id in ("", ".", "..") or "/" in id or _RESERVED_ID.fullmatch(id)
     if reserved or _size(id) > limit("record_id"):
-        raise PermanentError("a record cannot have this id", code="RECORD_ID")
+        raise PermanentError(Code.RECORD_ID)
 
 
 def check_record_size(data: str) -> None:
@@ -32,7 +33,7 @@ def check_record_size(data: str) -> None:
     if size > limit("record"):
         raise PermanentError(
             f"a record has {size} bytes, {limit('record')} are allowed",
-            code="RECORD_TOO_LARGE",
+            code=Code.RECORD_TOO_LARGE,
         )
 
 
@@ -55,7 +56,7 @@ def check_message(data: bytes, attributes: Mapping[str, str]) -> None:
     if size > limit("message"):
         raise PermanentError(
             f"a message has {size} bytes, {limit('message')} are allowed",
-            code="MESSAGE_TOO_LARGE",
+            code=Code.MESSAGE_TOO_LARGE,
         )
 
 
@@ -66,24 +67,22 @@ def check_object(bucket: str, name: str, metadata: Mapping[str, str]) -> None:
         len(part) > limit("bucket_name") for part in parts
     )
     if too_long or len(bucket) < 3 or not all(map(_BUCKET.fullmatch, parts)):
-        raise PermanentError(
-            "Cloud Storage has no bucket of this name", code="BUCKET_NAME"
-        )
+        raise PermanentError(Code.BUCKET_NAME)
     if (
         name in ("", ".", "..")
         or "\r" in name
         or "\n" in name
         or _size(name) > limit("object_name")
     ):
-        raise PermanentError("an object cannot have this name", code="OBJECT_NAME")
+        raise PermanentError(Code.OBJECT_NAME)
     if sum(_size(key) + _size(value) for key, value in metadata.items()) > limit(
         "object_metadata"
     ):
-        raise PermanentError("an object's metadata is too long", code="OBJECT_METADATA")
+        raise PermanentError(Code.OBJECT_METADATA)
 
 
 def _attributes(sentence: str) -> PermanentError:
-    return PermanentError(sentence, code="ATTRIBUTES_INVALID")
+    return PermanentError(sentence, code=Code.ATTRIBUTES_INVALID)
 
 
 def _size(text: str) -> int:

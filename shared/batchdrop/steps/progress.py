@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
@@ -122,5 +123,5 @@ def job_of(context: Context[CommonSettings], shard: Shard) -> Stored[Job]:
     """
     stored = context.store.job(shard.job_id)
     if stored is None:
-        raise PermanentError("the shard's job is gone", code="DOCUMENT_GONE")
+        raise PermanentError("the shard's job is gone", code=Code.DOCUMENT_GONE)
     return stored

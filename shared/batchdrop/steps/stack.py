@@ -22,6 +22,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import (
     ConfigurationError,
     ObjectExistsError,
@@ -50,7 +51,7 @@ def stack_id(context: Context[CommonSettings]) -> str:
     """
     stack = _stack(context)
     if stack.is_stopped(context.now()):
-        raise TransientError(_twice(context), code="STACK_TWICE")
+        raise TransientError(_twice(context), code=Code.STACK_TWICE)
     return stack.stack_id
 
 
@@ -117,7 +118,7 @@ def beat(context: Context[CommonSettings]) -> None:
     found = _found(context, info)
     if found is not None and stack.meets_another(found, now):
         _change(context, stack, lambda seen: seen.stopped(found.silent_at))
-        raise PermanentError(_twice(context), code="STACK_TWICE")
+        raise PermanentError(_twice(context), code=Code.STACK_TWICE)
     _mark(context, stack, found, info)
 
 
@@ -239,7 +240,7 @@ def _read(context: Context[CommonSettings]) -> Identity:
         raise ConfigurationError(
             f"gs://{bucket}/{name} is damaged: restore it, or delete it if no batch"
             " of this stack is running",
-            code="IDENTITY_DAMAGED",
+            code=Code.IDENTITY_DAMAGED,
         ) from None
 
 

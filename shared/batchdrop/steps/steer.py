@@ -7,6 +7,7 @@ rerun    an ended one: its upload becomes a generation of its own, with `again` 
 
 from __future__ import annotations
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
@@ -31,7 +32,7 @@ def ask(context: Steering, stored: Stored[Job], wanted: str) -> None:
     def asked(job: Job) -> Job:
         reason = senseless(job, wanted)
         if reason:
-            raise PermanentError(reason, code="NOT_POSSIBLE")
+            raise PermanentError(reason, code=Code.NOT_POSSIBLE)
         return job.asked(now, wanted)
 
     wake(context, context.store.change(stored, asked).value)
@@ -45,7 +46,7 @@ def rerun(context: Steering, job: Job) -> str:
     """
     if not job.state.terminal:
         raise PermanentError(
-            f"the job has not ended: {job.state.value}", code="NOT_POSSIBLE"
+            f"the job has not ended: {job.state.value}", code=Code.NOT_POSSIBLE
         )
     upload = _upload_of(context, job.source)
     again = {"again": context.now().isoformat()}
@@ -71,11 +72,11 @@ def _upload_of(context: Steering, source: Source) -> ObjectInfo:
     place = f"{source.bucket}/{source.object}"
     if info is None:
         raise PermanentError(
-            f"the upload {place} is gone; upload it again", code="GONE"
+            f"the upload {place} is gone; upload it again", code=Code.GONE
         )
     if info.generation != source.generation:
         raise PermanentError(
             f"the upload {place} was replaced; its new content is a job of its own",
-            code="GONE",
+            code=Code.GONE,
         )
     return info

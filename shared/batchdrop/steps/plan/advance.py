@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
@@ -21,11 +22,9 @@ from batchdrop.store import Stored
 
 _S = JobState
 STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})
-_CANCELLED: Final = Failure(
-    code="CANCELLED", message="The job was cancelled before this line was answered."
-)
+_CANCELLED: Final = Failure.coded(Code.CANCELLED)
 _POISONED: Final = Failure(
-    code="POISONED",
+    code=Code.POISONED,
     message="Processing this upload crashed repeatedly; it was given up.",
 )
 STOP_AGAIN = timedelta(minutes=1)
@@ -73,7 +72,7 @@ def _after(
         return
     reason = error.sentence or error.code
     sentence = f"It could not begin before its deadline: {reason}."
-    _give_up(context, stored, PermanentError(sentence, code="OVERDUE"))
+    _give_up(context, stored, PermanentError(sentence, code=Code.OVERDUE))
 
 
 def _give_up(
