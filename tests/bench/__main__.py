@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.bench import cold, cost, decoding, end_to_end, latency, memory, streaming, ticking
+from tests.bench import cold, cost, decoding, end_to_end, faults, latency, memory, rivalry, streaming, ticking
 from tests.bench.figures import Figure, Size, machine, table, write_json
 
 BENCHES: dict[str, Callable[[Size], Iterable[Figure]]] = {
+    "rivals": rivalry.run,
+    "faults": faults.run,
     "decode": decoding.run,
     "stream": streaming.run,
     "tick": ticking.run,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import cold, decoding, streaming
+from tests.bench import cold, decoding, faults, rivalry, streaming
 from tests.bench.data import line, lines, upload
 from tests.bench.figures import Figure, Size, table, write_json
 from tests.bench.prices import cost
@@ -62,3 +62,18 @@ def test_intake_and_write_are_measured_on_the_same_upload() -> None:
 
 def test_amounts_are_priced_exactly() -> None:
     assert cost({"write": 200_000.0}) == {"write": Decimal("0.18")}
+
+
+def test_ours_the_script_and_curl_run_in_turn_on_one_file() -> None:
+    wall, later, cpu, memory = rivalry.measured(rivalry.SOON, rounds=1)
+    assert all(figure.floor and figure.value > 0 for figure in (wall, cpu, memory))
+    assert later.goal == rivalry.LATER_SECONDS
+    assert float(memory.context["curl"]) < (memory.floor or 0)
+
+
+def test_a_killed_script_pays_twice_and_ours_does_not() -> None:
+    trouble = next(entry for entry in faults.TROUBLES if entry.name == "kill -9 after create")
+    lost, twice = faults.measured(50, (trouble,))
+    assert (lost.value, lost.floor) == (0, 0)
+    assert (twice.value, twice.floor) == (0, 1)
+    assert (twice.context["starts"], twice.context["script's starts"]) == (2, 2)
