@@ -10,6 +10,7 @@ file: that floor is the loopback's own, far above any network's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from batchdrop.core.state import queries
 from batchdrop.core.state.shard import Shard
@@ -18,19 +19,23 @@ from batchdrop.providers.gemini.api import GeminiApi
 from batchdrop.store import Store
 from tests.bench.data import MB, upload
 from tests.bench.figures import Figure, Size
+from tests.bench.kinds import KINDS, Kind
 from tests.bench.stands import Stand, downloaded, staged, stand
 
 LINE_BYTES = 942
 BYTES = {Size.SMALL: 20 * MB, Size.FULL: 1000 * MB}
+KIND_BYTES = {Size.SMALL: 5 * MB, Size.FULL: 150 * MB}
+INTAKE, IN_ORDER, SHUFFLE, REPLAYED = 3.2, 2.0, 4.0, 6.0
+"""Bars: times the floor."""
 SHUFFLED = '{"rows":{"shuffle":true}}'
 
 
 def run(size: Size) -> Iterator[Figure]:
-    """Measure intake, then write in three forms."""
+    """Measure intake, then write in three forms; then both for uploads of other kinds."""
     for name, faults, replayed, goal in (
-        ("in order", "", False, 2.0),
-        ("shuffled", SHUFFLED, False, 4.0),
-        ("in order, replayed from a file", "", True, 2.0),
+        ("in order", "", False, IN_ORDER),
+        ("shuffled", SHUFFLED, False, SHUFFLE),
+        ("in order, replayed from a file", "", True, REPLAYED),
     ):
         with stand(faults=faults) as it:
             info = it.put(upload(BYTES[size], LINE_BYTES))
@@ -38,17 +43,31 @@ def run(size: Size) -> Iterator[Figure]:
             if name == "in order":
                 yield taken
             yield write(it, info, name, replayed=replayed, goal=goal)
+    for kind in KINDS:
+        with stand() as it:
+            yield from of_kind(it, kind, KIND_BYTES[size])
+
+
+def of_kind(it: Stand, kind: Kind, size: int) -> Iterator[Figure]:
+    """Measure intake of an upload of some kind, then the writing of its results from a file."""
+    if kind.recipe:
+        it.announce(it.put([kind.recipe], "tables/recipe.yaml"))
+        it.deliver()
+    info = it.put(kind.upload(size), kind.object)
+    yield replace(intake(it, info), what=f"{kind.name}, {_megabytes(info.size)}")
+    yield write(it, info, f"{kind.name}, replayed from a file", replayed=True, goal=REPLAYED)
 
 
 def intake(it: Stand, info: ObjectInfo) -> Figure:
     """Run an upload up to its batches; creating them is the provider's work and not counted."""
     before = staged(it.stack.objects, it.stack.provider, info)
     it.tally.clear()
+    it.seconds.clear()
     it.announce(info)
     it.deliver()
     seconds = it.seconds["submit"] - it.tally.seconds.get("provider.create", 0.0)
     floor = min(before, staged(it.stack.objects, it.stack.provider, info))
-    return Figure("intake", _megabytes(info.size), seconds, "s", floor, 2.0, _speeds(info.size, seconds, floor))
+    return Figure("intake", _megabytes(info.size), seconds, "s", floor, INTAKE, _speeds(info.size, seconds, floor))
 
 
 def write(it: Stand, info: ObjectInfo, name: str, *, replayed: bool, goal: float) -> Figure:
