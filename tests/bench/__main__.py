@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.bench import cold, cost, decoding, end_to_end, faults, latency, memory, rivalry, streaming, ticking
+from tests.bench import cold, cost, decoding, end_to_end, faults, latency, many, memory, rivalry, streaming, ticking
 from tests.bench.figures import Figure, Size, machine, table, write_json
 
 BENCHES: dict[str, Callable[[Size], Iterable[Figure]]] = {
@@ -18,6 +18,7 @@ BENCHES: dict[str, Callable[[Size], Iterable[Figure]]] = {
     "stream": streaming.run,
     "tick": ticking.run,
     "cold": cold.run,
+    "many": many.run,
     "latency": latency.run,
     "end": end_to_end.run,
     "memory": memory.run,

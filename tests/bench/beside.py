@@ -64,11 +64,11 @@ class World:
 
     def stats(self) -> dict[str, Any]:
         """Return what the provider has counted."""
-        return self._control("stats")
+        return control(self.url, "stats")
 
     def heal(self) -> None:
         """Let nothing go wrong at the provider from now on."""
-        self._control("faults", b"{}")
+        control(self.url, "faults", b"{}")
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows that were brought back."""
@@ -85,10 +85,12 @@ class World:
         """Return how many batches were created under the name of another one."""
         return len(self.stats()["duplicate_display_names"])
 
-    def _control(self, what: str, body: bytes | None = None) -> dict[str, Any]:
-        request = Request(f"{self.url}/control/{what}", data=body, method="PUT" if body else "GET")
-        with urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+
+def control(url: str, what: str, body: bytes | None = None) -> dict[str, Any]:
+    """Ask the emulator at an address, or tell it, something that is not of the API."""
+    request = Request(f"{url}/control/{what}", data=body, method="PUT" if body else "GET")
+    with urlopen(request, timeout=60) as answer:
+        return json.load(answer)
 
 
 @contextmanager

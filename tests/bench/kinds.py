@@ -74,8 +74,8 @@ CSV = Kind(
     "CSV with a recipe",
     "tables/tickets.csv",
     b"%b,%b\n" % (MARK, SAYS.replace(",", " ").encode()),
-    b"id,text\n",
-    RECIPE,
+    head=b"id,text\n",
+    recipe=RECIPE,
 )
 NATIVE: tuple[Kind, ...] = (SHARED, MEDIA)
 KINDS: tuple[Kind, ...] = (SHARED, MEDIA, OPENAI, CSV)

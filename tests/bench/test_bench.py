@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import cold, decoding, faults, rivalry, streaming
+from tests.bench import cold, decoding, faults, many, rivalry, streaming
 from tests.bench.data import line, lines, upload
 from tests.bench.figures import Figure, Size, table, write_json
 from tests.bench.kinds import KINDS
@@ -86,3 +86,11 @@ def test_a_killed_script_pays_twice_and_ours_does_not() -> None:
     assert (lost.value, lost.floor) == (0, 0)
     assert (twice.value, twice.floor) == (0, 1)
     assert (twice.context["starts"], twice.context["script's starts"]) == (2, 2)
+
+
+def test_many_uploads_are_timed_and_their_calls_counted() -> None:
+    assert many.timed("embedded", 2, many.LIMIT).value > 0
+    found = {figure.what: figure for figure in many.counts("embedded", 2)}
+    assert found["documents written"].value >= 10
+    assert found["leases tried"].value >= found["messages published"].value >= 3
+    assert found["provider calls"].value >= 5
