@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import cold, decoding, faults, many, rivalry, streaming
+from tests.bench import cold, decoding, faults, hot, many, rivalry, streaming
 from tests.bench.data import line, lines, upload
+from tests.bench.far import Writes
 from tests.bench.figures import Figure, Size, table, write_json
 from tests.bench.kinds import KINDS
 from tests.bench.prices import cost
 from tests.bench.stands import stand
+from tests.bench.virtual import Schedule
 
 
 @pytest.mark.parametrize("size", [200, 540, 942, 4000])
@@ -94,3 +96,36 @@ def test_many_uploads_are_timed_and_their_calls_counted() -> None:
     assert found["documents written"].value >= 10
     assert found["leases tried"].value >= found["messages published"].value >= 3
     assert found["provider calls"].value >= 5
+
+
+def test_a_virtual_hour_counts_how_often_each_document_is_written() -> None:
+    end, *rates = hot.hot(3)
+    found = {figure.what: figure for figure in rates}
+    assert end.context == {"uploads": 8, "done": 8}
+    assert found["capacity, the account, writes a second"].context["writes of the hottest"] == 16
+    assert found["jobs, writes a second"].context["documents"] == 8
+
+
+def test_a_full_tick_says_at_how_many_batches_it_did_not_look() -> None:
+    seconds, left = hot.full_tick(5)
+    assert seconds.value > 5 * 0.01
+    assert left.value == 0
+
+
+def test_who_sleeps_on_the_virtual_clock_is_woken_in_the_order_of_time() -> None:
+    clock, woken = Schedule(), list[tuple[float, str]]()
+
+    def sleeper(name: str, seconds: float) -> None:
+        clock.sleep(seconds)
+        woken.append((clock.seconds, name))
+
+    clock.after(1, lambda: sleeper("late", 5))
+    clock.after(2, lambda: sleeper("early", 1))
+    clock.run()
+    assert woken == [(3, "early"), (6, "late")]
+
+
+def test_the_worst_minute_of_a_document_is_its_rate() -> None:
+    writes = Writes()
+    writes.times["capacity", "a"] = [0.0, *range(100, 190), 500.0]
+    assert writes.sustained(("capacity", "a")) == 1.0
