@@ -58,7 +58,7 @@ def run(size: Size) -> Iterator[Figure]:
     total = sum((*rest.values(), *alerts.values()), Decimal(0))
     yield _month("at rest", rest)
     yield _month("alerts", alerts)
-    yield Figure("cost", "at rest with alerts for a month, US dollars", float(total), "$", None, 2.0)
+    yield Figure("cost", "at rest with alerts for a month, US dollars", float(total), "$")
 
 
 def spent(requests: int, files: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import timeit
 from collections.abc import Callable, Iterator
 
@@ -46,8 +47,8 @@ def _spaced(compact: bytes) -> bytes:
 
 
 def interleaved(seconds: float, *calls: Callable[[], object]) -> list[float]:
-    """Return the best time of one call of each; rounds alternate, so that a busy moment hits all alike."""
-    timers = [timeit.Timer(call) for call in calls]
+    """Return the least CPU seconds of one call of each; rounds alternate, so that a busy moment hits all alike."""
+    timers = [timeit.Timer(call, timer=time.process_time) for call in calls]
     numbers = [max(int(seconds / max(timer.timeit(100) / 100, 1e-9)), 1) for timer in timers]
     rounds = [
         [timer.timeit(number) / number for timer, number in zip(timers, numbers, strict=True)] for _ in range(ROUNDS)
