@@ -1,6 +1,6 @@
 """Intake and write against the same bytes moved by the same clients with no work done on them.
 
-    intake   upload object -> validated, planned, staged     floor: read from the bucket, staged
+    intake   upload object -> validated, planned, staged     floor: the bytes that are sent, read from a bucket, staged
     write    results at the provider -> output objects       floor: downloaded, written
 
 Results come as the emulator makes them while they are sent, in order or shuffled, and once more replayed from a
@@ -20,7 +20,7 @@ from batchdrop.store import Store
 from tests.bench.data import MB, upload
 from tests.bench.figures import Figure, Size
 from tests.bench.kinds import KINDS, Kind
-from tests.bench.stands import Stand, downloaded, staged, stand
+from tests.bench.stands import Spent, Stand, downloaded, staged, stand
 
 LINE_BYTES = 942
 BYTES = {Size.SMALL: 20 * MB, Size.FULL: 1000 * MB}
@@ -60,14 +60,28 @@ def of_kind(it: Stand, kind: Kind, size: int) -> Iterator[Figure]:
 
 def intake(it: Stand, info: ObjectInfo) -> Figure:
     """Run an upload up to its batches; creating them is the provider's work and not counted."""
-    before = staged(it.stack.objects, it.stack.provider, info)
     it.tally.clear()
     it.seconds.clear()
+    it.cpu.clear()
     it.announce(info)
     it.deliver()
-    seconds = it.seconds["submit"] - it.tally.seconds.get("provider.create", 0.0)
-    floor = min(before, staged(it.stack.objects, it.stack.provider, info))
-    return Figure("intake", _megabytes(info.size), seconds, "s", floor, INTAKE, _speeds(info.size, seconds, floor))
+    ours = Spent(it.seconds["submit"] - it.tally.seconds.get("provider.create", 0.0), it.cpu["submit"])
+    as_sent = _as_sent(it, info)
+    floor = staged(it.stack.objects, it.stack.provider, as_sent).least(
+        staged(it.stack.objects, it.stack.provider, as_sent)
+    )
+    return _figure("intake", _megabytes(info.size), ours, floor, INTAKE, info.size)
+
+
+def _as_sent(it: Stand, info: ObjectInfo) -> ObjectInfo:
+    """Return an object of as many bytes as were sent: a converted upload grows, and its floor with it."""
+    size = sum(shard.value.bytes for shard in it.common().store.shards(queries.shards_of(_job_id(it))))
+    if size <= info.size:
+        return info
+    with it.stack.objects.create("floor", f"sent-{info.generation}") as writer:
+        for begin in range(0, size, MB):
+            writer.write(bytes(min(MB, size - begin)))
+        return writer.close()
 
 
 def write(it: Stand, info: ObjectInfo, name: str, *, replayed: bool, goal: float) -> Figure:
@@ -79,10 +93,9 @@ def write(it: Stand, info: ObjectInfo, name: str, *, replayed: bool, goal: float
     before, size = downloaded(it.stack.objects, it.stack.provider, batches)
     again, _ = downloaded(it.stack.objects, it.stack.provider, batches)
     it.deliver()
-    seconds, floor = it.seconds["write"], min(before, again)
-    rows = it.job(info).counts.results
-    context = _speeds(size, seconds, floor) | {"rows": rows}
-    return Figure("write", f"{name}, {_megabytes(size)}", seconds, "s", floor, goal, context)
+    ours, floor = Spent(it.seconds["write"], it.cpu["write"]), before.least(again)
+    figure = _figure("write", f"{name}, {_megabytes(size)}", ours, floor, goal, size)
+    return replace(figure, context=figure.context | {"rows": it.job(info).counts.results})
 
 
 def _replay(it: Stand) -> None:
@@ -120,5 +133,11 @@ def _megabytes(size: int) -> str:
     return f"{size / MB:,.0f} MB"
 
 
-def _speeds(size: int, seconds: float, floor: float) -> dict[str, float | str]:
-    return {"MB/s": size / MB / seconds, "floor MB/s": size / MB / floor}
+def _figure(bench: str, what: str, ours: Spent, floor: Spent, goal: float, size: int) -> Figure:
+    context: dict[str, float | str] = {
+        "MB/s": size / MB / ours.wall,
+        "floor MB/s": size / MB / floor.wall,
+        "CPU s": ours.cpu,
+        "CPU ratio": ours.cpu / floor.cpu,
+    }
+    return Figure(bench, what, ours.wall, "s", floor.wall, goal, context)
