@@ -35,7 +35,7 @@ from tests.harness import Stack, TestClock, direct_provider, make_stack, wrapped
 LINE_BYTES = 374
 AN_HOUR: Final = 10_000
 IN_FLIGHT: Final = 100
-SIMULATED_SECONDS = {Size.SMALL: 120.0, Size.FULL: 1800.0}
+SIMULATED_SECONDS = {Size.SMALL: 120.0, Size.FULL: 600.0}
 BATCHES = {Size.SMALL: 1_000, Size.FULL: 10_000}
 SUSTAINED: Final = 1.0
 """Writes a second."""

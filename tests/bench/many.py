@@ -94,12 +94,12 @@ def counts(stack: str, count: int) -> Iterator[Figure]:
 
 
 def _counted(stack: str, uploads: int, shards: int) -> tuple[Tally, int]:
-    """Return what the functions called until the last manifest, and how many calls the provider got."""
+    """Return what the functions called until all is tidied up, and how many calls the provider got."""
     tally = Tally()
     with folder() as root, (root / "log").open("w") as log, logs.to(log):
         options = _options(root, BATCHDROP_MAX_BATCHES=NO_LIMIT, BATCHDROP_SHARD_REQUESTS=1)
         with counted_stack(stack, options, tally) as it:
-            _answered(it, uploads, shards)
+            _answered(it, uploads, shards, cleaned=True)
             calls: dict[str, int] = control(str(it.gemini_url), "stats")["calls"]
     kinds = {name for name in calls if not any(other.startswith(f"{name}.") for other in calls)}
     return tally, sum(calls[name] for name in kinds)
@@ -110,12 +110,12 @@ def _options(root: Path, **settings: int) -> Options:
     return Options(root=root, faults=ROOM, settings=words, say=lambda _: None)
 
 
-def _answered(it: Stack, uploads: int, shards: int = 1) -> float:
-    """Put uploads of so many lines into the bucket and wait for the last one's end; return the seconds."""
+def _answered(it: Stack, uploads: int, shards: int = 1, *, cleaned: bool = False) -> float:
+    """Put uploads of so many lines into the bucket and wait for the last one's end, or until all is tidied up."""
     begun = time.perf_counter()
     infos = [_announced(it, number, shards) for number in range(uploads)]
     for info in infos:
-        _await(it, info, begun + END_SECONDS)
+        _await(it, info, begun + END_SECONDS, cleaned=cleaned)
     return time.perf_counter() - begun
 
 
@@ -127,13 +127,14 @@ def _announced(it: Stack, number: int, shards: int) -> ObjectInfo:
     return info
 
 
-def _await(it: Stack, info: ObjectInfo, deadline: float) -> None:
+def _await(it: Stack, info: ObjectInfo, deadline: float, *, cleaned: bool) -> None:
     job_id = names.job_id(info.bucket, info.name, info.generation)
     while time.perf_counter() < deadline:
         stored = it.context.store.job(job_id)
-        if stored is not None and stored.value.state.terminal and stored.value.published:
-            if stored.value.verdict != "complete":
-                raise RuntimeError(f"an upload did not end well: {stored.value}")
+        job = None if stored is None else stored.value
+        if job is not None and job.state.terminal and (job.cleaned if cleaned else job.published):
+            if job.verdict != "complete":
+                raise RuntimeError(f"an upload did not end well: {job}")
             return
         time.sleep(LOOK_SECONDS)
     raise TimeoutError("the uploads did not end")
