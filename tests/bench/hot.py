@@ -37,6 +37,8 @@ AN_HOUR: Final = 10_000
 IN_FLIGHT: Final = 100
 SIMULATED_SECONDS = {Size.SMALL: 120.0, Size.FULL: 600.0}
 BATCHES = {Size.SMALL: 1_000, Size.FULL: 10_000}
+MADE: Final = 200
+"""Batches of the full tick that the emulator really has, it counts all before each create: shards share them."""
 SUSTAINED: Final = 1.0
 """Writes a second."""
 TICK_SECONDS: Final = 480.0
@@ -122,21 +124,26 @@ class Ahead:
 
 
 def _fill(stack: Stack, count: int) -> None:
-    """Send one upload, then make its shard and its batch so many times in all."""
-    info = stack.upload("tick/a.jsonl", line(1, LINE_BYTES) + b"\n")
+    """Send one upload, then make its shard so many times in all, with batches that run."""
+    data = line(1, LINE_BYTES) + b"\n"
+    info = stack.upload("tick/a.jsonl", data)
     stack.deliver()
     stack.tick()
     store = stack.context(PollSettings).store
     (stored,) = store.shards(queries.shards_of(names.job_id(info.bucket, info.name, info.generation)))
     shard = stored.value
-    data = line(1, LINE_BYTES) + b"\n"
     file = stack.provider.stage([data], size=len(data), name="tick").reference
+    made = [_created(stack, number, file) for number in range(min(count, MADE))]
     for number in range(1, count):
-        made = stack.provider.create(Intent(f"tick.{number}", MODEL, BatchKind.GENERATE, file, requests=1))
-        if not isinstance(made, Batch):
-            raise TypeError("the emulator refused a batch")
-        batch = shard.batch.model_copy(update={"name": made.name})
+        batch = shard.batch.model_copy(update={"name": made[number % len(made)]})
         store.add(shard.model_copy(update={"shard_id": f"{number:032x}", "batch": batch}))
+
+
+def _created(stack: Stack, number: int, file: str) -> str:
+    made = stack.provider.create(Intent(f"tick.{number}", MODEL, BatchKind.GENERATE, file, requests=1))
+    if not isinstance(made, Batch):
+        raise TypeError("the emulator refused a batch")
+    return made.name
 
 
 @contextmanager
