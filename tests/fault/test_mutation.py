@@ -162,8 +162,8 @@ MUTANTS = (
     Mutant(
         "the end of a job wakes who waits for it",
         f"{SHARED}/steps/plan/identities.py",
-        "            wake_planning(context, job_id)\n",
-        "            pass\n",
+        "        wake_planning(context, job_id)\n",
+        "        pass\n",
         ("tests/flow/test_identities.py",),
     ),
     Mutant(

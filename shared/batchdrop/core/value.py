@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from batchdrop.core.errors import BatchdropError
+
 
 class Value(BaseModel):
     """A stored value: frozen, and it keeps fields a newer version wrote (functions roll back one by one)."""
@@ -32,3 +34,8 @@ class Failure(Value):
     code: str
     message: str
     fix: str = ""
+
+    @classmethod
+    def of(cls, error: BatchdropError, fix: str = "") -> Self:
+        """Say what an error says, and what would mend it."""
+        return cls(code=error.code, message=error.sentence, fix=fix)

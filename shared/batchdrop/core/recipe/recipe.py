@@ -282,6 +282,10 @@ class Recipe(_Part):
         """True when the recipe can make requests of records."""
         return self.prompt is not None or bool(self.attachments)
 
+    def attaches(self, media_type: str) -> bool:
+        """Tell whether a field of the records names objects of that type."""
+        return any(entry.type == media_type for entry in self.attachments)
+
     def answer_schema(self) -> dict[str, Any] | None:
         """Return the JSON Schema of the answers; labels are an enumeration."""
         return (

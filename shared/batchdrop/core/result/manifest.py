@@ -6,6 +6,7 @@ Schema `batchdrop.manifest/1`; the message's data is `batchdrop.job/1`, its attr
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -15,9 +16,12 @@ from typing import Any, Final
 from batchdrop.core.limits import limit
 from batchdrop.core.money.cache_cost import SENTENCES
 from batchdrop.core.money.usage import tokens
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.cursors import Counts
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_state import JobState
 from batchdrop.core.state.messages import JOB_SCHEMA
 from batchdrop.core.state.shard import Shard
+from batchdrop.core.upload.cut import RangePlan
 
 _LABEL: Final = "label-"
 OWN_ATTRIBUTES: Final = 6
@@ -37,6 +41,13 @@ class Part:
     last_line: int
     by_outcome: dict[str, int] = field(default_factory=dict[str, int])
 
+    @classmethod
+    def of_range(
+        cls, plan: RangePlan, what: str, name: str, rows: int, size: int, crc32c: str
+    ) -> Part:
+        """Describe the object that holds rows of a range."""
+        return cls(what, name, rows, size, crc32c, plan.first_line, plan.last_line)
+
     def with_outcomes(self, outcomes: dict[str, int]) -> Part:
         """Return the part with the outcomes of its range."""
         return replace(self, by_outcome=outcomes)
@@ -49,6 +60,20 @@ class Part:
     def from_json(entry: dict[str, Any]) -> Part:
         """Read a part as `to_json` wrote it."""
         return Part(**entry)
+
+
+def counted(planned: Counts, parts: Iterable[Part]) -> Counts:
+    """Return what planning counted, with the rows of the output."""
+    rows: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
+    for part in parts:
+        rows[part.what] += part.rows
+        outcomes.update(part.by_outcome)
+    return planned.answered(
+        results=rows["results"],
+        errors=rows["errors"],
+        by_outcome=dict(sorted(outcomes.items())),
+    )
 
 
 def sendable(labels: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
