@@ -43,10 +43,25 @@ class Part:
 
     @classmethod
     def of_range(
-        cls, plan: RangePlan, what: str, name: str, rows: int, size: int, crc32c: str
+        cls,
+        plan: RangePlan,
+        *,
+        what: str,
+        name: str,
+        rows: int,
+        size: int,
+        crc32c: str,
     ) -> Part:
         """Describe the object that holds rows of a range."""
-        return cls(what, name, rows, size, crc32c, plan.first_line, plan.last_line)
+        return cls(
+            what=what,
+            name=name,
+            rows=rows,
+            bytes=size,
+            crc32c=crc32c,
+            first_line=plan.first_line,
+            last_line=plan.last_line,
+        )
 
     def with_outcomes(self, outcomes: dict[str, int]) -> Part:
         """Return the part with the outcomes of its range."""
@@ -60,6 +75,14 @@ class Part:
     def from_json(entry: dict[str, Any]) -> Part:
         """Read a part as `to_json` wrote it."""
         return Part(**entry)
+
+
+def with_outcomes(parts: Iterable[Part], outcomes: dict[str, int]) -> list[Part]:
+    """Hang a range's outcomes on its first part, so that they are counted once."""
+    return [
+        part.with_outcomes(outcomes if index == 0 else {})
+        for index, part in enumerate(parts)
+    ]
 
 
 def counted(planned: Counts, parts: Iterable[Part]) -> Counts:

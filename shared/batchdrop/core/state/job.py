@@ -319,6 +319,10 @@ class Job(Leasable):
             None if self.state.terminal else self._with(due_at=due_at, updated_at=now)
         )
 
+    def still_running(self, now: datetime, due_at: datetime) -> Job | None:
+        """Look then whether its shards have ended; None when it runs no more."""
+        return self.due_again(now, due_at) if self.state is JobState.RUNNING else None
+
     def with_cache(self, use: CacheUse) -> Job | None:
         """Name a cache in the document; None when it has one, or runs no more."""
         caching = self.caching

@@ -44,6 +44,7 @@ class Checks:
         """Begin where the job's cursor stands."""
         self._provider = context.provider_of(job)
         self._language = language = spoken(self._provider.facts.dialect)
+
         self._check = language.check
         self._body_bytes = language.body_bytes
         self._model = job.model
@@ -51,6 +52,7 @@ class Checks:
         self._draws = language.draws(job.model)
         self._draws_nothing = language.draws_nothing(job.model)
         self._too_long = _too_long(context.settings.max_line_bytes)
+
         self.looked = Looked(context, job, job.plan.attached)
         self.kind = job.plan.batch_kind
         self._envelope = self._envelope_of(self.kind or BatchKind.GENERATE)
@@ -59,9 +61,11 @@ class Checks:
         """Return what a line asks for, or the first thing wrong with it; None is a line over the limit."""
         if raw is None:
             return self._too_long
+
         accepted = self._check(raw, self._model, converted=self._converted)
         if isinstance(accepted, Rejected):
             return accepted
+
         objects = self._against_job(raw, accepted) or self._objects(raw, accepted)
         if isinstance(objects, Rejected):
             return objects
@@ -72,6 +76,7 @@ class Checks:
         if self.kind and accepted.kind != self.kind:
             code = Code.MIXED_KINDS
             return rejected(accepted.key, code, "/request", code.sentence)
+
         if self._draws_nothing and self._asks_images(raw):
             return self._language.no_images(accepted.key, self._model)
         return None
@@ -94,6 +99,7 @@ class Checks:
         if accepted.kind != self.kind:
             self.kind = accepted.kind
             self._envelope = self._envelope_of(accepted.kind)
+
         body = self._body_bytes(raw, accepted)
         size = self._envelope.size(id_bytes(number), body)
         output_bytes = self._language.request(raw).image_bytes if self._draws else 0

@@ -34,6 +34,7 @@ class Cutting:
             line=cursor.line,
             offset=cursor.offset,
         )
+
         self._attached: set[str] = set()
         self._rejections: list[bytes] = []
         self.rejected = 0
@@ -43,9 +44,11 @@ class Cutting:
         """Count a request into the open shard, or into a new one when it would take the open one over a limit."""
         _, size, tokens, output_bytes, objects = asked
         attached = self._new_bytes(asked) if objects else 0
+
         if self.cutter.shard_full(size, tokens, output_bytes, attached):
             self.end(line, offset)
             attached = sum(objects.values())
+
         self.cutter.add(size, tokens, output_bytes, attached)
         if objects:
             self._attached.update(objects)
@@ -79,6 +82,7 @@ class Cutting:
         """End the open range before a line, unless it begins there, and the open shard with it."""
         if line > self.cutter.first_line:
             self.end_range(line, offset)
+
         shard = self.cutter.close_shard()
         self._attached.clear()
         if shard is not None:

@@ -32,8 +32,10 @@ def spawn(context: Planning, stored: Stored[Job]) -> None:
     ensure_ledger(context, pool)
     for plan in _planned(context, job):
         context.store.ensure(_shard(context, job, plan))
+
     now = context.now()
-    due_at = min(context.later(context.settings.lease_seconds), job.deadline_at)
+    later = context.later(context.settings.lease_seconds)
+    due_at = min(later, job.deadline_at)
     keep(context, stored, lambda job: job.queued(now, due_at))
     dispatch(context, pool)
 
@@ -41,12 +43,15 @@ def spawn(context: Planning, stored: Stored[Job]) -> None:
 def _planned(context: Planning, job: Job) -> Iterator[ShardPlan]:
     """Yield the shards of a plan, part by part."""
     for name in job.plan.parts:
-        plans = decode_plan(work.get(context, name))
-        yield from (plan for plan in plans if isinstance(plan, ShardPlan))
+        part = work.get(context, name)
+        for plan in decode_plan(part):
+            if isinstance(plan, ShardPlan):
+                yield plan
 
 
 def _shard(context: Planning, job: Job, plan: ShardPlan) -> Shard:
-    now, shard_id = context.now(), names.shard_id(job.job_id, plan.index)
+    now = context.now()
+    shard_id = names.shard_id(job.job_id, plan.index)
     return Shard(
         shard_id=shard_id,
         job_id=job.job_id,

@@ -57,13 +57,20 @@ def _held(context: Planning, job: Job, failure: Failure, now: datetime) -> Job:
 
 def _next_look(since: datetime, now: datetime) -> datetime:
     """Return when to look again: the longer it has waited, the later."""
-    pause = (now - since) / 4
-    return now + min(max(pause, SOONEST), LATEST)
+    quarter = (now - since) / 4
+    pause = min(max(quarter, SOONEST), LATEST)
+    return now + pause
 
 
 def _say(context: Planning, stored: Stored[Job], code: str, now: datetime) -> None:
     """Publish that a job is held, and remember for what."""
-    log("job held", severity="WARNING", job_id=stored.value.job_id, code=code)
+    log(
+        "job held",
+        severity="WARNING",
+        job_id=stored.value.job_id,
+        code=code,
+    )
+
     data, attributes = done_message(stored.value)
     context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
     context.store.change(stored, lambda job: job.said_held(now, code))
@@ -83,7 +90,9 @@ def _until(context: Planning, job: Job, code: str) -> datetime:
     now = context.now()
     if code == SAME_AS:
         return now + LATEST
-    return (job.waits_since(code) or now) + _patience(context.settings, code)
+
+    since = job.waits_since(code) or now
+    return since + _patience(context.settings, code)
 
 
 def _patience(settings: SubmitSettings, code: str) -> timedelta:

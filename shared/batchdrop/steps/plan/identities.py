@@ -54,11 +54,13 @@ def original(context: Planning, job: Job, digest: str) -> Job | None:
     days = context.settings.duplicate_days
     if not days:
         return None
+
     until = context.now() + timedelta(days=days)
     answering = _claimed(context, job, digest, until)
     if isinstance(answering, Claim) and answering.job_id != job.job_id:
         # On the list now, but perhaps after the other's end woke those on it: look once more.
         answering = _claimed(context, job, digest, until)
+
     return answering if isinstance(answering, Job) else None
 
 
@@ -68,9 +70,11 @@ def _claimed(context: Planning, job: Job, digest: str, until: datetime) -> Claim
     def claimed(claim: Claim) -> Claim | Job:
         if claim.job_id == job.job_id:
             return claim
+
         other = _other(context, job, claim)
         if other is None:
             return claim.taken_by(job.job_id, until)
+
         if other.state.terminal or claim.lists(job.job_id):
             return other
         return claim.joined_by(job.job_id)
@@ -84,11 +88,13 @@ def _other(context: Planning, job: Job, claim: Claim) -> Job | None:
     stored = context.store.job(claim.job_id) if claim.job_id else None
     if stored is None:
         return None
+
     other = stored.value
     if not other.state.terminal:
         return other
     if claim.lives(context.now()) and other.answers_the_same:
         return other
+
     log("request taken over", job_id=job.job_id, before=claim.job_id)
     return None
 
@@ -97,9 +103,11 @@ def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
     """Wake those who wait for an ended job; who took over from it has inherited them, and wakes them itself."""
     if not job.plan.identity:
         return
+
     claim = context.store.identities.get(job.plan.identity)
     if claim is None or claim.job_id != job.job_id:
         return
+
     for job_id in claim.waiting:
         wake_planning(context, job_id)
 
@@ -116,5 +124,6 @@ def same_as(other: Job) -> Failure:
 
 def rows_of(context: Planning, other: Job) -> SameRows:
     """Return what a duplicate's record says of the job that answers it."""
-    place = f"{context.settings.output_bucket}/{other.manifest_name}"
-    return SameRows(other.job_id, other.manifest or place)
+    bucket = context.settings.output_bucket
+    manifest = other.manifest or f"{bucket}/{other.manifest_name}"
+    return SameRows(other.job_id, manifest)

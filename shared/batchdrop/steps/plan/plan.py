@@ -62,6 +62,7 @@ def plan(context: Planning, stored: Stored[Job]) -> None:
     if cursor.identity:
         _decide(context, stored, cursor)
         return
+
     prepared = _prepared(context, stored) if cursor.step == 0 else stored
     if isinstance(prepared, Failure):
         _refuse(context, stored, cursor, prepared)
@@ -75,9 +76,11 @@ def _prepared(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure |
     with_recipe = resolved(context, stored)
     if isinstance(with_recipe, Failure):
         return with_recipe
+
     failure = refuse_file(context, with_recipe.value)
     if failure is not None:
         return failure
+
     try:
         return as_records(context, with_recipe)
     except PermanentError as error:
@@ -93,6 +96,7 @@ def _read(context: Planning, stored: Stored[Job]) -> None:
     step = Pass(context, job)
     finished = step.run()
     cursor = step.cursor()
+
     failure = refuse_length(context, cursor)
     if failure is not None:
         _refuse(context, stored, cursor, failure)
@@ -112,6 +116,7 @@ def _judge(
     if isinstance(able, Failure):
         _refuse(context, stored, cursor, able)
         return
+
     identity = identify(job, content, cursor.attached)
     whole = cursor.ended(identity, with_duplicates(context, cursor))
     _decide(context, able, whole)
@@ -125,6 +130,7 @@ def _decide(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
     if other is not None and other.state.terminal:
         _end(context, stored, cursor, rows_of(context, other))
         return
+
     passed = _gates(context, job, cursor) if other is None else same_as(other)
     if isinstance(passed, Failure):
         _refuse(context, stored, cursor, passed)
@@ -134,13 +140,16 @@ def _decide(context: Planning, stored: Stored[Job], cursor: PlanCursor) -> None:
 
 def _gates(context: Planning, job: Job, cursor: PlanCursor) -> Failure | Passed:
     """Let a planned job pass its gates of cost; return what they found out, for its record."""
-    last, now = last_run(context, job), context.now()
+    last = last_run(context, job)
+    now = context.now()
     hours = hours_of(last) or context.settings.cache_hours
     caching = decided(context, job, cursor, hours)
     cost = estimated(context, job, cursor, caching, last)
+
     failure = refuse_cache(job, caching) or refuse_cost(context, job, cost)
     if failure is not None:
         return failure
+
     month = now.strftime("%Y-%m") if cost.likely is not None else ""
     return Passed(caching, cost.as_json(), month)
 
@@ -151,12 +160,14 @@ def _run(
     """Commit the plan, then create its shards."""
     now = context.now
     stored = keep(context, stored, lambda job: job.planned(now(), cursor, passed))
+
     log(
         "job planned",
         job_id=stored.value.job_id,
         requests=cursor.requests,
         shards=cursor.shards,
     )
+
     spawn(context, stored)
 
 
@@ -167,7 +178,9 @@ def _refuse(
     if not holds(context, stored.value, failure):
         _end(context, stored, cursor, failure)
         return
-    now, plan = context.now(), stored.value.plan.or_further(cursor)
+
+    now = context.now()
+    plan = stored.value.plan.or_further(cursor)
     stored = keep(context, stored, lambda job: job.with_plan(now, plan))
     hold(context, stored, failure)
 
@@ -181,7 +194,13 @@ def _end(
     """End a job that does not run; its report (rejections, manifest) is written by `finalize`."""
     now = context.now
     ended = keep(context, stored, lambda job: job.does_not_run(now(), cursor, reason))
+
     job = ended.value
     code = job.failure.code if job.failure else ""
-    log("job does not run", job_id=job.job_id, state=str(job.final_state), code=code)
+    log(
+        "job does not run",
+        job_id=job.job_id,
+        state=str(job.final_state),
+        code=code,
+    )
     wake(context, job)

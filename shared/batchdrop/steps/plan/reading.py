@@ -38,6 +38,7 @@ class Pass:
         self._line = cursor.line
         self._offset = cursor.offset
         self._blank = 0
+
         self._content = Content(cursor.content, cursor.hashed)
         self._checks = Checks(context, job)
         self._watch = watch(context, job)
@@ -51,12 +52,15 @@ class Pass:
         for raw, size in self._lines():
             if cutting.cutter.range_full(self._line, self._offset):
                 cutting.end_range(self._line, self._offset)
+                # Only here: the next step begins at a range's end.
                 if self._context.time_left.over():
                     cutting.end(self._line, self._offset)
                     return False
+
             self._take(raw)
             self._line += 1
             self._offset += size
+
         cutting.end(self._line, self._offset)
         return True
 
@@ -71,6 +75,7 @@ class Pass:
         if content.end < place:
             for chunk in records(self._context, self._job, content.end, place):
                 content.feed(chunk)
+
         for chunk in records(self._context, self._job, place):
             content.feed_from(place, chunk)
             place += len(chunk)
@@ -81,28 +86,35 @@ class Pass:
         if raw is not None and (not raw or raw.isspace()):
             self._blank += 1
             return
+
         asked = self._checks.ask(raw, self._line)
         if isinstance(asked, Rejected):
             self._cutting.reject(asked, self._line)
             return
+
         self._cutting.take(asked, self._line, self._offset)
         self._observe(asked.key, raw)
 
     def _observe(self, key: bytes, raw: bytes | None) -> None:
         """Count the key of an accepted line, and how far it agrees with the first one."""
         self._keys.see(key)
-        if raw is not None and self._watch.counts is not None:
-            self._watch.see(raw)
+        watch = self._watch
+        if watch.counts is not None and raw is not None:
+            watch.see(raw)
 
     # ----------------------------------------------------------------------------------------------- its result
     def cursor(self) -> PlanCursor:
         """Write this step's plan part and keys; return where the next step continues."""
-        cursor = self._with_keys(self._with_part(self._job.plan))
+        cursor = self._with_part(self._job.plan)
+        cursor = self._with_keys(cursor)
+        cursor = cursor.read_to(self._line, self._offset, self._content)
+        cursor = cursor.agreed(self._watch.counts)
+
         checks = self._checks
-        return (
-            cursor.read_to(self._line, self._offset, self._content)
-            .with_lines(checks.kind, checks.looked.checksum, self._counts())
-            .agreed(self._watch.counts)
+        return cursor.with_lines(
+            checks.kind,
+            checks.looked.checksum,
+            self._counts(),
         )
 
     def content(self) -> str:
@@ -122,9 +134,10 @@ class Pass:
 
     def _with_part(self, cursor: PlanCursor) -> PlanCursor:
         """Write the ranges and shards of this step."""
+        job = self._job
         plans = self._cutting.plans
         part = encode_plan(plans)
-        name = names.plan_part(self._job.job_id, self._job.plan.step, self._job.fence)
+        name = names.plan_part(job.job_id, job.plan.step, job.fence)
         work.put(self._context, name, [part])
         return cursor.with_part(name, part, plans)
 
@@ -133,6 +146,8 @@ class Pass:
         hashes = self._keys.hashes
         if not hashes:
             return cursor
-        name = names.key_hashes(self._job.job_id, self._job.plan.step, self._job.fence)
+
+        job = self._job
+        name = names.key_hashes(job.job_id, job.plan.step, job.fence)
         work.put(self._context, name, [hashes.tobytes()])
         return cursor.with_keys(name)

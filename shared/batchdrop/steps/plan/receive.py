@@ -56,13 +56,17 @@ def receive(context: Receiving, upload: Uploaded) -> str | None:
     if form in _PASSED_OVER:
         log("object is not an upload", generation=upload.generation, form=form.value)
         return None
+
     job_id = names.job_id(upload.bucket, upload.name, upload.generation)
     if context.store.job(job_id) is not None:
         return job_id
+
     info = _look(context, upload)
     if not _is_upload(context, form, info):
         return None
-    _add(context, finished_before(context, _received(context, upload, job_id, info)))
+
+    job = _received(context, upload, job_id, info)
+    _add(context, finished_before(context, job))
     return job_id
 
 
@@ -93,8 +97,13 @@ def _add(context: Receiving, job: Job) -> None:
         context.store.add(job)
     except ConflictError:
         return
-    size, state = job.source.bytes, job.state.value
-    log("upload received", job_id=job.job_id, bytes=size, state=state)
+
+    log(
+        "upload received",
+        job_id=job.job_id,
+        bytes=job.source.bytes,
+        state=job.state.value,
+    )
 
 
 # ------------------------------------------------------------------------------------------------ a new recipe
@@ -102,6 +111,7 @@ def _take_recipe(context: Receiving, upload: Uploaded) -> None:
     """Check a recipe, and make jobs of the records below it that were refused for want of it."""
     if not report(context, upload):
         return
+
     for info in _below(context, upload.name.removesuffix(RECIPE_NAME)):
         if form_of(info.name) is Form.JSON and is_refused(context, info):
             _take_again(context, info)
@@ -136,12 +146,14 @@ def snapshot(context: Receiving, stored: Stored[Job]) -> Stored[Job]:
     )
     if info is None:
         return end(context, stored, JobState.GONE, _GONE)
+
     try:
         generation = _copied(context, job, info)
     except PermanentError as error:
         if error.code != "GONE":
             raise
         return end(context, stored, JobState.GONE, _GONE)
+
     return keep(context, stored, lambda job: job.snapshotted(now, generation))
 
 
@@ -156,6 +168,7 @@ def _copied(context: Receiving, job: Job, info: ObjectInfo) -> int:
         return context.objects.copy(info, bucket, name).generation
     except ObjectExistsError:
         there = context.objects.stat(bucket, name)
+
     if there is None or there.crc32c != info.crc32c:
         sentence = "the snapshot has other bytes than the upload"
         raise PermanentError(sentence, code="SNAPSHOT")
@@ -174,7 +187,12 @@ def end(
 
 def fail(context: Receiving, stored: Stored[Job], error: PermanentError) -> None:
     """End a job that no other try can help, with the error as its report."""
-    log("job failed", severity="ERROR", job_id=stored.value.job_id, code=error.code)
+    log(
+        "job failed",
+        severity="ERROR",
+        job_id=stored.value.job_id,
+        code=error.code,
+    )
     end(context, stored, JobState.FAILED, Failure.of(error))
 
 
@@ -187,6 +205,7 @@ def _received(
     metadata = dict(info.metadata) if info else {}
     labels, unsendable = sendable(labels_of(metadata))
     provider, model = routed(context.providers, settings.model)
+
     job = Job(
         job_id=job_id,
         state=JobState.RECEIVED,
@@ -202,6 +221,7 @@ def _received(
         due_at=now + timedelta(seconds=RETRY_SECONDS),
         deadline_at=now + timedelta(hours=settings.job_deadline_hours),
     )
+
     return job if info else job.ended(now, JobState.GONE, _GONE)
 
 

@@ -57,9 +57,11 @@ def resolved(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
     job = stored.value
     if job.recipe_digest:
         return stored
+
     nearest = _nearest(context, job.source.object)
     if isinstance(nearest.recipe, list):
         return unusable(nearest.name, nearest.recipe)
+
     recipe = merged(nearest.recipe, settings_of(job.metadata))
     if isinstance(recipe, list):
         return wrong_metadata(recipe[0])
@@ -72,9 +74,17 @@ def _freeze(
     """Keep a job's recipe as a work object, and what it sets in the job."""
     job = stored.value
     frozen = names.recipe(job.job_id, job.fence)
-    work.put(context, frozen, [recipe.model_dump_json(exclude_defaults=True).encode()])
+    text = recipe.model_dump_json(exclude_defaults=True)
+    work.put(context, frozen, [text.encode()])
+
     given = _given(context, recipe)
-    settings = applied(job, recipe, name=name, work_object=frozen, given=given)
+    settings = applied(
+        job,
+        recipe,
+        name=name,
+        work_object=frozen,
+        given=given,
+    )
     return keep(context, stored, lambda job: job.resolved(context.now(), settings))
 
 
@@ -137,12 +147,14 @@ def report(context: Planning, upload: Uploaded) -> bool:
     )
     if info is None:
         return False
+
     recipe = _read(context, info)
     name = names.recipe_errors(upload.bucket, upload.name)
     before = context.objects.stat(context.settings.output_bucket, name)
     if isinstance(recipe, list):
         _refuse(context, upload, recipe, name, before)
         return False
+
     log("recipe checked", object_generation=upload.generation)
     delete_report(context, before)
     return recipe.renders
@@ -163,7 +175,9 @@ def _refuse(
         "generation": upload.generation,
         "problems": [asdict(problem) for problem in problems],
     }
+
     write_report(context, name, body, before=before)
+
     place = f"{context.settings.output_bucket}/{name}"
     data, attributes = recipe_message(upload, place, len(problems))
     context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)

@@ -17,9 +17,12 @@ def finished_before(context: Context[CommonSettings], job: Job) -> Job:
     recovered = recovered_at(context)
     if recovered is None or job.source.uploaded_at >= recovered:
         return job
-    bucket, manifest = context.settings.output_bucket, job.manifest_name
+
+    bucket = context.settings.output_bucket
+    manifest = job.manifest_name
     page = context.objects.list(bucket, prefix=manifest, page_size=1)
-    if manifest not in [info.name for info in page.objects]:
+    if manifest not in {info.name for info in page.objects}:
         return job
+
     log("upload was answered before the documents were lost", job_id=job.job_id)
     return job.finished_before(context.now(), f"{bucket}/{manifest}")

@@ -39,8 +39,10 @@ def taken(context: Receiving, info: ObjectInfo, form: Form) -> bool:
         if reason.code == convert.RECIPE_MISSING.code:
             # A recipe that came meanwhile found no refusal to take away: so it is looked for once more.
             reason = _reason(context, info, form)
+
     if reason is not True:
         return False
+
     delete_report(context, _refusal(context, info))
     return True
 
@@ -52,9 +54,13 @@ def is_refused(context: Context[CommonSettings], info: ObjectInfo) -> bool:
 
 def _refusal(context: Context[CommonSettings], info: ObjectInfo) -> ObjectInfo | None:
     """Return the refusal of an object, whichever generation of it was refused."""
-    bucket, name = context.settings.output_bucket, names.refusal(info.bucket, info.name)
+    bucket = context.settings.output_bucket
+    name = names.refusal(info.bucket, info.name)
     page = context.objects.list(bucket, prefix=name, page_size=1)
-    return next((report for report in page.objects if report.name == name), None)
+    for report in page.objects:
+        if report.name == name:
+            return report
+    return None
 
 
 def _is_of(refusal: ObjectInfo | None, info: ObjectInfo) -> bool:
@@ -69,6 +75,7 @@ def _reason(context: Receiving, info: ObjectInfo, form: Form) -> Failure | bool:
     """Return True for an upload, False for what is passed over, or why an object is refused."""
     if form is Form.DATA:
         return refused_name(info.name) or False
+
     recipe = nearest_recipe(context, info.name)
     if form is Form.TEXT:
         return False if recipe is None else TEXT_FILE
@@ -82,6 +89,7 @@ def _reason_of_json(
     attached = isinstance(recipe, Recipe) and recipe.attaches(_ATTACHED)
     if isinstance(contents, Failure):
         return False if attached else contents
+
     if contents is not LineForm.RECORDS:
         return True
     if recipe is None:
@@ -106,6 +114,7 @@ def _contents(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
         if error.code.startswith("GZIP"):
             return Failure.of(error, _GZIP_FIX)
         raise
+
     return file.failure or file.dialect
 
 
@@ -115,6 +124,7 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
     before = _refusal(context, info)
     if _is_of(before, info):
         return
+
     body = {
         "schema": SCHEMA,
         "bucket": info.bucket,
@@ -126,6 +136,7 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
     }
     name = names.refusal(info.bucket, info.name)
     noted = {_GENERATION: str(info.generation)}
+
     try:
         write_report(context, name, body, before=before, metadata=noted)
     except ObjectExistsError:
