@@ -61,6 +61,8 @@ class _Calls:
 
     asker: Ask
     language: Dialect
+    answered: frozenset[int]
+    """Lines that an earlier step has answers of."""
     usage: Usage
     """Of all answers so far; it grows."""
     allowance: Decimal | None
@@ -87,15 +89,39 @@ def answer_all(
     attached = attach(context, stored, job)
     if attached is None:
         return None
-    stored, files = attached
 
-    answered, usage = _answered(context, stored.value)
-    language = _language(context, stored.value)
-    calls = _Calls(asker, language, usage, _allowance(context, job))
+    stored, files = attached
+    calls = _calls(context, asker, stored.value, job)
     every = bodies(context, job, stored.value, uris(files))
-    lines = ((number, body) for number, body in every if number not in answered)
+    lines = (line for line in every if line[0] not in calls.answered)
     with ThreadPoolExecutor(context.settings.finish_concurrency) as pool:
         return _ask_groups(context, stored, calls, pool, lines)
+
+
+def _calls(context: Writing, asker: Ask, shard: Shard, job: Job) -> _Calls:
+    """Read what was answered before, and what all shards of the job cost."""
+    language = spoken(context.provider_of(shard).facts.dialect)
+    usage = Usage()
+    answered: set[int] = set()
+    for name in shard.answers:
+        lines = work.lines(context, name)
+        answered |= _count(language, usage, lines)
+
+    allowance = _allowance(context, job)
+    return _Calls(asker, language, frozenset(answered), usage, allowance)
+
+
+def _count(language: Dialect, usage: Usage, lines: Iterable[bytes]) -> set[int]:
+    """Add what answers used; return their lines."""
+    numbers: set[int] = set()
+    for line in lines:
+        number, result = read_kept(line)
+        if number:
+            numbers.add(number)
+            asked = InputLine(number, b"null", wants_json=False)
+            answer = language.answer(result, asked)
+            language.add_usage(usage, answer.usage)
+    return numbers
 
 
 # --------------------------------------------------------------------------------------------------- in groups
@@ -125,7 +151,7 @@ def _ask_groups(
 
 
 def _groups(context: Writing, lines: Iterator[Line]) -> Iterator[list[Line]]:
-    """Yield lines in groups; what a group was answered is kept at once."""
+    """Yield lines in groups: the answers of a group are kept together."""
     size = context.settings.finish_concurrency * FINISH_GROUP
     while group := list(islice(lines, size)):
         yield group
@@ -173,36 +199,6 @@ def _fault(
     """Return the result of a line that the provider did not answer."""
     fault = Fault(code, error.sentence, passing=passing)
     return kept(number, Result(fault=fault))
-
-
-# ---------------------------------------------------------------------------------------------- earlier answers
-def _answered(context: Writing, shard: Shard) -> tuple[frozenset[int], Usage]:
-    """Return the lines that have an answer, and the tokens of all answers."""
-    language = _language(context, shard)
-    usage = Usage()
-    numbers: set[int] = set()
-    for name in shard.answers:
-        lines = work.lines(context, name)
-        numbers |= _count(language, usage, lines)
-    return frozenset(numbers), usage
-
-
-def _language(context: Writing, shard: Shard) -> Dialect:
-    return spoken(context.provider_of(shard).facts.dialect)
-
-
-def _count(language: Dialect, usage: Usage, lines: Iterable[bytes]) -> set[int]:
-    """Add what answers used; return their lines."""
-    numbers: set[int] = set()
-
-    for line in lines:
-        number, result = read_kept(line)
-        if number:
-            numbers.add(number)
-            asked = InputLine(number, b"null", wants_json=False)
-            answer = language.answer(result, asked)
-            language.add_usage(usage, answer.usage)
-    return numbers
 
 
 # ---------------------------------------------------------------------------------------------------- its price
