@@ -10,7 +10,8 @@ import pytest
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.money.costs import Entry, left_of
 from batchdrop.core.recipe.applied import Given, applied, recipe_names, unusable, wrong_metadata
-from batchdrop.core.recipe.recipe import Recipe, RecipeProblem
+from batchdrop.core.recipe.parse import RecipeProblem
+from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.result.manifest import Part, counted, with_outcomes
 from batchdrop.core.state import names
 from batchdrop.core.state.closure import closed, segments_by_range

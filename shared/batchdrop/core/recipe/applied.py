@@ -10,13 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from batchdrop.core.recipe.recipe import (
-    RECIPE_NAME,
-    Recipe,
-    RecipeProblem,
-    digest,
-    seconds,
-)
+from batchdrop.core.recipe.parse import RecipeProblem
+from batchdrop.core.recipe.recipe import RECIPE_NAME, Recipe, digest, seconds
 from batchdrop.core.result.manifest import sendable
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.job_steps import Output, Resolved

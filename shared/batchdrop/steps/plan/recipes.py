@@ -21,7 +21,8 @@ from batchdrop.core.recipe.applied import (
     unusable,
     wrong_metadata,
 )
-from batchdrop.core.recipe.recipe import Recipe, RecipeProblem, merged, parse_recipe
+from batchdrop.core.recipe.parse import RecipeProblem, merged, parse_recipe
+from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.recipe.yaml import MAX_BYTES
 from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names

@@ -12,7 +12,8 @@ from typing import Final
 
 from batchdrop.core.errors import ObjectExistsError, PermanentError
 from batchdrop.core.logs import log
-from batchdrop.core.recipe.recipe import Recipe, RecipeProblem
+from batchdrop.core.recipe.parse import RecipeProblem
+from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.upload.kinds import TEXT_FILE, Form, refused_name
