@@ -68,9 +68,14 @@ class DirectoryObjects:
         """Stream the bytes [start, end) of one generation; PermanentError GONE if it is absent."""
         with self._opened(bucket, name, generation) as source:
             source.seek(start)
-            left = None if end is None else max(end - start, 0)
-            while chunk := source.read(MIB if left is None else min(MIB, left)):
-                left = None if left is None else left - len(chunk)
+            if end is None:
+                while chunk := source.read(MIB):
+                    yield chunk
+                return
+
+            left = max(end - start, 0)
+            while chunk := source.read(min(MIB, left)):
+                left -= len(chunk)
                 yield chunk
 
     def list(
@@ -82,7 +87,7 @@ class DirectoryObjects:
         page_size: int = 1000,
     ) -> ObjectPage:
         """List live objects in name order (by UTF-8 bytes, as Cloud Storage does)."""
-        most = page_size + 1
+        most = page_size + 1  # one more than asked for shows that there is a next page
         if page_token is None:
             infos = self._index.from_name(bucket, prefix, most)
         else:
@@ -91,7 +96,8 @@ class DirectoryObjects:
         listed = [info for info in infos if info.name.startswith(prefix)]
         page = tuple(listed[:page_size])
         more = len(listed) > page_size
-        return ObjectPage(page, page[-1].name if more else None)
+        next_token = page[-1].name if more else None
+        return ObjectPage(page, next_token)
 
     @contextmanager
     def _opened(self, bucket: str, name: str, generation: int | None) -> Generator[Any]:
@@ -101,6 +107,7 @@ class DirectoryObjects:
                 source = (self._root / found.file).open("rb")
             except FileNotFoundError:
                 continue  # replaced between the look-up and here
+
             with source:
                 yield source
             return
@@ -124,6 +131,7 @@ class DirectoryObjects:
     ) -> FileWriter:
         """Open a writer whose `close` succeeds only on the given generation (0: no such object)."""
         check_object(bucket, name, metadata or {})
+
         draft = ObjectInfo(
             bucket=bucket,
             name=name,
@@ -180,14 +188,24 @@ class DirectoryObjects:
 
         if before is not None:
             places.remove(self._root, before.file)
-        live = self.stat(draft.bucket, draft.name, generation=published.generation)
+        live = self.stat(
+            draft.bucket,
+            draft.name,
+            generation=published.generation,
+        )
         return live or published
 
     def _place(self, written: Path, draft: ObjectInfo) -> ObjectInfo:
         """Give a file its place, then its draft the next generation in the index."""
         generation = self._index.next_generation(self.now())
         info = replace(draft, generation=generation)
-        file = places.place(self._root, written, info.bucket, info.name, generation)
+        file = places.place(
+            self._root,
+            written,
+            info.bucket,
+            info.name,
+            generation,
+        )
         self._index.put(info, file)
         return info
 
@@ -202,6 +220,7 @@ class DirectoryObjects:
             if found is None or not found.is_of(generation):
                 return False
             self._index.remove(bucket, name)
+
         places.remove(self._root, found.file)
         return True
 
@@ -237,13 +256,14 @@ class FileWriter:
     def close(self) -> ObjectInfo:
         """Make the object visible whole, or raise ObjectExistsError when the precondition fails."""
         self._file.close()
-        checksum = base64.b64encode(self._checksum.digest()).decode()
+        checksum = base64.b64encode(self._checksum.digest())
         written = replace(
             self._draft,
             size=self._size,
-            crc32c=checksum,
+            crc32c=checksum.decode(),
             created_at=self._objects.now(),
         )
+
         try:
             return self._objects.publish(self._path, written)
         except ObjectExistsError:
