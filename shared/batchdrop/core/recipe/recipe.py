@@ -2,7 +2,7 @@
 
     model: gemini-2.5-flash-lite
     system: You sort customer reviews.
-    prompt: "Review of {{ product }}: {{ text }}"      see `templates`
+    prompt: "Review of {{ product }}: {{ text }}"      see `template`
     key: review_id                                     a field; without it the rows have no key
     labels: [positive, negative, mixed]                or response_schema: {type: object, …}
     attachments: [photo, {field: manual, type: application/pdf}]

@@ -6,7 +6,7 @@
                          names one that ended else   taken over by compare-and-set: the job runs
 
 The document lists who waits; the job it names wakes them when it has ended. Each of them looks for itself as well
-(`holding`), so nothing is lost with a lost message or a full list. A document lives as long as the window; a job that
+(`hold`), so nothing is lost with a lost message or a full list. A document lives as long as the window; a job that
 crashed behind its creation finds its own id there.
 
     waiter   enters the list -> reads the holder's state -> HELD        a wake that finds it still at work is lost, and
