@@ -20,7 +20,7 @@ from batchdrop.core.state.identity import BLOCK, WAITING, Claim, Content
 from batchdrop.core.state.job_state import JobState
 from batchdrop.core.state.segment import Segment, SegmentFile
 from batchdrop.core.state.shard import Child, Shard, ShardKind
-from batchdrop.core.upload.cut import RangePlan, ShardPlan, chained
+from batchdrop.core.upload.cut import RangePlan, ShardPlan, summed
 from batchdrop.core.upload.keys import Keys
 from batchdrop.core.upload.metadata import labels_of, settings_of, team_of
 from batchdrop.core.value import Failure
@@ -119,12 +119,12 @@ def test_a_verdict_is_complete_when_every_line_has_an_answer(counts: Counts, ver
 
 def test_a_plan_part_moves_the_cursor_by_its_ranges_and_shards() -> None:
     plans = [RangePlan(0, 1, 9, 0, 90, 8, 1), RangePlan(1, 10, 19, 90, 180, 10, 0), ShardPlan(0, 0, 1, 18, 170, 40)]
-    once = PlanCursor().with_part("one", b"part", plans)
-    twice = once.with_part("two", b"more", plans)
+    once = PlanCursor().with_part("one", summed(plans), "first")
+    twice = once.with_part("two", summed(plans), "second")
     assert (once.step, once.ranges, once.shards, once.requests, once.bytes, once.tokens) == (1, 2, 1, 18, 170, 40)
     assert (twice.step, twice.ranges, twice.shards, twice.requests) == (2, 4, 2, 36)
     assert twice.parts == ("one", "two")
-    assert twice.checksum == chained(chained("", b"part"), b"more")
+    assert (once.checksum, twice.checksum) == ("first", "second")
 
 
 def test_a_cursor_keeps_where_it_read_to_and_what_it_saw() -> None:
@@ -233,13 +233,11 @@ def test_a_recipe_attaches_objects_of_the_types_it_names() -> None:
 
 # ------------------------------------------------------------------------------------------------------- output
 def test_rows_are_counted_by_what_they_are_and_outcomes_once_a_range() -> None:
-    plan = RangePlan(0, 1, 5, 0, 50, 4, 1)
-    results = Part.of_range(plan, what="results", name="r", rows=3, size=30, crc32c="x")
-    errors = Part.of_range(plan, what="errors", name="e", rows=1, size=10, crc32c="y")
-    table = Part.of_range(plan, what="csv", name="t", rows=5, size=50, crc32c="z")
+    results = Part("results", "r", 3, 30, "x", 1, 5)
+    errors = Part("errors", "e", 1, 10, "y", 1, 5)
+    table = Part("csv", "t", 5, 50, "z", 1, 5)
     parts = [*with_outcomes([results, errors], {"answered": 3, "blocked": 1}), table]
     counts = counted(Counts(lines=5, rejections=1), parts)
-    assert (results.first_line, results.last_line) == (1, 5)
     assert (counts.results, counts.errors, counts.rejections) == (3, 1, 1)
     assert counts.by_outcome == {"answered": 3, "blocked": 1}
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError
 
 
@@ -34,6 +35,15 @@ class Failure(Value):
     code: str
     message: str
     fix: str = ""
+
+    @classmethod
+    def coded(cls, code: Code, message: str = "", *, fix: str = "") -> Self:
+        """Say what the code's entry says, but for what the place knows better."""
+        return cls(
+            code=code.value,
+            message=message or code.sentence,
+            fix=fix or code.fix,
+        )
 
     @classmethod
     def of(cls, error: BatchdropError, fix: str = "") -> Self:

@@ -25,6 +25,7 @@ import google_crc32c
 from batchdrop.adapters.local import places
 from batchdrop.adapters.local.object_index import Indexed, ObjectIndex
 from batchdrop.adapters.refusing import check_object
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ObjectExistsError, PermanentError
 from batchdrop.core.limits import MIB
 from batchdrop.ports import ObjectInfo, ObjectPage
@@ -298,4 +299,4 @@ def _same_bytes(one: ObjectInfo, other: ObjectInfo) -> bool:
 
 
 def _gone() -> PermanentError:
-    return PermanentError("the object is gone or was replaced", code="GONE")
+    return PermanentError(Code.GONE)

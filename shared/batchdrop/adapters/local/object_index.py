@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import TransientError
 from batchdrop.ports import ObjectInfo
 
@@ -102,8 +103,7 @@ class ObjectIndex:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                sentence = "the folder is locked by another process"
-                raise TransientError(sentence, code="OBJECTS_BUSY") from None
+                raise TransientError(Code.OBJECTS_BUSY) from None
             try:
                 yield
             except BaseException:

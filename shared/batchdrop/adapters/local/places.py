@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import TransientError
 
 LINK_TRIES: Final = 20
@@ -32,7 +33,7 @@ def place(root: Path, written: Path, bucket: str, name: str, generation: int) ->
     for candidate in _candidates(bucket, name, generation):
         if _linked(written, root / candidate):
             return str(candidate)
-    raise TransientError("the object could not be placed", code="OBJECTS_BUSY")
+    raise TransientError("the object could not be placed", code=Code.OBJECTS_BUSY)
 
 
 def _candidates(bucket: str, name: str, generation: int) -> Iterator[Path]:

@@ -21,7 +21,6 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.job_state import JobState
 from batchdrop.core.state.messages import JOB_SCHEMA
 from batchdrop.core.state.shard import Shard
-from batchdrop.core.upload.cut import RangePlan
 
 _LABEL: Final = "label-"
 OWN_ATTRIBUTES: Final = 6
@@ -40,28 +39,6 @@ class Part:
     first_line: int
     last_line: int
     by_outcome: dict[str, int] = field(default_factory=dict[str, int])
-
-    @classmethod
-    def of_range(
-        cls,
-        plan: RangePlan,
-        *,
-        what: str,
-        name: str,
-        rows: int,
-        size: int,
-        crc32c: str,
-    ) -> Part:
-        """Describe the object that holds rows of a range."""
-        return cls(
-            what=what,
-            name=name,
-            rows=rows,
-            bytes=size,
-            crc32c=crc32c,
-            first_line=plan.first_line,
-            last_line=plan.last_line,
-        )
 
     def with_outcomes(self, outcomes: dict[str, int]) -> Part:
         """Return the part with the outcomes of its range."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import Field
 
 from batchdrop.core.state.identity import Content
-from batchdrop.core.upload.cut import RangePlan, ShardPlan, chained
 from batchdrop.core.value import Value
 
 
@@ -79,6 +79,17 @@ class Counts(Value):
         return self._with(results=results, errors=errors, by_outcome=by_outcome)
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What one planning step cut, added up."""
+
+    ranges: int
+    shards: int
+    requests: int
+    tokens: int
+    bytes: int
+
+
 class PlanCursor(Value):
     """Where planning continues: everything before `offset` is in the plan parts already written."""
 
@@ -113,26 +124,23 @@ class PlanCursor(Value):
             line=line, offset=offset, hashed=content.end, content=content.chained
         )
 
-    def with_part(
-        self, name: str, part: bytes, plans: Sequence[RangePlan | ShardPlan]
-    ) -> PlanCursor:
+    def with_part(self, name: str, cut: Cut, checksum: str) -> PlanCursor:
         """One more step is done: its ranges and shards stand in that plan part.
 
         Args:
             name: The work object.
-            part: Its bytes, for the plan's checksum.
-            plans: What it holds.
+            cut: What it holds.
+            checksum: Of the plan, with this part.
         """
-        shards = [plan for plan in plans if isinstance(plan, ShardPlan)]
         return self._with(
             step=self.step + 1,
-            ranges=self.ranges + len(plans) - len(shards),
-            shards=self.shards + len(shards),
-            requests=self.requests + sum(shard.requests for shard in shards),
-            tokens=self.tokens + sum(shard.tokens for shard in shards),
-            bytes=self.bytes + sum(shard.bytes for shard in shards),
+            ranges=self.ranges + cut.ranges,
+            shards=self.shards + cut.shards,
+            requests=self.requests + cut.requests,
+            tokens=self.tokens + cut.tokens,
+            bytes=self.bytes + cut.bytes,
             parts=(*self.parts, name),
-            checksum=chained(self.checksum, part),
+            checksum=checksum,
         )
 
     def with_lines(self, batch_kind: str, attached: str, counts: Counts) -> PlanCursor:

@@ -6,11 +6,10 @@ A step that crashes in the middle does it all again: deleting what is gone is no
 from __future__ import annotations
 
 from batchdrop.core.settings import WriteSettings
-from batchdrop.core.state import queries
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
+from batchdrop.steps.attach import detach
 from batchdrop.steps.context import Context
-from batchdrop.steps.submit.attach import detach
 
 Writing = Context[WriteSettings]
 
@@ -18,7 +17,7 @@ Writing = Context[WriteSettings]
 def clean(context: Writing, job: Job) -> None:
     """Delete what an ended job no longer needs: caches, provider files, batches and work objects."""
     _delete_caches(context, job)
-    for stored in context.store.shards(queries.shards_of(job.job_id)):
+    for stored in context.store.shards_of(job.job_id):
         detach(context, stored.value)
         _delete_batches(context, stored.value)
     _delete_work(context, job)

@@ -18,9 +18,10 @@ from typing import Any, Final
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import JOB_ENDED, log
 from batchdrop.core.money.costs import job_cost, job_tokens
+from batchdrop.core.result.ended import ended_fields
 from batchdrop.core.result.manifest import Part, counted, done_message, manifest
 from batchdrop.core.settings import WriteSettings
-from batchdrop.core.state import names, queries
+from batchdrop.core.state import names
 from batchdrop.core.state.closure import closed, segments_by_range
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.job_state import JobState
@@ -32,14 +33,13 @@ from batchdrop.ports import Topic
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import entries_of, record_cache, settle
-from batchdrop.steps.figures import ended_fields
 from batchdrop.steps.finalize.clean import clean
 from batchdrop.steps.finalize.parts import making, range_parts
-from batchdrop.steps.plan.identities import wake_waiting
+from batchdrop.steps.next import wake_waiting
 from batchdrop.steps.progress import go_on_later, hand_back, keep
+from batchdrop.steps.row_file import RowFile
+from batchdrop.steps.segment_lists import whole
 from batchdrop.steps.shard_lines import all_ranges
-from batchdrop.steps.write.segment_lists import whole
-from batchdrop.steps.write.segments import RowFile
 from batchdrop.store import Stored
 
 Writing = Context[WriteSettings]
@@ -90,8 +90,7 @@ def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
 
 def _shards(context: Writing, job: Job) -> list[Shard]:
     """Read all shards of a job."""
-    stored = context.store.shards(queries.shards_of(job.job_id))
-    return [shard.value for shard in stored]
+    return [stored.value for stored in context.store.shards_of(job.job_id)]
 
 
 def _look_again(context: Writing, stored: Stored[Job], now: datetime) -> None:

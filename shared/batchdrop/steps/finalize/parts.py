@@ -39,8 +39,8 @@ from batchdrop.core.upload.cut import RangePlan
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
-from batchdrop.steps.plan.recipes import frozen
-from batchdrop.steps.write.segments import RowFile
+from batchdrop.steps.recipe import frozen
+from batchdrop.steps.row_file import RowFile
 
 Writing = Context[WriteSettings]
 Keyed = Iterator[tuple[tuple[int, int, int], bytes]]
@@ -175,7 +175,7 @@ def _copy(
     except ObjectExistsError:
         _same_or_fail(context, target, file)
 
-    return Part.of_range(
+    return _part(
         plan,
         what=what,
         name=name,
@@ -234,7 +234,7 @@ def _closed(plan: RangePlan, files: Mapping[str, RowFile]) -> Iterator[Part]:
     for what, rows in files.items():
         info = rows.close()
         if info is not None:
-            yield Part.of_range(
+            yield _part(
                 plan,
                 what=what,
                 name=names.part(what, plan.index),
@@ -303,7 +303,7 @@ def _table(
             raise
         lines.count = sum(1 for _ in lines.rows())
 
-    return Part.of_range(
+    return _part(
         plan,
         what=table.form,
         name=name,
@@ -366,3 +366,18 @@ def _numbered(rows: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield rows with their lines."""
     for row in rows:
         yield head(row).line, row
+
+
+def _part(
+    plan: RangePlan, *, what: str, name: str, rows: int, size: int, crc32c: str
+) -> Part:
+    """Describe the object that holds rows of a range."""
+    return Part(
+        what=what,
+        name=name,
+        rows=rows,
+        bytes=size,
+        crc32c=crc32c,
+        first_line=plan.first_line,
+        last_line=plan.last_line,
+    )

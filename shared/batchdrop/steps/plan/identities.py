@@ -6,7 +6,7 @@
                          names one that ended else   taken over by compare-and-set: the job runs
 
 The document lists who waits; the job it names wakes them when it has ended. Each of them looks for itself as well
-(`hold`), so nothing is lost with a lost message or a full list. A document lives as long as the window; a job that
+(`plan.hold`), so nothing is lost with a lost message or a full list. A document lives as long as the window; a job that
 crashed behind its creation finds its own id there.
 
     waiter   enters the list -> reads the holder's state -> HELD        a wake that finds it still at work is lost, and
@@ -19,13 +19,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from batchdrop.core.logs import log
-from batchdrop.core.settings import CommonSettings, SubmitSettings
+from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.identity import Claim, identity
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.job_steps import SameRows
 from batchdrop.core.value import Failure
 from batchdrop.steps.context import Context
-from batchdrop.steps.next import wake_planning
 
 Planning = Context[SubmitSettings]
 
@@ -97,19 +96,6 @@ def _other(context: Planning, job: Job, claim: Claim) -> Job | None:
 
     log("request taken over", job_id=job.job_id, before=claim.job_id)
     return None
-
-
-def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
-    """Wake those who wait for an ended job; who took over from it has inherited them, and wakes them itself."""
-    if not job.plan.identity:
-        return
-
-    claim = context.store.identities.get(job.plan.identity)
-    if claim is None or claim.job_id != job.job_id:
-        return
-
-    for job_id in claim.waiting:
-        wake_planning(context, job_id)
 
 
 def same_as(other: Job) -> Failure:

@@ -13,16 +13,16 @@ from batchdrop.core.state import names
 from batchdrop.core.state.cursors import Counts, PlanCursor
 from batchdrop.core.state.identity import Content
 from batchdrop.core.state.job import Job
-from batchdrop.core.upload.cut import encode_plan
+from batchdrop.core.upload.cut import chained, encode_plan, summed
 from batchdrop.core.upload.keys import Keys
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.dialects.dialect import Rejected
 from batchdrop.steps import work
+from batchdrop.steps.cache import watch
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.checking import Checks
 from batchdrop.steps.plan.cutting import Cutting
 from batchdrop.steps.shard_lines import records
-from batchdrop.steps.submit.cache import watch
 
 Planning = Context[SubmitSettings]
 
@@ -139,7 +139,8 @@ class Pass:
         part = encode_plan(plans)
         name = names.plan_part(job.job_id, job.plan.step, job.fence)
         work.put(self._context, name, [part])
-        return cursor.with_part(name, part, plans)
+        checksum = chained(cursor.checksum, part)
+        return cursor.with_part(name, summed(plans), checksum)
 
     def _with_keys(self, cursor: PlanCursor) -> PlanCursor:
         """Write the hashes of this step's keys, if there are any."""

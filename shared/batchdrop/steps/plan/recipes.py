@@ -24,7 +24,7 @@ from batchdrop.core.recipe.applied import (
 from batchdrop.core.recipe.parse import RecipeProblem, merged, parse_recipe
 from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.recipe.yaml import MAX_BYTES
-from batchdrop.core.settings import CommonSettings, SubmitSettings
+from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.messages import Uploaded, recipe_message
@@ -100,13 +100,6 @@ def _given(context: Planning, recipe: Recipe) -> Given:
         deadline_hours=settings.job_deadline_hours,
         policy=settings.policy,
     )
-
-
-def frozen(context: Context[CommonSettings], job: Job) -> Recipe:
-    """Return the recipe a job runs with."""
-    if not job.recipe_object:
-        return Recipe()
-    return Recipe.model_validate_json(work.get(context, job.recipe_object))
 
 
 # ------------------------------------------------------------------------------------------------- of an upload

@@ -14,7 +14,7 @@ from batchdrop.core.errors import ObjectExistsError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.recipe.parse import RecipeProblem
 from batchdrop.core.recipe.recipe import Recipe
-from batchdrop.core.settings import CommonSettings, SubmitSettings
+from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.upload.kinds import TEXT_FILE, Form, refused_name
 from batchdrop.core.value import Failure
@@ -24,10 +24,10 @@ from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.recipes import nearest_recipe
 from batchdrop.steps.plan.reports import delete_report, write_report
+from batchdrop.steps.refusals import GENERATION, answers, refusal_of
 
 Receiving = Context[SubmitSettings]
 SCHEMA: Final = "batchdrop.refused/1"
-_GENERATION: Final = "generation"
 _ATTACHED: Final = "application/json"
 _GZIP_FIX: Final = "Compress the file again, or not at all."
 
@@ -44,31 +44,8 @@ def taken(context: Receiving, info: ObjectInfo, form: Form) -> bool:
     if reason is not True:
         return False
 
-    delete_report(context, _refusal(context, info))
+    delete_report(context, refusal_of(context, info))
     return True
-
-
-def is_refused(context: Context[CommonSettings], info: ObjectInfo) -> bool:
-    """Tell from a listing whether this generation of an object was refused."""
-    return _is_of(_refusal(context, info), info)
-
-
-def _refusal(context: Context[CommonSettings], info: ObjectInfo) -> ObjectInfo | None:
-    """Return the refusal of an object, whichever generation of it was refused."""
-    bucket = context.settings.output_bucket
-    name = names.refusal(info.bucket, info.name)
-    page = context.objects.list(bucket, prefix=name, page_size=1)
-    for report in page.objects:
-        if report.name == name:
-            return report
-    return None
-
-
-def _is_of(refusal: ObjectInfo | None, info: ObjectInfo) -> bool:
-    """Tell whether a refusal is about this very generation."""
-    if refusal is None:
-        return False
-    return refusal.metadata.get(_GENERATION) == str(info.generation)
 
 
 # ------------------------------------------------------------------------------------------------------ reasons
@@ -122,8 +99,8 @@ def _contents(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
 # ------------------------------------------------------------------------------------------------------ refusal
 def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
     """Write the refusal of this generation, unless it is there."""
-    before = _refusal(context, info)
-    if _is_of(before, info):
+    before = refusal_of(context, info)
+    if answers(before, info):
         return
 
     body = {
@@ -136,7 +113,7 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
         "fix": reason.fix,
     }
     name = names.refusal(info.bucket, info.name)
-    noted = {_GENERATION: str(info.generation)}
+    noted = {GENERATION: str(info.generation)}
 
     try:
         write_report(context, name, body, before=before, metadata=noted)
