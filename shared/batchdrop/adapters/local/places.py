@@ -33,6 +33,7 @@ def place(root: Path, written: Path, bucket: str, name: str, generation: int) ->
     for candidate in _candidates(bucket, name, generation):
         if _linked(written, root / candidate):
             return str(candidate)
+
     raise TransientError("the object could not be placed", code=Code.OBJECTS_BUSY)
 
 
@@ -63,6 +64,7 @@ def remove(root: Path, file: str) -> None:
     """Remove a file that no name points to, and the folders it leaves empty, but never a bucket's."""
     path = root / file
     path.unlink(missing_ok=True)
+
     for folder in path.parents:
         if folder.parent == root:
             return
@@ -76,10 +78,12 @@ def component(part: str) -> str:
     """Return a path component that every file system takes; it need not be reversible, the index knows the name."""
     if part in ("", ".", ".."):
         return f"%{part.encode().hex()}"
+
     safe = "".join(map(_safe, part))
     encoded = safe.encode("utf-8", "surrogateescape")
     if len(encoded) <= MAX_COMPONENT_BYTES:
         return safe
+
     short = encoded[: MAX_COMPONENT_BYTES - 20].decode("utf-8", "ignore")
     return f"{short}~{secrets.token_hex(4)}"
 

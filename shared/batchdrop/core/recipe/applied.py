@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from batchdrop.core.codes import Code
 from batchdrop.core.recipe.parse import RecipeProblem
 from batchdrop.core.recipe.recipe import RECIPE_NAME, Recipe, digest, seconds
 from batchdrop.core.result.manifest import sendable
@@ -97,7 +98,7 @@ def unusable(name: str, problems: Sequence[RecipeProblem]) -> Failure:
     place = f"line {first.line}" + (f", {first.field}" if first.field else "")
     more = f" ({len(others)} more problems.)" if others else ""
     return Failure(
-        code="RECIPE_INVALID",
+        code=Code.RECIPE_INVALID,
         message=f"The recipe {name} cannot be used: {place}: {first.message}{more}",
         fix=f"{first.fix} Upload the recipe again; the job goes on then.",
     )
@@ -106,7 +107,7 @@ def unusable(name: str, problems: Sequence[RecipeProblem]) -> Failure:
 def wrong_metadata(problem: RecipeProblem) -> Failure:
     """Say what is wrong with an upload's metadata."""
     return Failure(
-        code="METADATA_INVALID",
+        code=Code.METADATA_INVALID,
         message=f"Metadata {problem.field!r}: {problem.message}",
         fix=problem.fix,
     )

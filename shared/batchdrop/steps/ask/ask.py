@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, CapacityError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.money.costs import left_of
@@ -50,7 +51,7 @@ MAX_PAUSES: Final = 5
 """After so many refusals for want of quota, what is open becomes error rows."""
 _ENDLESS: Final = Decimal("Infinity")
 _OVER: Final = Failure(
-    code="OVER_MAX_COST",
+    code=Code.OVER_MAX_COST,
     message="the job's max_cost was spent before this line could be answered at once",
 )
 

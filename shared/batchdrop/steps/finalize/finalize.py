@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import JOB_ENDED, log
 from batchdrop.core.money.costs import job_cost, job_tokens
@@ -80,7 +81,7 @@ def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
         return context.store.change(stored, lambda job: job.complete(now))
     if now >= last_end(context, job):
         sentence = "Some of its batches had not ended long after its deadline."
-        failure = Failure(code="OVERDUE", message=sentence)
+        failure = Failure(code=Code.OVERDUE, message=sentence)
         return _fail(context, stored, failure)
 
     if job.due_at is None or job.due_at <= now:
@@ -119,7 +120,7 @@ def _again(context: Writing, stored: Stored[Job], code: str) -> Stored[Job] | No
     """Try once more when it is due, unless the job had its time."""
     if context.now() >= last_end(context, stored.value):
         sentence = f"The output could not be written by now ({code})."
-        return _fail(context, stored, Failure(code="OVERDUE", message=sentence))
+        return _fail(context, stored, Failure(code=Code.OVERDUE, message=sentence))
 
     hand_back(context, stored, code, severity="WARNING")
     return None
@@ -129,7 +130,7 @@ def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     """Make the parts, then the rejections, then the manifest; None when the time is over."""
     if stored.value.claims > context.settings.max_claims:
         sentence = "Writing the output crashed repeatedly; it was given up."
-        return _fail(context, stored, Failure(code="POISONED", message=sentence))
+        return _fail(context, stored, Failure(code=Code.POISONED, message=sentence))
 
     job = stored.value
     shards = [whole(context, shard) for shard in _shards(context, job)]

@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ObjectExistsError, PermanentError
 from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.result.manifest import Part, with_outcomes
@@ -166,7 +167,7 @@ def _copy(
     source = context.objects.stat(bucket, file.object, generation=file.generation)
 
     if source is None:
-        raise PermanentError("a segment of the job is gone", code="GONE")
+        raise PermanentError("a segment of the job is gone", code=Code.GONE)
 
     name = names.part(what, plan.index)
     target = making.place(name)
@@ -190,7 +191,7 @@ def _same_or_fail(context: Writing, target: str, file: SegmentFile) -> None:
     there = context.objects.stat(context.settings.output_bucket, target)
     if there is None or (there.size, there.crc32c) != (file.bytes, file.crc32c):
         sentence = "an output object exists with other bytes"
-        raise PermanentError(sentence, code="OUTPUT_CONFLICT")
+        raise PermanentError(sentence, code=Code.OUTPUT_CONFLICT)
 
 
 # ------------------------------------------------------------------------------------------- of several shards

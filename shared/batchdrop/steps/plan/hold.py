@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.logs import log
 from batchdrop.core.result.manifest import done_message
 from batchdrop.core.settings import SubmitSettings
@@ -19,8 +20,8 @@ from batchdrop.store import Stored
 
 Planning = Context[SubmitSettings]
 
-MISSING: Final = "RECIPE_MISSING"
-HOLDS: Final = frozenset({MISSING, "RECIPE_INVALID", *RELEASABLE, SAME_AS})
+MISSING: Final[str] = Code.RECIPE_MISSING
+HOLDS: Final = frozenset({MISSING, Code.RECIPE_INVALID, *RELEASABLE, SAME_AS})
 """What a job is held for; everything else ends it."""
 SOONEST: Final = timedelta(minutes=1)
 LATEST: Final = timedelta(minutes=15)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ConflictError, ObjectExistsError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.recipe.recipe import RECIPE_NAME
@@ -36,7 +37,7 @@ from batchdrop.store import Stored
 
 _PASSED_OVER: Final = frozenset({Form.HIDDEN, Form.COMPONENT, Form.OTHER})
 _GONE: Final = Failure(
-    code="GONE",
+    code=Code.GONE,
     message="The upload was deleted or replaced before it could be copied.",
     fix="Upload it again; a replacement runs as a job of its own.",
 )
@@ -151,7 +152,7 @@ def snapshot(context: Receiving, stored: Stored[Job]) -> Stored[Job]:
     try:
         generation = _copied(context, job, info)
     except PermanentError as error:
-        if error.code != "GONE":
+        if error.code != Code.GONE:
             raise
         return end(context, stored, JobState.GONE, _GONE)
 
@@ -172,7 +173,7 @@ def _copied(context: Receiving, job: Job, info: ObjectInfo) -> int:
 
     if there is None or there.crc32c != info.crc32c:
         sentence = "the snapshot has other bytes than the upload"
-        raise PermanentError(sentence, code="SNAPSHOT")
+        raise PermanentError(sentence, code=Code.SNAPSHOT)
     return there.generation
 
 
