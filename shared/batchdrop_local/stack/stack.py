@@ -131,7 +131,7 @@ def embedded(options: Options) -> Generator[Stack]:
         context = build(load(CommonSettings))
         begin_alone(context, restored=options.moved)
         serving = running.enter_context(functions.served(options.functions_port))
-        routes = {topic: serving.url_of(name) for topic, name in ROUTES.items()}
+        routes = {topic: partial(serving.post, name) for topic, name in ROUTES.items()}
         running.enter_context(pushing(context.topics, routes))
         idle = partial(nothing_open, context)
         running.enter_context(
