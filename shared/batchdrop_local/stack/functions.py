@@ -14,7 +14,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import functions_framework
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -80,4 +80,7 @@ def served(port: int = 0) -> Generator[Functions]:
 
 
 def _application(name: str) -> WSGIApplication:
-    return functions_framework.create_app(name, str(SOURCES / f"{name}.py"), "http")
+    made: Any = functions_framework.create_app(
+        name, str(SOURCES / f"{name}.py"), "http"
+    )
+    return made
