@@ -19,6 +19,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -45,6 +46,12 @@ CREATE TABLE IF NOT EXISTS objects (
 ) WITHOUT ROWID"""
 _COUNTER = "CREATE TABLE IF NOT EXISTS counter (last INTEGER)"
 _COLUMNS = "bucket, name, generation, size, crc32c, created, content_type, content_encoding, metadata, file"
+_LIST = (
+    f"SELECT {_COLUMNS} FROM objects"  # noqa: S608
+    " WHERE bucket = ? AND name >= ? AND name > ? AND name <= ? ORDER BY name LIMIT ?"
+)
+_LAST = "\U0010ffff" * 256
+"""Behind a prefix it comes last: a name has 1,024 bytes at most."""
 
 
 class DirectoryObjects:
@@ -166,13 +173,11 @@ class DirectoryObjects:
         page_size: int = 1000,
     ) -> ObjectPage:
         """List live objects in name order (by UTF-8 bytes, as Cloud Storage does)."""
-        after, sign = (page_token, ">") if page_token is not None else (prefix, ">=")
+        bounds = (prefix, page_token or "", prefix + _LAST)
         with self._lock:
-            rows = self._index.execute(
-                f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND name {sign} ? ORDER BY name LIMIT ?",  # noqa: S608
-                (bucket, after, page_size + 1),
-            ).fetchall()
-        found = [info for info, _ in map(_row, rows) if info.name.startswith(prefix)]
+            rows = self._index.execute(_LIST, (bucket, *bounds, page_size + 1))
+            page = rows.fetchall()
+        found = [info for info, _ in map(_row, page)]
         more = len(found) > page_size
         return ObjectPage(
             tuple(found[:page_size]), found[page_size - 1].name if more else None
@@ -242,12 +247,7 @@ class DirectoryObjects:
                 )
         if found is not None:
             self._unlink(found[1])
-        info = self.stat(draft.bucket, draft.name)
-        return (
-            info
-            if info is not None and info.generation == generation
-            else _with_generation(draft, generation)
-        )
+        return replace(draft, generation=generation)
 
     def _place(self, written: Path, draft: ObjectInfo, generation: int) -> str:
         """Link a file to its readable place, or beside it when that is taken; return the place."""
@@ -409,20 +409,6 @@ def _row(row: tuple[Any, ...]) -> tuple[ObjectInfo, str]:
     moment = datetime.fromisoformat(created)
     described = (content_type, content_encoding, json.loads(metadata))
     return ObjectInfo(bucket, name, generation, size, crc32c, moment, *described), file
-
-
-def _with_generation(draft: ObjectInfo, generation: int) -> ObjectInfo:
-    return ObjectInfo(
-        draft.bucket,
-        draft.name,
-        generation,
-        draft.size,
-        draft.crc32c,
-        draft.created_at,
-        draft.content_type,
-        draft.content_encoding,
-        draft.metadata,
-    )
 
 
 def _component(part: str) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast
 
 import msgspec
 from pydantic import (
@@ -38,10 +38,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from batchdrop.core.limits import limit
 from batchdrop.core.problem import Problem
-from batchdrop.core.recipe import yaml
 from batchdrop.core.recipe.template import TemplateError, compile_template
 from batchdrop.core.result.schema import SchemaError, schema_check
 from batchdrop.core.result.schema_shape import check_json_schema
+
+if TYPE_CHECKING:
+    from batchdrop.core.recipe import yaml
 
 RECIPE_NAME: Final = "recipe.yaml"
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86400}
@@ -309,6 +311,8 @@ _FIXES: Final = {
 
 def parse_recipe(data: bytes) -> Recipe | list[RecipeProblem]:
     """Return the recipe a file holds, or every problem with its line. Total over all bytes."""
+    from batchdrop.core.recipe import yaml  # and PyYAML: for uploads with a recipe
+
     try:
         document = yaml.read(data)
     except yaml.YamlError as error:
@@ -362,10 +366,10 @@ def merged(recipe: Recipe, metadata: Mapping[str, str]) -> Recipe | list[RecipeP
             fields | ({"attribution": attribution} if attribution else {})
         )
     except ValidationError as error:
+        from batchdrop.core.recipe.yaml import Document
+
         items = error.errors(include_url=False)
-        return problems + [
-            _problem(item, yaml.Document(lines={(): 0})) for item in items
-        ]
+        return problems + [_problem(item, Document(lines={(): 0})) for item in items]
     return problems or found
 
 

@@ -27,7 +27,6 @@ from batchdrop.core.upload.kinds import ANSWERED, form_of, is_upload
 from batchdrop.core.value import Value
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.steps.context import Context
-from batchdrop.steps.plan.refuse import is_refused
 from batchdrop.steps.stack import recovered_at, stack_created_at
 
 Sweeping = Context[PollSettings]
@@ -93,6 +92,8 @@ def _oldest(context: Sweeping, walk: Pass) -> datetime:
 
 def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> bool:
     """Announce an upload that has no job; return whether it has none."""
+    from batchdrop.steps.plan.refuse import is_refused  # and all dialects
+
     job_id = names.job_id(info.bucket, info.name, info.generation)
     if context.store.job(job_id) is not None or (
         not is_upload(info.name) and is_refused(context, info)
