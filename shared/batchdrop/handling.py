@@ -36,7 +36,7 @@ _PACKAGE: Final = Path(__file__).parent
 
 def on_submit(context: Context[SubmitSettings], body: bytes) -> None:
     """Take a pushed storage notification, or the wake of a job or a shard, one step on."""
-    from batchdrop.steps.job import advance_job
+    from batchdrop.steps.plan.advance import advance_job
     from batchdrop.steps.plan.receive import receive
     from batchdrop.steps.submit.submit import advance_shard
 

@@ -14,7 +14,7 @@ from batchdrop.core.state.capacity import account_of, pool_of
 from batchdrop.ports import Batch, Busy, Cause, Created, Failed, Intent, Part, Refused, Topic, Unit, Unknown
 from batchdrop.providers.gemini.api import gemini as offered
 from batchdrop.steps.context import routed
-from batchdrop.steps.submit.dispatch import read_ledger
+from batchdrop.steps.dispatch import read_ledger
 from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.contract.fake import FakeBatches, fake
 from tests.harness import Stack, assert_accounted, lines, make_stack
