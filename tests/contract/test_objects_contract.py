@@ -268,6 +268,13 @@ def put_in_pieces(objects: Objects, data: bytes) -> ObjectInfo:
         return writer.close()
 
 
+def test_a_list_holds_the_names_with_the_prefix_and_no_others(objects: Objects) -> None:
+    inside = ["a/", "a/ ", "a/b", "a/é", "a/\U0010ffff", "a/\U0010ffff\U0010ffffz"]
+    for name in ("A/b", "a", "a.b", "a0", "a\U0010ffff", "b/a", *inside):
+        put(objects, name, b"x")
+    assert [info.name for info in objects.list("bucket", prefix="a/").objects] == inside
+
+
 def test_lists_are_paged_by_prefix(objects: Objects) -> None:
     for number in range(7):
         put(objects, f"a/{number}", b"")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import queue
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -47,6 +50,16 @@ class Endpoint:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/push/"
 
+    def post(self, body: bytes) -> int:
+        """Take a push over HTTP; return the status."""
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as response:
+                return response.status
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+
     def next(self) -> dict[str, Any]:
         return self.pushes.get(timeout=WAIT_SECONDS)
 
@@ -67,7 +80,7 @@ def topics(request: pytest.FixtureRequest, tmp_path: Path, endpoint: Endpoint) -
     """Each adapter in turn, its uploads pushed to the endpoint."""
     if request.param == "sqlite":
         local = SqliteTopics(tmp_path / "topics.sqlite")
-        with pushing(local, {Topic.UPLOADS: endpoint.url}):
+        with pushing(local, {Topic.UPLOADS: endpoint.post}):
             yield local
         return
     project = request.getfixturevalue("project")
@@ -108,7 +121,7 @@ def test_topics_do_not_mix(topics: Topics, endpoint: Endpoint) -> None:
 def test_a_dead_letter_is_listed_and_can_be_replayed(tmp_path: Path, endpoint: Endpoint) -> None:
     endpoint.answer = lambda _: 503
     topics = SqliteTopics(tmp_path / "t.sqlite", max_attempts=1)
-    with pushing(topics, {Topic.UPLOADS: endpoint.url}):
+    with pushing(topics, {Topic.UPLOADS: endpoint.post}):
         topics.publish(Topic.UPLOADS, b"poison", {"a": "b"})
         endpoint.next()
         while not topics.dead_letters():
@@ -210,9 +223,44 @@ def test_a_published_message_may_have_attributes_with_the_names_of_arguments(
     assert endpoint.next()["message"]["attributes"] == attributes
 
 
+def test_a_push_that_lasts_holds_no_other_message_up(topics: Topics, endpoint: Endpoint) -> None:
+    second_came = threading.Event()
+
+    def answer(push: dict[str, Any]) -> int:
+        if base64.b64decode(push["message"]["data"]) == b"second":
+            second_came.set()
+            return 204
+        return 204 if second_came.wait(WAIT_SECONDS) else 503
+
+    endpoint.answer = answer
+    topics.publish(Topic.UPLOADS, b"first")
+    topics.publish(Topic.UPLOADS, b"second")
+    came = [base64.b64decode(endpoint.next()["message"]["data"]) for _ in range(2)]
+    assert sorted(came) == [b"first", b"second"]
+    assert second_came.is_set()
+
+
+def test_a_queue_pushes_one_message_at_a_time_while_none_lasts(tmp_path: Path) -> None:
+    topics, under_way, most, done = SqliteTopics(tmp_path / "t.sqlite"), [0], [0], threading.Semaphore(0)
+
+    def push(_body: bytes) -> int:
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        os.sched_yield()
+        under_way[0] -= 1
+        done.release()
+        return 204
+
+    with pushing(topics, {Topic.UPLOADS: push}):
+        for _ in range(20):
+            topics.publish(Topic.UPLOADS, b"{}")
+        assert all(done.acquire(timeout=WAIT_SECONDS) for _ in range(20))
+    assert most == [1]
+
+
 def test_messages_survive_a_restart(tmp_path: Path, endpoint: Endpoint) -> None:
     SqliteTopics(tmp_path / "t.sqlite").publish(Topic.UPLOADS, b"kept")
-    with pushing(SqliteTopics(tmp_path / "t.sqlite"), {Topic.UPLOADS: endpoint.url}):
+    with pushing(SqliteTopics(tmp_path / "t.sqlite"), {Topic.UPLOADS: endpoint.post}):
         assert base64.b64decode(endpoint.next()["message"]["data"]) == b"kept"
 
 

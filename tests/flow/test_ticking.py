@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,6 +67,24 @@ def test_ticks_are_seldom_while_nothing_is_open_and_come_at_once_when_something_
         assert ticks.count == 1, "the first one"
         busy.set()
         assert ticks.reaches(5)
+
+
+def test_the_first_ticks_after_something_was_opened_come_soon_and_then_seldom() -> None:
+    ticks, asked, busy = Counted(), Counted(), threading.Event()
+
+    def idle() -> bool:
+        asked.add()
+        return not busy.is_set()
+
+    with polled(ticks) as url, ticking(url, 3600, idle=idle, first_seconds=0.01, idle_seconds=3600):
+        assert asked.reaches(ASKED)
+        assert ticks.count == 1, "the first one"
+        busy.set()
+        begun = time.monotonic()
+        assert ticks.reaches(5)
+        quick = time.monotonic() - begun
+        assert ticks.reaches(8)
+        assert time.monotonic() - begun > quick, "each pause is longer than the one before"
 
 
 def test_ticks_go_on_while_nothing_is_open() -> None:

@@ -6,16 +6,16 @@ from functools import cache
 
 from flask import Request
 
-from batchdrop.core.settings import PollSettings, load
+from batchdrop.core.settings import PollSettings
+from batchdrop.functions.starting import started
 from batchdrop.handling import Response, answered, on_poll
 from batchdrop.steps.context import Context
-from batchdrop.wiring import build
 
 
 @cache
 def context() -> Context[PollSettings]:
     """Build settings and clients once for each instance."""
-    return build(load(PollSettings))
+    return started(PollSettings)
 
 
 def poll(request: Request) -> Response:

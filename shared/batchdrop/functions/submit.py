@@ -6,16 +6,16 @@ from functools import cache
 
 from flask import Request
 
-from batchdrop.core.settings import SubmitSettings, load
+from batchdrop.core.settings import SubmitSettings
+from batchdrop.functions.starting import started
 from batchdrop.handling import Response, answered, on_submit
 from batchdrop.steps.context import Context
-from batchdrop.wiring import build
 
 
 @cache
 def context() -> Context[SubmitSettings]:
     """Build settings and clients once for each instance."""
-    return build(load(SubmitSettings))
+    return started(SubmitSettings)
 
 
 def submit(request: Request) -> Response:

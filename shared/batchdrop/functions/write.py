@@ -6,16 +6,16 @@ from functools import cache
 
 from flask import Request
 
-from batchdrop.core.settings import WriteSettings, load
+from batchdrop.core.settings import WriteSettings
+from batchdrop.functions.starting import started
 from batchdrop.handling import Response, answered, on_write
 from batchdrop.steps.context import Context
-from batchdrop.wiring import build
 
 
 @cache
 def context() -> Context[WriteSettings]:
     """Build settings and clients once for each instance."""
-    return build(load(WriteSettings))
+    return started(WriteSettings)
 
 
 def write(request: Request) -> Response:

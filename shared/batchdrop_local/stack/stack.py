@@ -34,7 +34,7 @@ from batchdrop_local.stack import functions
 from batchdrop_local.stack.children import ChildDiedError, Children
 from batchdrop_local.stack.owning import FolderError, owned
 from batchdrop_local.stack.pusher import pushing
-from batchdrop_local.stack.ticking import nothing_open, ticking
+from batchdrop_local.stack.ticking import FIRST_SECONDS, nothing_open, ticking
 
 ROUTES = {
     Topic.UPLOADS: "submit",
@@ -131,11 +131,16 @@ def embedded(options: Options) -> Generator[Stack]:
         context = build(load(CommonSettings))
         begin_alone(context, restored=options.moved)
         serving = running.enter_context(functions.served(options.functions_port))
-        routes = {topic: serving.url_of(name) for topic, name in ROUTES.items()}
+        routes = {topic: partial(serving.post, name) for topic, name in ROUTES.items()}
         running.enter_context(pushing(context.topics, routes))
         idle = partial(nothing_open, context)
         running.enter_context(
-            ticking(serving.url_of("poll"), options.tick_seconds, idle=idle)
+            ticking(
+                serving.url_of("poll"),
+                options.tick_seconds,
+                idle=idle,
+                first_seconds=FIRST_SECONDS,
+            )
         )
         stack = Stack(
             context,

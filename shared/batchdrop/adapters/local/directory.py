@@ -89,12 +89,7 @@ class DirectoryObjects:
     ) -> ObjectPage:
         """List live objects in name order (by UTF-8 bytes, as Cloud Storage does)."""
         most = page_size + 1  # one more than asked for shows that there is a next page
-        if page_token is None:
-            infos = self._index.from_name(bucket, prefix, most)
-        else:
-            infos = self._index.after_name(bucket, page_token, most)
-
-        listed = [info for info in infos if info.name.startswith(prefix)]
+        listed = self._index.list(bucket, prefix, page_token or "", most)
         page = tuple(listed[:page_size])
         more = len(listed) > page_size
         next_token = page[-1].name if more else None
@@ -189,12 +184,7 @@ class DirectoryObjects:
 
         if before is not None:
             places.remove(self._root, before.file)
-        live = self.stat(
-            draft.bucket,
-            draft.name,
-            generation=published.generation,
-        )
-        return live or published
+        return published
 
     def _place(self, written: Path, draft: ObjectInfo) -> ObjectInfo:
         """Give a file its place, then its draft the next generation in the index."""

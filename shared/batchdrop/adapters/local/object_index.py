@@ -30,6 +30,12 @@ _COLUMNS: Final = (
     "bucket, name, generation, size, crc32c, created,"
     " content_type, content_encoding, metadata, file"
 )
+_LIST: Final = (
+    f"SELECT {_COLUMNS} FROM objects"  # noqa: S608
+    " WHERE bucket = ? AND name >= ? AND name > ? AND name <= ? ORDER BY name LIMIT ?"
+)
+_LAST: Final = "\U0010ffff" * 256
+"""Behind a prefix it comes last: a name has 1,024 bytes at most."""
 _PREPARED: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
@@ -75,20 +81,11 @@ class ObjectIndex:
             ).fetchone()
         return None if row is None else _indexed(row)
 
-    def from_name(self, bucket: str, first: str, most: int) -> list[ObjectInfo]:
-        """Return live objects in name order, from that name on."""
-        return self._select("name >= ?", bucket, first, most)
-
-    def after_name(self, bucket: str, last: str, most: int) -> list[ObjectInfo]:
-        """Return live objects in name order, those behind that name."""
-        return self._select("name > ?", bucket, last, most)
-
-    def _select(self, where: str, *values: object) -> list[ObjectInfo]:
+    def list(self, bucket: str, prefix: str, after: str, most: int) -> list[ObjectInfo]:
+        """Return the first live objects with a prefix, in name order, those behind the name `after`."""
+        values = (bucket, prefix, after, prefix + _LAST, most)
         with self._lock:
-            rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND {where} ORDER BY name LIMIT ?",  # noqa: S608
-                values,
-            ).fetchall()
+            rows = self._connection.execute(_LIST, values).fetchall()
         return [_indexed(row).info for row in rows]
 
     # ----------------------------------------------------------------------------------------------- changing

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class SqliteDocuments:
                 )
             except sqlite3.IntegrityError:
                 raise ConflictError(f"the {kind} record exists") from None
-        return Document(kind, id, 1, write_id, dict(index), decoded(text))
+        return Document(kind, id, 1, write_id, dict(index), dict(data))
 
     def replace(
         self, document: Document, *, index: Mapping[str, IndexValue], data: Json
@@ -103,7 +104,7 @@ class SqliteDocuments:
             document.version + 1,
             write_id,
             dict(index),
-            decoded(text),
+            dict(data),
         )
 
     def delete(self, document: Document) -> bool:
@@ -182,6 +183,7 @@ def _make_table(connection: sqlite3.Connection, kind: Collection) -> None:
         )
 
 
+@cache
 def _columns(kind: Collection) -> str:
     return ", ".join(("id", "version", "write_id", "data", *INDEXED[kind]))
 

@@ -39,14 +39,16 @@ CREATE TABLE IF NOT EXISTS messages (
 _INDEX = "CREATE INDEX IF NOT EXISTS messages_ready ON messages (topic, dead, ready)"
 
 
-_conditions: dict[str, threading.Condition] = {}
+Published = dict[Topic, threading.Event]
+_published: dict[str, Published] = {}
 
 
-def _condition_of(path: Path | str) -> threading.Condition:
-    """Return the one condition of all queues of this process on a file; those in memory share nothing."""
+def _published_to(path: Path | str) -> Published:
+    """Return the events of all queues of this process on a file; those in memory share nothing."""
+    events = {topic: threading.Event() for topic in Topic}
     if str(path) == ":memory:":
-        return threading.Condition()
-    return _conditions.setdefault(str(Path(path).resolve()), threading.Condition())
+        return events
+    return _published.setdefault(str(Path(path).resolve()), events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,7 @@ class SqliteTopics:
         self._lock = threading.RLock()
         self._max_attempts = max_attempts
         self._min_backoff_seconds = min_backoff_seconds
-        self.published = _condition_of(path)
-        """Notified when this process published a message to this file, so that nobody need poll for it."""
+        self._published = _published_to(path)
         self._connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -99,9 +100,15 @@ class SqliteTopics:
                 "INSERT INTO messages (topic, data, attributes, published, ready) VALUES (?, ?, ?, ?, ?)",
                 (topic, data, json.dumps(dict(attributes or {})), now, now),
             )
-        with self.published:
-            self.published.notify_all()
+        self._published[topic].set()
         return str(cursor.lastrowid)
+
+    def published(self, topic: Topic) -> threading.Event:
+        """Return what is set when this process publishes to a topic of this file, so that nobody need poll for it.
+
+        The topic's one consumer clears it before it looks for messages.
+        """
+        return self._published[topic]
 
     def lease(self, topic: Topic, seconds: float) -> Leased | None:
         """Take the message of a topic that is ready longest, for so many seconds; None when there is none.
@@ -221,8 +228,7 @@ class SqliteTopics:
                 "UPDATE messages SET dead = 0, attempts = 0, published = ?, ready = ? WHERE id = ? AND dead = 1",
                 (now, now, int(letter.message_id)),
             ).rowcount
-        with self.published:
-            self.published.notify_all()
+        self._published[letter.topic].set()
         return bool(changed)
 
     @contextmanager
