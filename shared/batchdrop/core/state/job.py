@@ -111,7 +111,7 @@ class Job(Leasable):
     snapshot_generation: int | None = None
     conversion: Conversion = Conversion()
     records: tuple[Piece, ...] = ()
-    """The upload's lines, all of them, when it was not plain Gemini JSONL."""
+    """The upload's lines, all of them, when it was not plain JSONL in its provider's language."""
     converted: bool = False
     """The records were written by a conversion: translated or rendered lines, and rejections among them."""
     team: str = ""
@@ -125,7 +125,8 @@ class Job(Leasable):
     """The provider's own name of it."""
     account: str = ""
     """Whose its batches are (`Batches.account`), as it was when the job was planned."""
-    dialect: str = "gemini"
+    dialect: str = ""
+    """The form of its lines: its provider's language, until a conversion says otherwise."""
     dialect_url: str = ""
     columns: str = ""
     """Work object: the fields of joined records in order and what they hold, for the columns of tables."""
@@ -215,13 +216,9 @@ class Job(Leasable):
             updated_at=now,
         )
 
-    def unpacked_into(
-        self, now: datetime, pieces: tuple[Piece, ...], dialect: str
-    ) -> Job:
+    def unpacked_into(self, now: datetime, pieces: tuple[Piece, ...]) -> Job:
         """Its lines are those that were packed in the upload, as they are."""
-        return self._with(
-            conversion=Conversion(), records=pieces, dialect=dialect, updated_at=now
-        )
+        return self._with(conversion=Conversion(), records=pieces, updated_at=now)
 
     def with_plan(self, now: datetime, plan: PlanCursor) -> Job:
         """Keep how far its planning is: progress."""

@@ -31,7 +31,6 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.value import Failure
 from batchdrop.dialects.dialect import Dialect
-from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import Ask, BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -66,7 +65,7 @@ def answer_all(
     if attached is None:
         return None
     stored, files = attached
-    language = _language(context, stored.value)
+    language = context.language_of(stored.value)
     answered, usage = _answered(context, stored.value)
     allowance = _allowance(context, job)
     every = bodies(context, job, stored.value, uris(files))
@@ -137,16 +136,12 @@ def _ask(
 
 def _answered(context: Writing, shard: Shard) -> tuple[frozenset[int], Usage]:
     """Return the lines that have an answer, and the tokens of all answers."""
-    language = _language(context, shard)
+    language = context.language_of(shard)
     numbers: set[int] = set()
     usage = Usage()
     for name in shard.answers:
         numbers |= _count(language, usage, work.lines(context, name))
     return frozenset(numbers), usage
-
-
-def _language(context: Writing, shard: Shard) -> Dialect:
-    return spoken(context.provider_of(shard).facts.dialect)
 
 
 def _count(language: Dialect, usage: Usage, lines: Iterable[bytes]) -> set[int]:

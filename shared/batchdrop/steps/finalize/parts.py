@@ -113,7 +113,7 @@ def _merged(
 ) -> list[Part]:
     """Write the best row of each line."""
     prefix = names.output_prefix(job.source.object, job.job_id)
-    written = _in_words_of(job)
+    written = _in_words_of(context, job)
     outputs = {
         what: RowFile(
             context,
@@ -171,16 +171,19 @@ def _keyed(context: Writing, file: SegmentFile) -> Keyed:
         yield order(row), row
 
 
-def _in_words_of(job: Job) -> Callable[[bytes], bytes]:
+def _in_words_of(context: Writing, job: Job) -> Callable[[bytes], bytes]:
     """Return what writes a row as the output's dialect has it."""
     if job.output.dialect == "rows":
         return bytes
-    from batchdrop.dialects.dialect import LineForm
-    from batchdrop.dialects.reply import answer
-    from batchdrop.dialects.translate import CHAT_URL
+    from batchdrop.dialects.forms import CHAT_URL
+    from batchdrop.dialects.known.reply import answer
+    from batchdrop.dialects.line import LineForm
 
-    dialect, url = LineForm(job.output.dialect), job.dialect_url or CHAT_URL
-    return lambda row: answer(dialect, msgspec.json.decode(row), url).rstrip(b"\n")
+    language, form = context.language_of(job), LineForm(job.output.dialect)
+    url = job.dialect_url or CHAT_URL
+    return lambda row: answer(language, form, msgspec.json.decode(row), url).rstrip(
+        b"\n"
+    )
 
 
 def joined_fields(context: Writing, job: Job) -> Fields | None:

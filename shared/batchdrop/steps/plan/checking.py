@@ -14,8 +14,7 @@ from batchdrop.core.codes import Code
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.job import Job
 from batchdrop.core.wire import id_bytes
-from batchdrop.dialects.dialect import Accepted, Rejected
-from batchdrop.dialects.spoken import spoken
+from batchdrop.dialects.line import Accepted, Rejected
 from batchdrop.ports import BatchKind
 from batchdrop.steps.context import Context
 from batchdrop.steps.submit.attach import Looked
@@ -43,12 +42,13 @@ class Checks:
     def __init__(self, context: Context[SubmitSettings], job: Job) -> None:
         """Begin where the job's cursor stands."""
         self._provider = context.provider_of(job)
-        self._language = spoken(self._provider.facts.dialect)
+        self._language = context.language_of(job)
         self._check = self._language.check
         self._model = job.model
         self._converted = job.converted
-        self._draws = self._language.draws(job.model)
-        self._draws_nothing = self._language.draws_nothing(job.model)
+        images = self._language.images
+        self._drawn = images if images and images.draws(job.model) else None
+        self._undrawn = images if images and images.draws_nothing(job.model) else None
         self._max_line_bytes = context.settings.max_line_bytes
         self.looked = Looked(context, job, job.plan.attached)
         self.kind = job.plan.batch_kind
@@ -77,7 +77,7 @@ class Checks:
         size = self._envelope.size(
             id_bytes(number), self._language.body_bytes(raw, accepted)
         )
-        output_bytes = self._language.request(raw).image_bytes if self._draws else 0
+        output_bytes = self._drawn.row_bytes(raw) if self._drawn else 0
         return Asked(accepted.key, size, accepted.tokens, output_bytes, objects)
 
     def _against_job(self, raw: bytes, accepted: Accepted) -> Rejected | None:
@@ -85,12 +85,8 @@ class Checks:
         if accepted.kind != (self.kind or accepted.kind):
             message = "The upload mixes embedding requests with generation requests."
             return rejected(accepted.key, Code.MIXED_KINDS, "/request", message)
-        if (
-            self._draws_nothing
-            and self._language.may_ask_images(raw)
-            and self._language.request(raw).asks_images
-        ):
-            return self._language.no_images(accepted.key, self._model)
+        if self._undrawn and self._undrawn.asked(raw):
+            return self._undrawn.no_images(accepted.key, self._model)
         return None
 
     def _objects(self, raw: bytes, accepted: Accepted) -> Mapping[str, int] | Rejected:

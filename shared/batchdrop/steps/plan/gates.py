@@ -9,7 +9,6 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.cursors import Counts, PlanCursor
 from batchdrop.core.state.job import Job
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.models import cannot
 from batchdrop.ports import BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -52,7 +51,9 @@ def refuse_model(
     if info is None:
         return _unknown_model("The provider does not know the model.")
     if info.said:
-        return cannot(job.model, BatchKind(cursor.batch_kind), info) or stored
+        models, kind = context.language_of(job).models, BatchKind(cursor.batch_kind)
+        wrong = models.cannot(job.model, kind, info) if models else None
+        return wrong or stored
     warning = f"MODEL_UNSAID: the provider does not say what {job.model} can do; the batches will show."
     return keep(context, stored, lambda job: job.warned(now, warning))
 

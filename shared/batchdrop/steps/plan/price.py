@@ -25,8 +25,6 @@ from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.value import Failure
 from batchdrop.core.wire import id_bytes
-from batchdrop.dialects.gemini.render import body_of
-from batchdrop.dialects.gemini.request import view
 from batchdrop.ports import BatchKind
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import change_budget
@@ -41,18 +39,16 @@ def estimated(
     context: Planning, job: Job, cursor: PlanCursor, caching: Caching, last: Job | None
 ) -> Range:
     """Return what a planned job may cost in batches, its context cache counted."""
-    planned = job.with_plan(context.now(), cursor)
-    sample = [body_of(raw, longer=False) for _, raw in _sample(context, planned)]
+    language = context.language_of(job)
+    lines = _sample(context, job.with_plan(context.now(), cursor))
+    sample = [language.body_of(line) for line in lines]
     counted = _counted(context, job, sample, cursor)
-    limits = [view(request).output_limit for request in sample]
     found = expected(
         cursor.requests,
         counted or cursor.tokens,
         counted=counted is not None,
         output_likely=None if last is None else _output_tokens(last),
-        output_limit=max(limit for limit in limits if limit)
-        if limits and all(limits)
-        else None,
+        output_limit=_largest([language.request(line).output_limit for line in lines]),
         embeds=cursor.batch_kind == BatchKind.EMBED.value,
     )
     prices = context.settings.prices
@@ -108,19 +104,24 @@ _FIX: Final = (
 )
 
 
-def _sample(context: Planning, job: Job) -> list[tuple[int, bytes]]:
+def _largest(limits: list[int | None]) -> int | None:
+    """Return the largest of a sample's output limits, None unless each request has one."""
+    known = [limit for limit in limits if limit]
+    return max(known) if known and len(known) == len(limits) else None
+
+
+def _sample(context: Planning, job: Job) -> list[bytes]:
     """Return the first lines of the first, the middle and the last range."""
     ranges = [plan for plan in all_ranges(context, job) if plan.requests]
     if not ranges:
         return []
-    chosen = {
-        plan.index: plan for plan in (ranges[0], ranges[len(ranges) // 2], ranges[-1])
-    }
+    middle = ranges[len(ranges) // 2]
+    chosen = {plan.index: plan for plan in (ranges[0], middle, ranges[-1])}
     each = -(-SAMPLE // len(chosen))
     lines = (
         line
         for plan in chosen.values()
-        for line in islice(raw_lines(context, job, plan, None), each)
+        for _, line in islice(raw_lines(context, job, plan, None), each)
     )
     return list(islice(lines, SAMPLE))
 

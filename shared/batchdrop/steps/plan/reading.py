@@ -27,7 +27,7 @@ from batchdrop.core.upload.cut import (
     encode_plan,
 )
 from batchdrop.core.upload.lines import split_lines
-from batchdrop.dialects.dialect import Rejected
+from batchdrop.dialects.line import Rejected
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.checking import Asked, Checks
@@ -133,7 +133,7 @@ class Pass:
             return
         self._cut(asked)
         self.keys.see(asked.key)
-        if raw is not None and self.watch.counts is not None:
+        if raw is not None and self.watch and self.watch.counts is not None:
             self.watch.see(raw)
 
     def _cut(self, asked: Asked) -> None:
@@ -190,6 +190,7 @@ class Pass:
             missing_keys=self.keys.missing,
             duplicate_keys=0 if self.keys.counted else None,
         )
+        agreeing = self.watch.counts if self.watch else None
         return PlanCursor(
             step=old.step + 1,
             offset=self.offset,
@@ -204,7 +205,7 @@ class Pass:
             hashed=self.content.end,
             content=self.content.chained,
             attached=self.checks.looked.checksum,
-            agreeing=None if self.watch.counts is None else tuple(self.watch.counts),
+            agreeing=None if agreeing is None else tuple(agreeing),
             parts=(*old.parts, name),
             keys=(*old.keys, *self._write_keys(old.step)),
             checksum=chained(old.checksum, part),

@@ -176,6 +176,7 @@ def _received(
         labels=labels,
         provider=provider,
         model=model,
+        dialect=context.providers[provider].facts.dialect,
         warnings=tuple(
             f"METADATA_INVALID label-{name[:60]}: no message can carry this label"
             for name in unsendable

@@ -197,6 +197,7 @@ def _resolved(
         recipe_digest=digest(recipe),
         provider=provider,
         model=model,
+        dialect=context.providers[provider].facts.dialect,
         account=context.providers[provider].batches.account(),
         labels=labels,
         team=labels.get("team") or job.team,

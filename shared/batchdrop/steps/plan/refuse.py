@@ -19,8 +19,8 @@ from batchdrop.core.settings import CommonSettings, SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.upload.kinds import TEXT_FILE, Form, refused_name
 from batchdrop.core.value import Failure
-from batchdrop.dialects import convert
-from batchdrop.dialects.dialect import LineForm
+from batchdrop.dialects.known import convert
+from batchdrop.dialects.line import LineForm
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.recipes import nearest_recipe
@@ -75,7 +75,7 @@ def _reason(context: Receiving, info: ObjectInfo, form: Form) -> Failure | bool:
     return convert.RECIPE_MISSING if recipe is None else True
 
 
-def _dialect(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
+def _dialect(context: Receiving, info: ObjectInfo) -> LineForm | Failure | None:
     """Return what a JSON file holds, from its beginning."""
     settings = context.settings
     try:
@@ -89,7 +89,7 @@ def _dialect(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
         if not error.code.startswith("GZIP"):
             raise
         return Failure(code=error.code, message=error.sentence, fix=_GZIP_FIX)
-    return file.failure or file.dialect
+    return file.failure or file.form
 
 
 def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:

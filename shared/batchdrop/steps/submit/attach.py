@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.address import SCHEME, address, own_folder
 from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.logs import log
@@ -30,15 +31,7 @@ from batchdrop.core.state import names
 from batchdrop.core.state.identity import with_object
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
-from batchdrop.dialects.dialect import Rejected
-from batchdrop.dialects.gemini.attachments import (
-    SCHEME,
-    address,
-    addresses,
-    named,
-    named_by_line,
-    own_folder,
-)
+from batchdrop.dialects.line import Rejected
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -64,6 +57,7 @@ class Looked:
     def __init__(self, context: Dispatching, job: Job, checksum: str = "") -> None:
         """Begin with no object looked at, and with the checksum of those that earlier steps attached."""
         self._context = context
+        self._language = context.language_of(job)
         self._upload = job.source.object
         self._most = context.provider_of(job).facts.max_file_bytes
         self._known: dict[str, ObjectInfo | tuple[Code, str]] = {}
@@ -71,12 +65,13 @@ class Looked:
 
     def at(self, line: bytes, key: bytes) -> dict[str, int] | Rejected:
         """Return the sizes of the objects a line attaches, or the first thing wrong with an address in it."""
-        for pointer, uri in addresses(line):
+        for pointer, uri in self._language.addresses(line):
             refused = _refused(self._context, self._upload, uri)
             if refused is not None:
                 return _rejected(key, pointer, uri, refused)
         objects: dict[str, ObjectInfo] = {}
-        for found in named_by_line(line):
+        attachments = self._language.attachments
+        for found in attachments.named_by_line(line) if attachments else ():
             info = self._look(found.uri)
             if isinstance(info, tuple):
                 return _rejected(key, found.pointer, found.uri, info)
@@ -218,8 +213,11 @@ def _files(context: Dispatching, shard: Shard) -> Iterator[File]:
 
 def _wanted(context: Dispatching, job: Job, shard: Shard) -> Iterator[tuple[str, str]]:
     """Yield each object of the shard's lines with the type its request gives it."""
+    attachments = context.language_of(shard).attachments
+    if attachments is None:
+        return
     for _, body in bodies(context, job, shard):
-        for found in named(body):
+        for found in attachments.named(body):
             yield found.uri, found.mime_type
 
 

@@ -9,19 +9,25 @@ import msgspec
 
 from batchdrop.core.errors import ObjectExistsError
 from batchdrop.core.logs import log
+from batchdrop.core.result.inline import Inline
 from batchdrop.core.result.outcome import Answer
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.dialects.gemini.media import Inline, taken_out
+from batchdrop.dialects.dialect import Media
 from batchdrop.steps.context import Context
 
 
 def put_away(
-    context: Context[CommonSettings], job: Job, answer: Answer, line: int, round: int
+    context: Context[CommonSettings],
+    job: Job,
+    media: Media,
+    answer: Answer,
+    line: int,
+    round: int,
 ) -> Answer:
     """Return the answer with its binary parts in objects of the output bucket, named in `files` and `response`."""
-    body, found = taken_out(answer.response or b"{}")
+    body, found = media.taken_out(answer.response or b"{}")
     files: list[dict[str, object]] = []
     total = 0
     for number, (holder, inline) in enumerate(found, 1):

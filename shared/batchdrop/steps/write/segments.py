@@ -19,7 +19,6 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment, SegmentFile
 from batchdrop.core.state.shard import DEADLINE, Shard, ShardKind
 from batchdrop.dialects.dialect import Dialect
-from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -132,12 +131,13 @@ def write_segment(
         _rows(context, shard, range_index, f"{tag}.{what}")
         for what in ("results", "errors")
     )
-    tally = _Tally(spoken(context.provider_of(shard).facts.dialect))
+    language = context.language_of(shard)
+    tally, media = _Tally(language), language.media
     try:
         for line, found in pairs:
             answer = (
-                put_away(context, job, found, line.number, shard.round)
-                if found.has_files
+                put_away(context, job, media, found, line.number, shard.round)
+                if media and found.has_files
                 else found
             )
             tally.add(answer)

@@ -29,7 +29,6 @@ from batchdrop.core.state.segment import Segment
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Failure
-from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import BatchState, Cause
 from batchdrop.steps.ask.ask import answer_all
 from batchdrop.steps.context import Context
@@ -128,7 +127,7 @@ def _write_rows(
             return None
         stored = answered
     shard, nothing = stored.value, _nothing(stored.value)
-    judge = spoken(context.provider_of(shard).facts.dialect).answer
+    judge = context.language_of(shard).answer
     try:
         answers = partial(
             Windowed,
