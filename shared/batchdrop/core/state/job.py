@@ -174,6 +174,11 @@ class Job(Leasable):
 
     model_config = Leasable.model_config | {"populate_by_name": True}
 
+    def stopped_by(self, likely: Decimal) -> bool:
+        """Tell whether what it may cost is more than its limit, and nobody has let it run all the same."""
+        limit = None if self.cost_released else self.max_cost
+        return limit is not None and likely > limit
+
     # ------------------------------------------------------------------------------------------- receiving
     def finished_before(self, now: datetime, manifest: str) -> Job:
         """Its output was complete before the documents were lost: it is over, and was announced then."""

@@ -31,6 +31,7 @@ from batchdrop.core.state import names
 from batchdrop.core.state.identity import with_object
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
+from batchdrop.dialects.dialect import Named
 from batchdrop.dialects.line import Rejected
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
@@ -70,15 +71,18 @@ class Looked:
             if refused is not None:
                 return _rejected(key, pointer, uri, refused)
         objects: dict[str, ObjectInfo] = {}
-        attachments = self._language.attachments
-        for found in attachments.named_by_line(line) if attachments else ():
-            info = self._look(found.uri)
+        for pointer, uri, _ in self._attached(line):
+            info = self._look(uri)
             if isinstance(info, tuple):
-                return _rejected(key, found.pointer, found.uri, info)
-            objects[found.uri] = info
+                return _rejected(key, pointer, uri, info)
+            objects[uri] = info
         for uri, info in objects.items():
             self.checksum = with_object(self.checksum, uri, info.crc32c, info.size)
         return {uri: info.size for uri, info in objects.items()}
+
+    def _attached(self, line: bytes) -> list[Named]:
+        attachments = self._language.attachments
+        return attachments.named_by_line(line) if attachments else []
 
     def _look(self, uri: str) -> ObjectInfo | tuple[Code, str]:
         if uri not in self._known:
@@ -152,34 +156,35 @@ def attach(
     shard = stored.value
     if not shard.attached_bytes or context.provider_of(shard).files is None:
         return stored, []
-    needed = context.now() + _margin(context, shard)
-    files = {
-        file.object: file for file in _files(context, shard) if file.expires_at > needed
-    }
+    files = _living(context, shard)
     wanted = {
         uri: kind for uri, kind in _wanted(context, job, shard) if uri not in files
     }
+    upload = partial(_upload, context, shard, job.source.object)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rest = iter(wanted.items())
         while group := list(islice(rest, GROUP)):
             if context.time_left.over():
-                go_on_later(context, stored)
-                log(
-                    "attaching continues",
-                    shard_id=shard.shard_id,
-                    lists=len(stored.value.attached),
-                )
+                _go_on_later(context, stored)
                 return None
-            found = [
-                file
-                for file in pool.map(
-                    partial(_upload, context, shard, job.source.object), group
-                )
-                if file is not None
-            ]
-            stored = _keep(context, stored, found)
-            files |= {file.object: file for file in found}
+            uploaded = [file for file in pool.map(upload, group) if file is not None]
+            stored = _keep(context, stored, uploaded)
+            files |= {file.object: file for file in uploaded}
     return stored, list(files.values())
+
+
+def _living(context: Dispatching, shard: Shard) -> dict[str, File]:
+    """Return the shard's files that will be there for as long as it needs them, by their objects."""
+    needed = context.now() + _margin(context, shard)
+    files = _files(context, shard)
+    return {file.object: file for file in files if file.expires_at > needed}
+
+
+def _go_on_later(context: Dispatching, stored: Stored[Shard]) -> None:
+    """Continue in a new message: the time is over."""
+    go_on_later(context, stored)
+    shard = stored.value
+    log("attaching continues", shard_id=shard.shard_id, lists=len(shard.attached))
 
 
 def detach(context: Dispatching, shard: Shard) -> None:
@@ -231,31 +236,21 @@ def _upload(
     if provider.files is None:
         return None
     if not isinstance(info, ObjectInfo):
-        log(
-            "object vanished",
-            severity="WARNING",
-            shard_id=shard.shard_id,
-            code=info[0].value,
-        )
-        return None
+        return _left(shard, "object vanished", info[0].value)
     chunks = context.objects.read(info.bucket, info.name, generation=info.generation)
     name = names.display_name(stack_id(context), shard.shard_id)
+    kind = kind or info.content_type
     try:
-        file = provider.files.upload(
-            chunks, size=info.size, name=name, mime_type=kind or info.content_type
-        )
+        file = provider.files.upload(chunks, size=info.size, name=name, mime_type=kind)
     except PermanentError as error:
-        log(
-            "object not uploaded",
-            severity="WARNING",
-            shard_id=shard.shard_id,
-            code=error.code,
-        )
-        return None
-    expires = file.expires_at or context.now() + timedelta(
-        seconds=provider.facts.file_life
-    )
-    return File(uri, file.name, file.uri, expires)
+        return _left(shard, "object not uploaded", error.code)
+    life = timedelta(seconds=provider.facts.file_life)
+    return File(uri, file.name, file.uri, file.expires_at or context.now() + life)
+
+
+def _left(shard: Shard, message: str, code: str) -> None:
+    """Leave an object in its line as it is; the provider will say what it makes of it."""
+    log(message, severity="WARNING", shard_id=shard.shard_id, code=code)
 
 
 def _keep(

@@ -75,10 +75,7 @@ def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> 
         return Caching(wanted=False, reason="NO_CACHES")
     if cursor.batch_kind == BatchKind.EMBED.value:
         return Caching(wanted=False, reason="EMBEDDINGS")
-    planned = job.with_plan(context.now(), cursor)
-    watched = watch(context, planned) if cursor.agreeing else None
-    best = watched.best() if watched else None
-    pattern = first_line(context, planned) if best else None
+    best, pattern = _shared(context, job.with_plan(context.now(), cursor))
     if best is None or pattern is None:
         return Caching(wanted=False, reason="NOTHING_SHARED")
     tokens = _counted(context, job, beginnings.countable(pattern, best.depth))
@@ -90,6 +87,13 @@ def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> 
     name = names.pattern(job.job_id, job.fence)
     work.put(context, name, [pattern])
     return caching.with_pattern(name)
+
+
+def _shared(context: Submitting, planned: Job) -> tuple[Cut | None, bytes | None]:
+    """Return the beginning that a planned job's lines share, and a line that has it."""
+    watched = watch(context, planned) if planned.plan.agreeing else None
+    best = watched.best() if watched else None
+    return best, first_line(context, planned) if best else None
 
 
 def _judged(
