@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from batchdrop.core.money.usage import REQUESTS, Usage
+from batchdrop.core.money.usage import REQUESTS, TokenClass, Usage
 from batchdrop.core.problem import Code
 from batchdrop.core.recipe.draft import Draft
 from batchdrop.core.recipe.recipe import Recipe
@@ -26,6 +26,7 @@ from batchdrop.dialects.reply import Usage as Tokens
 from batchdrop.ports import BatchKind
 
 form = "fake"
+TEXT = b'"text"'
 attachments = beginnings = images = media = models = None
 
 
@@ -35,7 +36,7 @@ class FakeRequest(msgspec.Struct, frozen=True):
     say: str
     wants_json: bool = False
     schema: bytes = b""
-    output_limit: int | None = None
+    output_limit: int | None = 5
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ def check(line: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
     entry = read(line) if converted else (b"null", (Code.NOT_OBJECT, "", "The language has no lines.", ""))
     if not isinstance(entry, bytes):
         return Rejected(entry[0], *entry[1])
-    return Accepted(BatchKind.GENERATE, bytes(_decode(entry).key), len(entry), media=False)
+    return Accepted(BatchKind.GENERATE, bytes(_decode(entry).key), len(entry))
 
 
 def request(line: bytes) -> FakeRequest:
@@ -59,16 +60,17 @@ def request(line: bytes) -> FakeRequest:
 
 
 def may_name(line: bytes) -> bool:
-    return False
+    return b"gs:" in line
 
 
 def addresses(line: bytes) -> list[tuple[str, str]]:
-    return []
+    say = request(line).say
+    return [("/say", say)] if say.startswith("gs:") else []
 
 
 def identify(line: bytes, number: int) -> InputLine:
     found = _decode(line)
-    return InputLine(number, bytes(found.key), False, b"", bytes(found.record))
+    return InputLine(number, bytes(found.key), False, TEXT, bytes(found.record))
 
 
 def identify_all(lines: bytes, number: int) -> list[InputLine]:
@@ -88,7 +90,7 @@ def from_hub(request: Json) -> Json:
 def body_of(
     line: bytes, *, longer: bool = False, beginning: object = None, files: Mapping[str, str] | None = None
 ) -> bytes:
-    return bytes(_decode(line).request)
+    return b'{"v":1,' + bytes(_decode(line).request)[1:]
 
 
 def bodies_of(lines: bytes, number: int) -> list[tuple[int, bytes]]:
@@ -102,12 +104,15 @@ def body_bytes(line: bytes, accepted: Accepted) -> int:
 def answer(result: Result, line: InputLine) -> Answer:
     if result.fault is not None:
         return Answer(Outcome.ERROR, result.fault.code, result.fault.message)
+    if line.schema != TEXT:
+        return Answer(Outcome.INVALID, "NOT_TEXT", "A line that is not of this language was asked.")
     said: dict[str, Any] = msgspec.json.decode(result.body)
-    return Answer(Outcome.ANSWERED, text=msgspec.json.encode(said["said"]), usage=b"1", response=bytes(result.body))
+    return Answer(Outcome.ANSWERED, text=msgspec.json.encode(said["said"]), usage=b"3", response=bytes(result.body))
 
 
 def add_usage(total: Usage, metadata: bytes | None) -> None:
     total[REQUESTS] += metadata is not None
+    total[TokenClass.OUTPUT_TEXT.value] += int(metadata or 0)
 
 
 def said(row: Json, digest: str) -> Said:

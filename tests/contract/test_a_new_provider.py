@@ -14,7 +14,21 @@ from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import account_of, pool_of
 from batchdrop.dialects.dialect import Dialect
 from batchdrop.dialects.known.spoken import SPOKEN
-from batchdrop.ports import Batch, Busy, Cause, Created, Failed, Intent, Part, Refused, Topic, Unit, Unknown
+from batchdrop.ports import (
+    Batch,
+    BatchKind,
+    Busy,
+    Cause,
+    Created,
+    Failed,
+    Intent,
+    ModelInfo,
+    Part,
+    Refused,
+    Topic,
+    Unit,
+    Unknown,
+)
 from batchdrop.providers.gemini.api import gemini as offered
 from batchdrop.steps.context import routed
 from batchdrop.steps.submit.dispatch import read_ledger
@@ -94,9 +108,9 @@ def bodies(batches: FakeBatches) -> list[bytes]:
 @pytest.mark.parametrize(
     ("name", "data", "body"),
     [
-        ("a.jsonl", lines("one"), b'{"say":"one"}'),
-        ("a.jsonl", json.dumps(OPENAI).encode(), b'{"say":"hi"}'),
-        ("a.csv", b"name\nAda\n", b'{"say":"About Ada"}'),
+        ("a.jsonl", lines("one"), b'{"v":1,"say":"one"}'),
+        ("a.jsonl", json.dumps(OPENAI).encode(), b'{"v":1,"say":"hi"}'),
+        ("a.csv", b"name\nAda\n", b'{"v":1,"say":"About Ada"}'),
     ],
     ids=["lines of another language", "OpenAI's lines", "records"],
 )
@@ -107,7 +121,7 @@ def test_whatever_the_upload_holds_the_provider_gets_its_own_language(
     job = stack.run(stack.upload(name, data))
     assert_accounted(stack, job)
     assert bodies(batches) == [body]
-    assert job.counts.results == 1
+    assert (job.counts.results, job.tokens["output_text"]) == (1, 3)
 
 
 def test_what_a_language_cannot_say_is_a_rejection(stack: Stack, batches: FakeBatches) -> None:
@@ -116,6 +130,20 @@ def test_what_a_language_cannot_say_is_a_rejection(stack: Stack, batches: FakeBa
     assert_accounted(stack, job)
     [row] = stack.rows(job, "rejections")
     assert (row["key"], row["code"], batches.files) == ("k", "NO_EQUIVALENT", {})
+
+
+def test_an_address_is_found_in_any_language(stack: Stack) -> None:
+    job = stack.run(stack.upload("a.jsonl", lines("gs://theirs/secret")))
+    [row] = stack.rows(job, "rejections")
+    assert (row["code"], row["pointer"]) == ("ATTACHMENT_FORBIDDEN", "/say")
+
+
+def test_a_model_is_refused_without_naming_one_of_another_language(stack: Stack, batches: FakeBatches) -> None:
+    batches.model_info = lambda _model: ModelInfo(frozenset({BatchKind.EMBED}))  # type: ignore[method-assign]
+    job = stack.run(stack.upload("a.jsonl", lines("one")))
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == ("REJECTED", "MODEL_CANNOT")
+    assert "gemini" not in job.failure.fix
 
 
 def test_an_answer_in_any_language_is_written_in_the_words_the_user_wrote_in(stack: Stack) -> None:

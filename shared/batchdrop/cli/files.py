@@ -216,8 +216,11 @@ def _wrong_model(
     """Say why a model cannot run the file's lines, or is none of this language."""
     if MODELS is None:
         return []
-    unable = MODELS.cannot(model, kind, info) if kind and info else None
-    return [failure for failure in (MODELS.foreign(model), unable) if failure]
+    foreign = MODELS.foreign(model)
+    wrong = [foreign] if foreign else []
+    if kind and info and info.said and kind not in info.batches:
+        wrong.append(MODELS.cannot(model, kind))
+    return wrong
 
 
 def _validate(parsed: argparse.Namespace) -> int:

@@ -195,7 +195,7 @@ class Models(Protocol):
         """Return what a model could do when this version was made; None when it was not there."""
         ...
 
-    def cannot(self, model: str, kind: BatchKind, info: ModelInfo, /) -> Failure | None:
+    def cannot(self, model: str, kind: BatchKind, /) -> Failure:
         """Say that a model cannot run requests of a kind in batches, and which can."""
         ...
 

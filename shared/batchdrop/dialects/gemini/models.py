@@ -55,10 +55,8 @@ def table(model: str) -> ModelInfo | None:
     )
 
 
-def cannot(model: str, kind: BatchKind, info: ModelInfo) -> Failure | None:
+def cannot(model: str, kind: BatchKind) -> Failure:
     """Say that a model cannot run requests of a kind in batches, and which can."""
-    if not info.said or kind in info.batches:
-        return None
     what = "embeds" if kind is BatchKind.EMBED else "answers"
     return Failure(
         code="MODEL_CANNOT",

@@ -50,12 +50,21 @@ def refuse_model(
     info = context.provider_of(job).batches.model_info(job.model)
     if info is None:
         return _unknown_model("The provider does not know the model.")
-    if info.said:
-        models, kind = context.language_of(job).models, BatchKind(cursor.batch_kind)
-        wrong = models.cannot(job.model, kind, info) if models else None
-        return wrong or stored
-    warning = f"MODEL_UNSAID: the provider does not say what {job.model} can do; the batches will show."
-    return keep(context, stored, lambda job: job.warned(now, warning))
+    kind, models = BatchKind(cursor.batch_kind), context.language_of(job).models
+    if not info.said:
+        warning = f"MODEL_UNSAID: the provider does not say what {job.model} can do; the batches will show."
+        return keep(context, stored, lambda job: job.warned(now, warning))
+    if kind in info.batches:
+        return stored
+    return models.cannot(job.model, kind) if models else _unable(job.model)
+
+
+def _unable(model: str) -> Failure:
+    return Failure(
+        code="MODEL_CANNOT",
+        message=f"The model {model} runs no such requests in batches.",
+        fix="Name another one: in the recipe, or as the object metadata `model`.",
+    )
 
 
 def _unknown_model(message: str) -> Failure:

@@ -236,21 +236,24 @@ def _upload(
     if provider.files is None:
         return None
     if not isinstance(info, ObjectInfo):
-        return _left(shard, "object vanished", info[0].value)
+        code = info[0].value
+        log("object vanished", severity="WARNING", shard_id=shard.shard_id, code=code)
+        return None
     chunks = context.objects.read(info.bucket, info.name, generation=info.generation)
     name = names.display_name(stack_id(context), shard.shard_id)
     kind = kind or info.content_type
     try:
         file = provider.files.upload(chunks, size=info.size, name=name, mime_type=kind)
     except PermanentError as error:
-        return _left(shard, "object not uploaded", error.code)
+        log(
+            "object not uploaded",
+            severity="WARNING",
+            shard_id=shard.shard_id,
+            code=error.code,
+        )
+        return None
     life = timedelta(seconds=provider.facts.file_life)
     return File(uri, file.name, file.uri, file.expires_at or context.now() + life)
-
-
-def _left(shard: Shard, message: str, code: str) -> None:
-    """Leave an object in its line as it is; the provider will say what it makes of it."""
-    log(message, severity="WARNING", shard_id=shard.shard_id, code=code)
 
 
 def _keep(
