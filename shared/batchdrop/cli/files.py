@@ -305,19 +305,14 @@ def _estimate(parsed: argparse.Namespace) -> int:
         "flex": estimate(job, model, Processing.FLEX, now),
         "standard": estimate(job, model, Processing.STANDARD, now),
     }
+    tokens = job.input[1]
     if parsed.json:
+        body = {"model": model, "requests": job.requests, "input_tokens": tokens}
         ways = {name: found.as_json() for name, found in ranges.items()}
-        body = {
-            "model": model,
-            "requests": job.requests,
-            "input_tokens": job.input[1],
-            "source": source(),
-            **ways,
-        }
-        print(json.dumps(body))
+        print(json.dumps({**body, "source": source(), **ways}))
         return 0
     print(
-        f"{job.requests:,} requests, about {job.input[1]:,} input tokens, {model}; USD, {source()}"
+        f"{job.requests:,} requests, about {tokens:,} input tokens, {model}; USD, {source()}"
     )
     for name, found in ranges.items():
         print(f"  {name:<14} {_dollars(found)}")

@@ -87,21 +87,30 @@ def _step(
     lines = _lines(context, job, rest, place, found)
     if isinstance(lines, Failure):
         return lines
-    name = names.records(job.job_id, cursor.step, job.fence)
-    grouped = gathered(lines, context.settings.range_lines)
-    piece, ended = pieces.write(context, name, grouped)
+    piece, ended = _piece(context, job, lines)
     written = (*cursor.pieces, piece)
     if not ended:
         _go_on_later(context, stored, written, place, found)
         return None
     if _packed(file, cursor):
-        after = Conversion(step=cursor.step + 1, unpacked=written)
-        unpacked = keep(
-            context, stored, lambda job: job.converting(context.now(), after)
-        )
-        return as_records(context, unpacked)
+        return _taken_apart(context, stored, written)
     records = _records(context, job, file, found, written)
     return keep(context, stored, lambda job: job.converted_into(context.now(), records))
+
+
+def _piece(context: Planning, job: Job, lines: Iterator[bytes]) -> tuple[Piece, bool]:
+    """Write lines until they end (True) or the time is over (False)."""
+    name = names.records(job.job_id, job.conversion.step, job.fence)
+    return pieces.write(context, name, gathered(lines, context.settings.range_lines))
+
+
+def _taken_apart(
+    context: Planning, stored: Stored[Job], written: tuple[Piece, ...]
+) -> Stored[Job] | Failure | None:
+    """Begin again with what was packed in the upload."""
+    after = Conversion(step=stored.value.conversion.step + 1, unpacked=written)
+    unpacked = keep(context, stored, lambda job: job.converting(context.now(), after))
+    return as_records(context, unpacked)
 
 
 def _begun(context: Planning, cursor: Conversion) -> tuple[Place, Findings]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
-
-from batchdrop.core.limits import limit
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.cursors import Counts, PlanCursor
 from batchdrop.core.state.job import Job
+from batchdrop.core.upload.keys import repeated
 from batchdrop.core.value import Failure
 from batchdrop.ports import BatchKind
 from batchdrop.steps import work
@@ -112,15 +110,5 @@ def with_duplicates(context: Planning, cursor: PlanCursor) -> Counts:
     """Count the lines whose key an earlier line has, exactly, unless there are too many keys."""
     if cursor.counts.duplicate_keys is None:
         return cursor.counts
-    buckets: list[array[int]] = [array("Q") for _ in range(256)]
-    total = 0
-    for name in cursor.keys:
-        keys = array("Q")
-        keys.frombytes(work.get(context, name))
-        total += len(keys)
-        for key in keys:
-            buckets[key & 255].append(key)
-    if total > limit("counted_keys"):
-        return cursor.counts.with_duplicate_keys(None)
-    distinct = sum(len(set(bucket)) for bucket in buckets)
-    return cursor.counts.with_duplicate_keys(total - distinct)
+    hashes = (work.get(context, name) for name in cursor.keys)
+    return cursor.counts.with_duplicate_keys(repeated(hashes))
