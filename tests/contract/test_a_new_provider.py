@@ -31,7 +31,7 @@ from batchdrop.ports import (
 )
 from batchdrop.providers.gemini.api import gemini as offered
 from batchdrop.steps.context import routed
-from batchdrop.steps.submit.dispatch import read_ledger
+from batchdrop.steps.dispatch import read_ledger
 from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.contract import fake_language
 from tests.contract.fake import FakeBatches, fake

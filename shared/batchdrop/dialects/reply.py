@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.grpc import GRPC_NAMES
 from batchdrop.dialects.line import Json
 
@@ -145,7 +146,7 @@ def _custom_id(row: Json) -> str:
 
 
 def _fault(row: Json) -> Fault:
-    code = str(row.get("code") or "NO_RESPONSE")
+    code = str(row.get("code") or Code.NO_RESPONSE)
     pointer = row.get("pointer")
     if "outcome" not in row:
         return Fault(

@@ -100,7 +100,7 @@ def compile_recipe(recipe: Recipe) -> CompiledRecipe:
     """
     if not recipe.renders:
         message = "The recipe has neither prompt nor attachments, so records cannot become requests."
-        raise PermanentError(message, code="RECIPE_WITHOUT_PROMPT")
+        raise PermanentError(message, code=Code.RECIPE_WITHOUT_PROMPT)
     return CompiledRecipe(
         recipe,
         compile_template(recipe.prompt) if recipe.prompt is not None else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.result.outcome import Answer, missing, redo_kind
 from batchdrop.core.state.batch import BatchState, Cause
 from batchdrop.core.state.job import Job
@@ -17,15 +18,14 @@ def unanswered(shard: Shard) -> Answer:
     if shard.stop is not None:
         return missing(shard.stop.code, shard.stop.message)
     if shard.results_lost:
-        message = "The batch ended, but its results can no longer be read."
-        return missing("RESULTS_LOST", message)
+        return missing(Code.RESULTS_LOST, Code.RESULTS_LOST.sentence)
     if state is BatchState.FAILED:
         return _failed_whole(shard)
     if state is BatchState.SUCCEEDED:
         message = "The batch succeeded without a result for this line."
-        return missing("NO_ANSWER", message)
+        return missing(Code.NO_ANSWER, message)
     if shard.route.asks:
-        return missing("NO_ANSWER", "No call was sent for this line.")
+        return missing(Code.NO_ANSWER, "No call was sent for this line.")
     return missing(f"BATCH_{state}", "The batch ended before this line was answered.")
 
 

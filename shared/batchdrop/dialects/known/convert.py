@@ -55,9 +55,8 @@ JSON: Final = ".json"
 _BODY: Final = re.compile(rb'\s*\{\s*"requests"\s*:')
 
 
-RECIPE_MISSING: Final = Failure(
-    code="RECIPE_MISSING",
-    message="The upload holds records, and no recipe says what to ask about them.",
+RECIPE_MISSING: Final = Failure.coded(
+    Code.RECIPE_MISSING,
     fix=(
         "Put a recipe.yaml into its folder or one above, such as:\n"
         "    model: gemini-2.5-flash-lite\n"

@@ -16,8 +16,8 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.wire import id_bytes
 from batchdrop.dialects.line import Accepted, Rejected
 from batchdrop.ports import BatchKind
+from batchdrop.steps.attach import Looked
 from batchdrop.steps.context import Context
-from batchdrop.steps.submit.attach import Looked
 
 _NONE: Final[Mapping[str, int]] = {}
 

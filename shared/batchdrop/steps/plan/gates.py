@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchdrop.core.codes import Code
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.cursors import Counts, PlanCursor
 from batchdrop.core.state.job import Job
@@ -54,15 +55,9 @@ def refuse_model(
         return keep(context, stored, lambda job: job.warned(now, warning))
     if kind in info.batches:
         return stored
-    return models.cannot(job.model, kind) if models else _unable(job.model)
-
-
-def _unable(model: str) -> Failure:
-    return Failure(
-        code="MODEL_CANNOT",
-        message=f"The model {model} runs no such requests in batches.",
-        fix="Name another one: in the recipe, or as the object metadata `model`.",
-    )
+    if models is None:
+        return Failure.coded(Code.MODEL_CANNOT)
+    return models.cannot(job.model, kind)
 
 
 def _unknown_model(message: str) -> Failure:

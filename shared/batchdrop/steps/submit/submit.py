@@ -46,7 +46,10 @@ from batchdrop.ports import (
     Unit,
     Unknown,
 )
+from batchdrop.steps.attach import attach, uris
+from batchdrop.steps.cache import with_cache
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import back_off, dispatch, free
 from batchdrop.steps.next import wake
 from batchdrop.steps.progress import hand_back, job_of, keep
 from batchdrop.steps.shard_lines import rendered, rendered_size
@@ -57,9 +60,6 @@ from batchdrop.steps.stack import (
     recovered_at,
     stack_id,
 )
-from batchdrop.steps.submit.attach import attach, uris
-from batchdrop.steps.submit.cache import with_cache
-from batchdrop.steps.submit.dispatch import back_off, dispatch, free
 from batchdrop.store import Stored
 
 _S = ShardState

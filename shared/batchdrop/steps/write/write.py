@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.result.join import Joined, Windowed
@@ -22,22 +23,23 @@ from batchdrop.core.result.open_lines import unanswered
 from batchdrop.core.result.order import OutOfWindowError
 from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
+from batchdrop.core.state.children import shard_of, taken_apart
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 from batchdrop.steps.ask.ask import answer_all
+from batchdrop.steps.attach import detach
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import record
+from batchdrop.steps.dispatch import dispatch
 from batchdrop.steps.next import wake
 from batchdrop.steps.progress import go_on_later, hand_back, job_of, keep
+from batchdrop.steps.segment_lists import kept, segments_of
 from batchdrop.steps.shard_lines import input_lines, ranges_of
 from batchdrop.steps.stack import wire
-from batchdrop.steps.submit.attach import detach
-from batchdrop.steps.submit.dispatch import dispatch
-from batchdrop.steps.write.children import halves, next_round, shard_of, taken_apart
+from batchdrop.steps.write.children import halves, next_round
 from batchdrop.steps.write.results import results, sorted_results
-from batchdrop.steps.write.segment_lists import kept, segments_of
 from batchdrop.steps.write.segments import write_segment
 from batchdrop.store import Stored
 
@@ -93,7 +95,9 @@ def _without_results(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
         shard_id=stored.value.shard_id,
     )
     now = context.now()
-    return keep(context, stored, lambda shard: shard.with_results_lost(now, "POISONED"))
+    return keep(
+        context, stored, lambda shard: shard.with_results_lost(now, Code.POISONED.value)
+    )
 
 
 def _abandoned(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
@@ -187,7 +191,13 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
     shard, now = stored.value, context.now()
     children = [
         context.store.ensure(
-            shard_of(shard, child, job, wire(context, job, child.shard_id), now)
+            shard_of(
+                shard,
+                child,
+                job.deadline_at,
+                wire(context, job, child.shard_id),
+                now,
+            )
         ).value
         for child in shard.children
     ]
