@@ -1,7 +1,7 @@
 """A provider in sixty lines: all that a new one has to write. It answers each request with its own text, in capitals.
 
-Its line is `<id> <body>`, so that nothing can rely on another service's shape; its language is Gemini's. A request
-whose text is `fail` gets a fault.
+Its line is `<id> <body>`, so that nothing can rely on another service's shape; its language is `fake_language`. A
+request whose text is `fail` gets a fault.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from batchdrop.providers.by_name import find_by_name
 
 FACTS = Facts(
     kind="fake",
-    dialect="gemini",
+    dialect="fake",
     models=(r"fake-.*",),
     staging=Staging.FILE,
     unit=Unit.TOKENS,
@@ -123,11 +123,10 @@ class FakeBatches:
 def answered(line: bytes) -> bytes:
     """Return the line of results for a request."""
     id, _, body = line.partition(b" ")
-    text = json.loads(body)["contents"][0]["parts"][0]["text"]
+    text = json.loads(body)["say"]
     if text == "fail":
         return id + b" !it was told to\n"
-    content = {"role": "model", "parts": [{"text": text.upper()}]}
-    return b"%b %b\n" % (id, json.dumps({"candidates": [{"content": content, "finishReason": "STOP"}]}).encode())
+    return b"%b %b\n" % (id, json.dumps({"said": text.upper()}).encode())
 
 
 def fake(batches: FakeBatches) -> Provider:

@@ -1,8 +1,9 @@
-"""A provider that nobody has heard of runs the whole flow: its sixty lines are all that had to be written."""
+"""A provider that nobody has heard of runs the whole flow in a language of its own: the two files are all it takes."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,16 +12,34 @@ import pytest
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import account_of, pool_of
-from batchdrop.ports import Batch, Busy, Cause, Created, Failed, Intent, Part, Refused, Topic, Unit, Unknown
+from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.known.spoken import SPOKEN
+from batchdrop.ports import (
+    Batch,
+    BatchKind,
+    Busy,
+    Cause,
+    Created,
+    Failed,
+    Intent,
+    ModelInfo,
+    Part,
+    Refused,
+    Topic,
+    Unit,
+    Unknown,
+)
 from batchdrop.providers.gemini.api import gemini as offered
 from batchdrop.steps.context import routed
 from batchdrop.steps.dispatch import read_ledger
 from batchdrop_local.emulators.gemini import GeminiEmulator
+from tests.contract import fake_language
 from tests.contract.fake import FakeBatches, fake
 from tests.harness import Stack, assert_accounted, lines, make_stack
 
 pytestmark = pytest.mark.embedded_only
 Make = Callable[..., Stack]
+LANGUAGES: dict[str, Dialect] = {**SPOKEN, "fake": fake_language}
 
 
 @pytest.fixture
@@ -33,7 +52,9 @@ def batches() -> FakeBatches:
 def stack(tmp_path: Path, gemini: GeminiEmulator, batches: FakeBatches) -> Stack:
     """A stack with the fake provider and, under another name, Gemini."""
     plain = make_stack(tmp_path, gemini, model="fake-1")
-    return dataclasses.replace(plain, providers={"fake": fake(batches), "gemini": offered(plain.provider)})
+    return dataclasses.replace(
+        plain, providers={"fake": fake(batches), "gemini": offered(plain.provider)}, languages=LANGUAGES
+    )
 
 
 def test_an_upload_becomes_rows(stack: Stack, batches: FakeBatches) -> None:
@@ -71,6 +92,64 @@ def test_rows_of_others_are_counted_and_never_written(stack: Stack, batches: Fak
     assert_accounted(stack, job)
     assert [row["text"] for row in stack.rows(job, "results")] == ["ONE", "TWO"]
     assert stack.shards(job.job_id)[0].unknown_rows == 4
+
+
+# -------------------------------------------------------------------------------------------- the language
+CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]}
+OPENAI = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": CHAT}
+RECIPE = b'prompt: "About {{ name }}"'
+
+
+def bodies(batches: FakeBatches) -> list[bytes]:
+    """The requests that went out."""
+    return [line.partition(b" ")[2] for file in batches.files.values() for line in file.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "body"),
+    [
+        ("a.jsonl", lines("one"), b'{"v":1,"say":"one"}'),
+        ("a.jsonl", json.dumps(OPENAI).encode(), b'{"v":1,"say":"hi"}'),
+        ("a.csv", b"name\nAda\n", b'{"v":1,"say":"About Ada"}'),
+    ],
+    ids=["lines of another language", "OpenAI's lines", "records"],
+)
+def test_whatever_the_upload_holds_the_provider_gets_its_own_language(
+    stack: Stack, batches: FakeBatches, name: str, data: bytes, body: bytes
+) -> None:
+    stack.upload("recipe.yaml", RECIPE)
+    job = stack.run(stack.upload(name, data))
+    assert_accounted(stack, job)
+    assert bodies(batches) == [body]
+    assert (job.counts.results, job.tokens["output_text"]) == (1, 3)
+
+
+def test_what_a_language_cannot_say_is_a_rejection(stack: Stack, batches: FakeBatches) -> None:
+    request = {"contents": [{"parts": [{"text": "one"}]}], "generationConfig": {"temperature": 0}}
+    job = stack.run(stack.upload("a.jsonl", json.dumps({"key": "k", "request": request}).encode()))
+    assert_accounted(stack, job)
+    [row] = stack.rows(job, "rejections")
+    assert (row["key"], row["code"], batches.files) == ("k", "NO_EQUIVALENT", {})
+
+
+def test_an_address_is_found_in_any_language(stack: Stack) -> None:
+    job = stack.run(stack.upload("a.jsonl", lines("gs://theirs/secret")))
+    [row] = stack.rows(job, "rejections")
+    assert (row["code"], row["pointer"]) == ("ATTACHMENT_FORBIDDEN", "/say")
+
+
+def test_a_model_is_refused_without_naming_one_of_another_language(stack: Stack, batches: FakeBatches) -> None:
+    batches.model_info = lambda _model: ModelInfo(frozenset({BatchKind.EMBED}))  # type: ignore[method-assign]
+    job = stack.run(stack.upload("a.jsonl", lines("one")))
+    assert job.failure is not None
+    assert (job.state, job.failure.code) == ("REJECTED", "MODEL_CANNOT")
+    assert "gemini" not in job.failure.fix
+
+
+def test_an_answer_in_any_language_is_written_in_the_words_the_user_wrote_in(stack: Stack) -> None:
+    job = stack.run(stack.upload("a.jsonl", json.dumps(OPENAI).encode(), {"output": "openai"}))
+    [row] = stack.rows(job, "results")
+    assert row["response"]["body"]["choices"][0]["message"]["content"] == "HI"
 
 
 # ---------------------------------------------------------------------------------------------- create

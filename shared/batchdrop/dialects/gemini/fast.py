@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from batchdrop.dialects.dialect import Accepted
+from batchdrop.dialects.line import Accepted
 from batchdrop.ports import BatchKind
 
 CHARS_PER_TOKEN: Final = 4

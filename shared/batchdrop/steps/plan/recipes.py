@@ -96,6 +96,7 @@ def _given(context: Planning, recipe: Recipe) -> Given:
     return Given(
         provider=provider,
         model=model,
+        dialect=context.providers[provider].facts.dialect,
         account=context.providers[provider].batches.account(),
         deadline_hours=settings.job_deadline_hours,
         policy=settings.policy,
