@@ -19,10 +19,10 @@ from typing import Any, Protocol
 import msgspec
 
 from batchdrop.core.money.usage import Usage
+from batchdrop.core.provider.batch import BatchKind
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer
 from batchdrop.core.result.result import Result
-from batchdrop.ports import BatchKind
 
 Json = dict[str, Any]
 """A decoded JSON object of a foreign API; its shape is what the tables of this package are about."""

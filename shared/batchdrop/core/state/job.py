@@ -18,6 +18,7 @@ from pydantic import Field
 
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.state.caching import CacheUse, Caching
+from batchdrop.core.state.collections import IndexValue
 from batchdrop.core.state.cursors import (
     Conversion,
     Counts,
@@ -35,7 +36,6 @@ from batchdrop.core.state.job_steps import (
 )
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import IndexValue
 
 
 class JobState(StrEnum):

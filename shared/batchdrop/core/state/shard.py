@@ -26,13 +26,14 @@ from typing import Final, Literal
 from pydantic import Field
 
 from batchdrop.core.errors import LeaseLostError, PermanentError
+from batchdrop.core.provider.batch import Batch
 from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
 from batchdrop.core.state.capacity import pool_of
+from batchdrop.core.state.collections import IndexValue
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.state.segment import Segment, Segments
 from batchdrop.core.state.shard_state import SHARD_MOVES, ShardState
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import Batch, IndexValue
 
 
 class ShardKind(StrEnum):
@@ -157,6 +158,11 @@ class Shard(Leasable):
         """The ledger that its tokens are reserved in, and the queue it waits in."""
         return pool_of(self.provider, self.model)
 
+    def lies_ready(self, account: str, until: datetime) -> bool:
+        """Tell whether its lines lie ready in this account, and will until then."""
+        lasts = self.file_expires_at is None or until < self.file_expires_at
+        return bool(self.file) and lasts and self.account == account
+
     # ------------------------------------------------------------------------------------ queue and staging
     def dispatched(self, now: datetime, due_at: datetime) -> Shard:
         """Go from the queue to STAGING: its capacity is reserved.
@@ -230,6 +236,18 @@ class Shard(Leasable):
     def not_created(self, now: datetime) -> Shard:
         """The call made nothing: the provider said so."""
         return self._known(ShardState.STAGED, now, intent=None)
+
+    def sought_since(self, moment: datetime) -> bool:
+        """Tell whether a look for its batch, that showed none, began at that time or later."""
+        return self.sought_at is not None and self.sought_at >= moment
+
+    def unseen(self, looked_at: datetime) -> Shard:
+        """A look after the quarantine showed no batch of its intent, and another one must say so too."""
+        return (
+            self
+            if self.intent is None
+            else self._with(intent=self.intent.unseen(looked_at))
+        )
 
     def proved_lost(self, now: datetime, sought_at: datetime) -> Shard:
         """The call made nothing: a listing begun at that time, after the quarantine, does not show its batch."""

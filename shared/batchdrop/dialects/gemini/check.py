@@ -8,11 +8,11 @@ from typing import Any
 from batchdrop.core import strict_json
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
+from batchdrop.core.provider.batch import BatchKind
 from batchdrop.dialects.converted import read
 from batchdrop.dialects.dialect import Accepted, Rejected
 from batchdrop.dialects.gemini import fast, fields
 from batchdrop.dialects.gemini.models import DRAWS
-from batchdrop.ports import BatchKind
 
 ENVELOPE = frozenset({"key", "request"})
 

@@ -323,8 +323,8 @@ def clean(context: Writing, job: Job) -> None:
         shard = stored.value
         detach(context, shard)
         provider = context.provider_of(shard)
-        if shard.file and provider.files is not None:
-            provider.files.delete_file(shard.file)
+        if shard.file and provider.inputs is not None:
+            provider.inputs.delete_file(shard.file)
         for batch in filter(None, (shard.batch.name, *shard.past)):
             provider.batches.delete(batch)
     bucket = context.settings.work_bucket
