@@ -20,7 +20,6 @@ follow from a look at a batch name that batch, and change nothing unless the sha
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Final, Literal
 
 from pydantic import Field
@@ -30,38 +29,11 @@ from batchdrop.core.provider.batch import Batch
 from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
 from batchdrop.core.state.capacity import pool_of
 from batchdrop.core.state.collections import IndexValue
+from batchdrop.core.state.kind import Route, ShardKind
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.state.segment import Segment, Segments
 from batchdrop.core.state.shard_state import SHARD_MOVES, ShardState
 from batchdrop.core.value import Failure, Value
-
-
-class ShardKind(StrEnum):
-    """Why a shard exists."""
-
-    PLAN = "plan"
-    HALF = "half"
-    AGAIN = "again"
-    LONGER = "longer"
-    LATE = "late"
-
-    @property
-    def repeats(self) -> bool:
-        """True for a redo: the parent has a row for each of its lines already."""
-        return self in (ShardKind.AGAIN, ShardKind.LONGER, ShardKind.LATE)
-
-
-class Route(StrEnum):
-    """How a shard's lines are answered."""
-
-    BATCH = "batch"
-    STANDARD = "standard"
-
-    @property
-    def asks(self) -> bool:
-        """True when its lines are answered by synchronous calls: there is no batch."""
-        return self is not Route.BATCH
-
 
 DEADLINE: Final = Failure(
     code="DEADLINE", message="the job's deadline passed before this line was answered"
