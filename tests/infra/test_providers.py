@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core.settings import CommonSettings
+from batchdrop.core.settings import CommonSettings, load
 from tests.infra.engine import Journal, run
 from tests.infra.fields import refused
 from tests.infra.rules import RULES, Stacks, broken
@@ -56,7 +56,7 @@ def test_every_function_reads_each_key_from_a_file_that_its_setting_names(three:
         service = function.inputs["serviceConfig"]
         mounted = {f"{each['mountPath']}/{each['versions'][0]['path']}" for each in service["secretVolumes"]}
         text = service["environmentVariables"]["BATCHDROP_PROVIDERS"]
-        settings = CommonSettings(providers=json.loads(text)).providers
+        settings = load(CommonSettings, providers=json.loads(text)).providers
         assert list(settings) == ["paid", "free", "near"], "the first takes the models nobody claims"
         assert {str(instance.secret) for instance in settings.values()} == {*mounted, "None"}
         assert (settings["paid"].facts, settings["near"].location) == ({"tier": 3}, "europe-west1")
