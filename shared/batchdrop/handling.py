@@ -26,7 +26,7 @@ from batchdrop.core.settings import PollSettings, SubmitSettings, WriteSettings
 from batchdrop.core.state.messages import Uploaded, Wake, decode_message, decode_push
 from batchdrop.steps.context import Context
 from batchdrop.steps.finalize.finalize import advance_output
-from batchdrop.steps.job import advance_job
+from batchdrop.steps.plan.advance import advance_job
 from batchdrop.steps.plan.receive import receive
 from batchdrop.steps.poll.look import look_at_shard
 from batchdrop.steps.poll.tick import tick

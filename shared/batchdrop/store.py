@@ -19,9 +19,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
 from batchdrop.core.money.budgets import Budget
 from batchdrop.core.money.costs import Entry
+from batchdrop.core.state import queries
 from batchdrop.core.state.batch import Owner
 from batchdrop.core.state.capacity import Ledger
 from batchdrop.core.state.identity import Claim
@@ -175,6 +177,18 @@ class Store:
         """Run a declared query over shards."""
         return [_stored(document, Shard) for document in self.documents.query(query)]
 
+    def due_jobs(self, before: datetime, limit: int) -> list[Stored[Job]]:
+        """Return jobs whose next step is due, the longest due first."""
+        return self.jobs(queries.due(Collection.JOB, before, limit))
+
+    def due_shards(self, before: datetime, limit: int) -> list[Stored[Shard]]:
+        """Return shards whose next step is due, the longest due first."""
+        return self.shards(queries.due(Collection.SHARD, before, limit))
+
+    def shards_of(self, job_id: str) -> list[Stored[Shard]]:
+        """Return all shards of a job."""
+        return self.shards(queries.shards_of(job_id))
+
     def add(self, value: R) -> Stored[R]:
         """Create the document, or raise ConflictError when it is there."""
         kind, id = _address(value)
@@ -207,7 +221,7 @@ class Store:
         """Read the document again."""
         document = self.documents.get(stored.document.kind, stored.document.id)
         if document is None:
-            raise LeaseLostError("the document is gone", code="DOCUMENT_GONE")
+            raise LeaseLostError(Code.DOCUMENT_GONE)
         return _stored(document, type(stored.value))
 
     def change(
@@ -257,7 +271,7 @@ class Store:
 
         def claimed(value: R) -> R:
             if value.state not in states:
-                raise LeaseLostError("the document has moved on", code="MOVED_ON")
+                raise LeaseLostError(Code.MOVED_ON)
             return value.claimed(now, lease_seconds)
 
         return self.change(stored, claimed)
@@ -282,7 +296,7 @@ class Store:
             except ConflictError:
                 longest = min(2 * longest, MOST_PAUSE_SECONDS)
                 self.pause(LEAST_PAUSE_SECONDS, longest)
-        raise TransientError("a document kept changing under us", code="CONTENTION")
+        raise TransientError(Code.CONTENTION)
 
     def _index(self, value: Job | Shard) -> Mapping[str, IndexValue]:
         ended = value.updated_at + timedelta(days=self.keep_days)

@@ -33,8 +33,8 @@ from batchdrop.ports import (
 )
 from batchdrop.providers.gemini.api import gemini as offered
 from batchdrop.steps.context import routed
+from batchdrop.steps.dispatch import read_ledger
 from batchdrop.steps.submit.create import FIRST_LOOK_SECONDS
-from batchdrop.steps.submit.dispatch import read_ledger
 from batchdrop_local.emulators.gemini import GeminiEmulator
 from tests.contract.fake import FACTS, FakeBatches, fake
 from tests.harness import Stack, assert_accounted, lines, make_stack

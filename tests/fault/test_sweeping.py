@@ -10,8 +10,8 @@ from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.capacity import Ledger, Reservation, account_of, admitted, pool_of
 from batchdrop.ports import Collection
+from batchdrop.steps.dispatch import change_ledger, read_ledger
 from batchdrop.steps.stack import stack_id
-from batchdrop.steps.submit.dispatch import change_ledger, read_ledger
 from batchdrop_local.emulators.gemini import CallFault, Faults, GeminiEmulator
 from tests.harness import Stack, assert_accounted, create_by_hand, lines
 

@@ -23,8 +23,8 @@ EXCEPTIONS = {
     "steps/plan/gates.py": "the same: what a model cannot do",
     "steps/plan/price.py": "the same: a sample's requests",
     "steps/shard_lines.py": "the same: a shard's requests",
-    "steps/submit/attach.py": "the same: the objects that requests name",
-    "steps/submit/cache.py": "the same: the beginning that requests share",
+    "steps/attach.py": "the same: the objects that requests name",
+    "steps/cache.py": "the same: the beginning that requests share",
     "steps/write/blobs.py": "the same: the binary parts of answers",
 }
 """What is still named, and why. The list only becomes shorter."""

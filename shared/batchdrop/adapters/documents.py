@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from batchdrop.adapters.refusing import check_record_id, check_record_size
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.state.queries import INDEXED
 from batchdrop.ports import Collection, IndexValue
@@ -32,11 +33,12 @@ def encoded(
     if set(index) != set(INDEXED[kind]):
         raise PermanentError(
             f"a {kind} record must have exactly the declared index fields",
-            code="RECORD_SHAPE",
+            code=Code.RECORD_SHAPE,
         )
     if not all(map(_searchable, index.values())):
         raise PermanentError(
-            f"an index field of a {kind} record cannot be stored", code="RECORD_SHAPE"
+            f"an index field of a {kind} record cannot be stored",
+            code=Code.RECORD_SHAPE,
         )
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     if not _writable(text):
@@ -52,9 +54,7 @@ def decoded(text: object) -> dict[str, Any]:
         PermanentError: RECORD_FORMAT, for what another version stored in its place.
     """
     if not isinstance(text, str):
-        raise PermanentError(
-            "a record was written by another version of Batchdrop", code="RECORD_FORMAT"
-        )
+        raise PermanentError(Code.RECORD_FORMAT)
     found: dict[str, Any] = json.loads(text)
     return found
 

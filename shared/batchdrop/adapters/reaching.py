@@ -16,16 +16,16 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, ConfigurationError, TransientError
 
 
 @contextmanager
-def reached(service: str, code: str) -> Generator[None]:
+def reached(code: Code) -> Generator[None]:
     """Translate faults of credentials and transport; all other errors pass.
 
     Args:
-        service: Its name, for the sentence.
-        code: The code of a TransientError that says that the service could not be reached.
+        code: Says which service could not be reached.
 
     Raises:
         ConfigurationError: A person must change the credentials.
@@ -34,12 +34,7 @@ def reached(service: str, code: str) -> Generator[None]:
     try:
         yield
     except _faults() as error:
-        raise _credentials(error) or unreachable(service, code) from None
-
-
-def unreachable(service: str, code: str) -> TransientError:
-    """Return the error that says that a service could not be reached."""
-    return TransientError(f"{service} could not be reached", code=code)
+        raise _credentials(error) or TransientError(code) from None
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -65,16 +60,13 @@ def _credentials(error: Exception) -> BatchdropError | None:
         "GOOGLE_APPLICATION_CREDENTIALS"
     ):
         sentence = "GOOGLE_APPLICATION_CREDENTIALS does not name a file with credentials that can be used"
-        return ConfigurationError(sentence, code="CREDENTIALS_INVALID")
+        return ConfigurationError(sentence, code=Code.CREDENTIALS_INVALID)
     if isinstance(error, DefaultCredentialsError):
         sentence = "no Google credentials were found; outside Google Cloud run `gcloud auth application-default login`"
-        return TransientError(sentence, code="CREDENTIALS_MISSING")
+        return TransientError(sentence, code=Code.CREDENTIALS_MISSING)
     if isinstance(error, RefreshError) and "invalid_grant" in str(error):
         sentence = "the Google credentials have expired or were revoked; run `gcloud auth application-default login`"
-        return ConfigurationError(sentence, code="CREDENTIALS_EXPIRED")
+        return ConfigurationError(sentence, code=Code.CREDENTIALS_EXPIRED)
     if isinstance(error, GoogleAuthError):
-        return TransientError(
-            "the Google credentials could not be refreshed",
-            code="CREDENTIALS_UNAVAILABLE",
-        )
+        return TransientError(Code.CREDENTIALS_UNAVAILABLE)
     return None

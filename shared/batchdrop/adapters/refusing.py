@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import limit
 
@@ -23,7 +24,7 @@ def check_record_id(id: str) -> None:
     """Refuse an id that Firestore does not take for a document's: RECORD_ID."""
     reserved = id in ("", ".", "..") or "/" in id or _RESERVED_ID.fullmatch(id)
     if reserved or _size(id) > limit("record_id"):
-        raise PermanentError("a record cannot have this id", code="RECORD_ID")
+        raise PermanentError(Code.RECORD_ID)
 
 
 def check_record_size(data: str) -> None:
@@ -32,58 +33,63 @@ def check_record_size(data: str) -> None:
     if size > limit("record"):
         raise PermanentError(
             f"a record has {size} bytes, {limit('record')} are allowed",
-            code="RECORD_TOO_LARGE",
+            code=Code.RECORD_TOO_LARGE,
         )
 
 
 def check_message(data: bytes, attributes: Mapping[str, str]) -> None:
     """Refuse a message that Pub/Sub does not take: ATTRIBUTES_INVALID or MESSAGE_TOO_LARGE."""
-    if len(attributes) > limit("attributes"):
+    most = limit("attributes")
+    if len(attributes) > most:
         raise _attributes(
-            f"a message has {len(attributes)} attributes, {limit('attributes')} are allowed"
+            f"a message has {len(attributes)} attributes, {most} are allowed"
         )
     for name, value in attributes.items():
-        if not name or name.startswith(_RESERVED_ATTRIBUTE):
-            raise _attributes("an attribute's name is empty or begins with goog")
-        if _size(name) > limit("attribute_key") or _size(value) > limit(
-            "attribute_value"
-        ):
-            raise _attributes("an attribute's name or value is too long")
-    size = len(data) + sum(
-        _size(name) + _size(value) for name, value in attributes.items()
-    )
-    if size > limit("message"):
+        _check_attribute(name, value)
+    size, largest = len(data) + _sizes(attributes), limit("message")
+    if size > largest:
         raise PermanentError(
-            f"a message has {size} bytes, {limit('message')} are allowed",
-            code="MESSAGE_TOO_LARGE",
+            f"a message has {size} bytes, {largest} are allowed",
+            code=Code.MESSAGE_TOO_LARGE,
         )
+
+
+def _check_attribute(name: str, value: str) -> None:
+    if not name or name.startswith(_RESERVED_ATTRIBUTE):
+        raise _attributes("an attribute's name is empty or begins with goog")
+    fits = _size(name) <= limit("attribute_key")
+    if not fits or _size(value) > limit("attribute_value"):
+        raise _attributes("an attribute's name or value is too long")
 
 
 def check_object(bucket: str, name: str, metadata: Mapping[str, str]) -> None:
     """Refuse an object that Cloud Storage does not take: BUCKET_NAME, OBJECT_NAME or OBJECT_METADATA."""
-    parts = bucket.split(".")
-    too_long = len(bucket) > _LONGEST_BUCKET or any(
-        len(part) > limit("bucket_name") for part in parts
-    )
-    if too_long or len(bucket) < 3 or not all(map(_BUCKET.fullmatch, parts)):
-        raise PermanentError(
-            "Cloud Storage has no bucket of this name", code="BUCKET_NAME"
-        )
-    if (
-        name in ("", ".", "..")
-        or "\r" in name
-        or "\n" in name
-        or _size(name) > limit("object_name")
-    ):
-        raise PermanentError("an object cannot have this name", code="OBJECT_NAME")
-    if sum(_size(key) + _size(value) for key, value in metadata.items()) > limit(
-        "object_metadata"
-    ):
-        raise PermanentError("an object's metadata is too long", code="OBJECT_METADATA")
+    if not _is_bucket(bucket):
+        raise PermanentError(Code.BUCKET_NAME)
+    if not _is_object(name):
+        raise PermanentError(Code.OBJECT_NAME)
+    if _sizes(metadata) > limit("object_metadata"):
+        raise PermanentError(Code.OBJECT_METADATA)
+
+
+def _is_bucket(name: str) -> bool:
+    if not 3 <= len(name) <= _LONGEST_BUCKET:
+        return False
+    parts = name.split(".")
+    longest = max(map(len, parts))
+    return longest <= limit("bucket_name") and all(map(_BUCKET.fullmatch, parts))
+
+
+def _is_object(name: str) -> bool:
+    if name in ("", ".", ".."):
+        return False
+    if "\r" in name or "\n" in name:
+        return False
+    return _size(name) <= limit("object_name")
 
 
 def _attributes(sentence: str) -> PermanentError:
-    return PermanentError(sentence, code="ATTRIBUTES_INVALID")
+    return PermanentError(sentence, code=Code.ATTRIBUTES_INVALID)
 
 
 def _size(text: str) -> int:
@@ -92,3 +98,8 @@ def _size(text: str) -> int:
         return len(text.encode())
     except UnicodeEncodeError:
         return limit("message") + 1
+
+
+def _sizes(texts: Mapping[str, str]) -> int:
+    """Return the bytes of names and values together."""
+    return sum(_size(name) + _size(value) for name, value in texts.items())

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 
 COMMANDS: Final = ("demo", "up", "emulator")
@@ -89,7 +90,7 @@ def run(parsed: argparse.Namespace) -> int:
         if (error.name or "batchdrop").startswith("batchdrop"):
             raise
         sentence = "A stack on this machine needs more packages: pip install 'batchdrop[local]'"
-        raise PermanentError(sentence, code="EXTRA_MISSING") from None
+        raise PermanentError(sentence, code=Code.EXTRA_MISSING) from None
 
 
 def _demo(parsed: argparse.Namespace) -> int:

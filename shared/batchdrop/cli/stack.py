@@ -15,6 +15,7 @@ from typing import Any
 
 from batchdrop.cli.drain import run_drain, run_resume
 from batchdrop.cli.jobs import job_of, run_ask, run_rerun
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.money.costs import BY, as_csv, as_json, as_text, savings
 from batchdrop.core.settings import CommonSettings, load
@@ -24,8 +25,8 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.why import why
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import read_ledger
 from batchdrop.steps.poll.report import entries_since
-from batchdrop.steps.submit.dispatch import read_ledger
 from batchdrop.wiring import build
 
 HOW_TO_GET_A_STACK = (
@@ -45,13 +46,13 @@ def run(parsed: argparse.Namespace) -> int:
         if "project" not in settings.model_fields_set:
             raise ConfigurationError(
                 f"The environment names no stack: {HOW_TO_GET_A_STACK}",
-                code="STACK_MISSING",
+                code=Code.STACK_MISSING,
             )
         with _signed_in():
             return COMMANDS[parsed.command](build(settings), parsed)
     if not settings.local_dir.is_dir():
         message = f"There is no stack in {settings.local_dir} (BATCHDROP_LOCAL_DIR): {HOW_TO_GET_A_STACK}"
-        raise ConfigurationError(message, code="STACK_MISSING")
+        raise ConfigurationError(message, code=Code.STACK_MISSING)
     return COMMANDS[parsed.command](build(settings), parsed)
 
 
@@ -64,7 +65,7 @@ def _signed_in() -> Generator[None]:
         yield
     except GoogleAuthError:
         message = "Nobody is signed in to Google Cloud here: run `gcloud auth application-default login`."
-        raise ConfigurationError(message, code="CREDENTIALS_MISSING") from None
+        raise ConfigurationError(message, code=Code.CREDENTIALS_MISSING) from None
 
 
 def _list(context: Context[CommonSettings], parsed: argparse.Namespace) -> int:

@@ -15,6 +15,20 @@ from typing import Final, Self
 
 FAMILIES: Final = ("PROVIDER_", "ANSWER_", "PROMPT_", "BATCH_", "CREATE_")
 
+# What mends more than one of them.
+_AGAIN: Final = "Nothing: it is tried again by itself; if it lasts, tell the operator."
+_NEVER: Final = "Report it: this should not happen."
+_IN_LOGS: Final = "Tell the operator: the logs hold the reason."
+_LOG_IN: Final = "Run `gcloud auth application-default login`."
+_SENTENCE: Final = "The sentence says what."
+_SETTING: Final = "Correct the setting that the sentence names."
+_RELEASE: Final = (
+    "Release it to let it run all the same, or raise the limit and upload it again."
+)
+_UPLOAD_AGAIN: Final = "Upload the file again if you want its answers."
+_COMPRESS: Final = "Compress the file again, or not at all."
+_PUBLISH_NOTHING: Final = "Publish nothing on the stack's topics."
+
 
 class Code(StrEnum):
     """What went wrong: its stable name, a sentence, and how to mend it."""
@@ -201,11 +215,15 @@ class Code(StrEnum):
         "Lines were rejected and the policy is strict.",
         "Mend the lines in rejections.jsonl and upload the file again.",
     )
-    NOT_JSONL = "NOT_JSONL", "The file is not JSON lines.", "Write one request a line."
+    NOT_JSONL = (
+        "NOT_JSONL",
+        "The file is not JSON lines.",
+        'Write one request a line: {"key": …, "request": {…}}.',
+    )
     NO_REQUESTS = (
         "NO_REQUESTS",
         "The file holds neither one JSON object a line nor one array of them.",
-        "Write one request a line, or one array of them.",
+        'Write one request a line, {"key": …, "request": {…}}, or one array of them.',
     )
     TEXT_FILE = (
         "TEXT_FILE",
@@ -237,16 +255,8 @@ class Code(StrEnum):
         "Tables of this kind are not read.",
         "Save it as Parquet, CSV or JSON lines.",
     )
-    GZIP_INVALID = (
-        "GZIP_INVALID",
-        "The gzip file is damaged or cut off.",
-        "Compress the file again, or not at all.",
-    )
-    GZIP_BOMB = (
-        "GZIP_BOMB",
-        "The gzip file grows too much.",
-        "Compress the file again, or not at all.",
-    )
+    GZIP_INVALID = ("GZIP_INVALID", "The gzip file is damaged or cut off.", _COMPRESS)
+    GZIP_BOMB = ("GZIP_BOMB", "The gzip file grows too much.", _COMPRESS)
     ARRAY_INVALID = (
         "ARRAY_INVALID",
         "The JSON array is cut off, or something stands beside it.",
@@ -300,22 +310,22 @@ class Code(StrEnum):
     COST_UNKNOWN = (
         "COST_UNKNOWN",
         "Nobody knows what the job will cost, and it has a limit.",
-        "Release it to let it run all the same, or raise the limit and upload it again.",
+        _RELEASE,
     )
     OVER_MAX_COST = (
         "OVER_MAX_COST",
         "The job may cost more than its limit, or has spent it.",
-        "Release it to let it run all the same, or raise the limit and upload it again.",
+        _RELEASE,
     )
     OVER_BUDGET = (
         "OVER_BUDGET",
         "The job would take a budget over its limit.",
-        "Release it to let it run all the same, or raise the limit and upload it again.",
+        _RELEASE,
     )
     CANCELLED = (
         "CANCELLED",
         "The job was cancelled before this line was answered.",
-        "Upload the file again if you want its answers.",
+        _UPLOAD_AGAIN,
     )
     DEADLINE = (
         "DEADLINE",
@@ -327,16 +337,8 @@ class Code(StrEnum):
         "What was known of this upload was lost with the stack's documents, and no batch of it was found.",
         "Upload it again, or run `batchdrop rerun`.",
     )
-    POISONED = (
-        "POISONED",
-        "A step crashed repeatedly and was given up.",
-        "Tell the operator: the logs hold the reason.",
-    )
-    OVERDUE = (
-        "OVERDUE",
-        "The job had not ended long after its deadline.",
-        "Tell the operator: the logs hold the reason.",
-    )
+    POISONED = ("POISONED", "A step crashed repeatedly and was given up.", _IN_LOGS)
+    OVERDUE = ("OVERDUE", "The job had not ended long after its deadline.", _IN_LOGS)
     GONE = "GONE", "The object is gone or was replaced.", "Upload the file again."
     SNAPSHOT = (
         "SNAPSHOT",
@@ -394,17 +396,8 @@ class Code(StrEnum):
         "The context cache ended before its batch.",
         "Nothing: another round has a new cache.",
     )
-    JOB_ENDED = (
-        "JOB_ENDED",
-        "The job ended before the shard did.",
-        "Upload the file again if you want its answers.",
-    )
-    # ------------------------------------------------------------------------------------------- of the stack
-    OUTPUT_CONFLICT = (
-        "OUTPUT_CONFLICT",
-        "An output object exists with other bytes.",
-        "Move the object away; another program writes into this bucket.",
-    )
+    JOB_ENDED = ("JOB_ENDED", "The job ended before the shard did.", _UPLOAD_AGAIN)
+    # ----------------------------------------------------------- of the stack: its settings and its start
     STACK_MISSING = (
         "STACK_MISSING",
         "The environment names no stack.",
@@ -428,12 +421,12 @@ class Code(StrEnum):
     SETTINGS_INVALID = (
         "SETTINGS_INVALID",
         "A setting is missing, wrong, or contradicts another.",
-        "Correct the setting that the sentence names.",
+        _SETTING,
     )
     CONFIGURATION = (
         "CONFIGURATION",
         "A setting is missing or contradicts another.",
-        "Correct the setting that the sentence names.",
+        _SETTING,
     )
     ADDRESS_INVALID = (
         "ADDRESS_INVALID",
@@ -448,22 +441,50 @@ class Code(StrEnum):
     CREDENTIALS_MISSING = (
         "CREDENTIALS_MISSING",
         "There are no Google credentials.",
-        "Run `gcloud auth application-default login`.",
+        _LOG_IN,
     )
     CREDENTIALS_EXPIRED = (
         "CREDENTIALS_EXPIRED",
         "The Google credentials have expired.",
-        "Run `gcloud auth application-default login`.",
+        _LOG_IN,
     )
     CREDENTIALS_INVALID = (
         "CREDENTIALS_INVALID",
         "The Google credentials cannot be used.",
-        "Run `gcloud auth application-default login`.",
+        _LOG_IN,
     )
     CREDENTIALS_UNAVAILABLE = (
         "CREDENTIALS_UNAVAILABLE",
         "The Google credentials could not be refreshed.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
+        _AGAIN,
+    )
+    # ------------------------------------------------------------------------------------------ its objects
+    STORAGE_UNAVAILABLE = (
+        "STORAGE_UNAVAILABLE",
+        "Cloud Storage could not be reached.",
+        _AGAIN,
+    )
+    OBJECTS_BUSY = ("OBJECTS_BUSY", "The folder is locked by another process.", _AGAIN)
+    OBJECT_EXISTS = (
+        "OBJECT_EXISTS",
+        "The object exists, or may not be replaced.",
+        _NEVER,
+    )
+    OBJECT_GONE = ("OBJECT_GONE", "A new object was gone at once.", _AGAIN)
+    OBJECT_NAME = (
+        "OBJECT_NAME",
+        "An object cannot have this name.",
+        "Give the upload a shorter name without control characters.",
+    )
+    OBJECT_METADATA = (
+        "OBJECT_METADATA",
+        "An object's metadata is too long.",
+        "Upload the file with less metadata.",
+    )
+    OUTPUT_CONFLICT = (
+        "OUTPUT_CONFLICT",
+        "An output object exists with other bytes.",
+        "Move the object away; another program writes into this bucket.",
     )
     BUCKET_FORBIDDEN = (
         "BUCKET_FORBIDDEN",
@@ -475,35 +496,16 @@ class Code(StrEnum):
         "Cloud Storage has no bucket of this name.",
         "Correct the bucket's name.",
     )
-    OBJECT_NAME = (
-        "OBJECT_NAME",
-        "An object cannot have this name.",
-        "Give the upload a shorter name without control characters.",
-    )
-    OBJECT_METADATA = (
-        "OBJECT_METADATA",
-        "An object's metadata is too long.",
-        "Upload the file with less metadata.",
-    )
-    OBJECT_EXISTS = (
-        "OBJECT_EXISTS",
-        "The object exists, or may not be replaced.",
-        "Report it: this should not happen.",
-    )
-    OBJECT_GONE = (
-        "OBJECT_GONE",
-        "A new object was gone at once.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
-    OBJECTS_BUSY = (
-        "OBJECTS_BUSY",
-        "The folder is locked by another process.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
+    # ---------------------------------------------------------------------------------------- its documents
+    RECORDS_UNAVAILABLE = (
+        "RECORDS_UNAVAILABLE",
+        "Firestore could not be reached.",
+        _AGAIN,
     )
     RECORDS_BUSY = (
         "RECORDS_BUSY",
         "The documents are locked by another process.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
+        _AGAIN,
     )
     RECORDS_DATABASE = (
         "RECORDS_DATABASE",
@@ -525,153 +527,81 @@ class Code(StrEnum):
         "A document was written by another version.",
         "Use the version that wrote it.",
     )
-    RECORD_GONE = (
-        "RECORD_GONE",
-        "A document is gone.",
-        "Report it: this should not happen.",
-    )
-    DOCUMENT_GONE = (
-        "DOCUMENT_GONE",
-        "A document is gone.",
-        "Report it: this should not happen.",
-    )
-    RECORD_ID = (
-        "RECORD_ID",
-        "A document cannot have this id.",
-        "Report it: this should not happen.",
-    )
+    DOCUMENT_GONE = ("DOCUMENT_GONE", "A document is gone.", _NEVER)
+    RECORD_ID = ("RECORD_ID", "A document cannot have this id.", _NEVER)
     RECORD_REFUSED = (
         "RECORD_REFUSED",
         "The store does not take this document.",
-        "Report it: this should not happen.",
+        _NEVER,
     )
     RECORD_SHAPE = (
         "RECORD_SHAPE",
         "A document has other index fields than declared.",
-        "Report it: this should not happen.",
+        _NEVER,
     )
-    RECORD_TOO_LARGE = (
-        "RECORD_TOO_LARGE",
-        "A document is too large.",
-        "Report it: this should not happen.",
-    )
-    MESSAGE_REFUSED = (
-        "MESSAGE_REFUSED",
-        "Pub/Sub does not take this message.",
-        "Report it: this should not happen.",
-    )
-    MESSAGE_TOO_LARGE = (
-        "MESSAGE_TOO_LARGE",
-        "A message is too large.",
-        "Report it: this should not happen.",
-    )
+    RECORD_TOO_LARGE = ("RECORD_TOO_LARGE", "A document is too large.", _NEVER)
+    # ----------------------------------------------------------------------------------------- its messages
+    TOPICS_UNAVAILABLE = ("TOPICS_UNAVAILABLE", "Pub/Sub could not be reached.", _AGAIN)
+    TOPICS_BUSY = ("TOPICS_BUSY", "The queue is locked by another process.", _AGAIN)
+    TOPICS_TIMEOUT = ("TOPICS_TIMEOUT", "Pub/Sub did not answer in time.", _AGAIN)
+    MESSAGE_REFUSED = ("MESSAGE_REFUSED", "Pub/Sub does not take this message.", _NEVER)
+    MESSAGE_TOO_LARGE = ("MESSAGE_TOO_LARGE", "A message is too large.", _NEVER)
     ATTRIBUTES_INVALID = (
         "ATTRIBUTES_INVALID",
         "A message's attributes are too many or too long.",
         "Give the upload fewer or shorter labels.",
-    )
-    TOPICS_BUSY = (
-        "TOPICS_BUSY",
-        "The queue is locked by another process.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
-    TOPICS_TIMEOUT = (
-        "TOPICS_TIMEOUT",
-        "Pub/Sub did not answer in time.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
     )
     PUSH_INVALID = (
         "PUSH_INVALID",
         "The body is not a Pub/Sub push envelope.",
         "Send nothing to the function but the pushes of its subscription.",
     )
-    WAKE_INVALID = (
-        "WAKE_INVALID",
-        "The message is not a wake.",
-        "Publish nothing on the stack's topics.",
-    )
+    WAKE_INVALID = ("WAKE_INVALID", "The message is not a wake.", _PUBLISH_NOTHING)
     NOTIFICATION_INVALID = (
         "NOTIFICATION_INVALID",
         "The storage notification lacks the object's name or generation.",
-        "Publish nothing on the stack's topics.",
+        _PUBLISH_NOTHING,
     )
-    CONTENTION = (
-        "CONTENTION",
-        "A document kept changing.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
-    CONFLICT = (
-        "CONFLICT",
-        "A document has another version than the one read.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
-    PRECONDITION = (
-        "PRECONDITION",
-        "A compare-and-set lost.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
-    LEASE_HELD = (
-        "LEASE_HELD",
-        "Another worker holds the lease.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
-    LEASE_LOST = (
-        "LEASE_LOST",
-        "Another worker owns the document now.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
-    MOVED_ON = (
-        "MOVED_ON",
-        "Another worker went on with the job.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
+    # ------------------------------------------------------------------------- its workers among themselves
+    LEASE_HELD = ("LEASE_HELD", "Another worker holds the lease.", _AGAIN)
+    LEASE_LOST = ("LEASE_LOST", "Another worker owns the document now.", _AGAIN)
+    MOVED_ON = ("MOVED_ON", "Another worker went on with the job.", _AGAIN)
+    CONTENTION = ("CONTENTION", "A document kept changing.", _AGAIN)
+    CONFLICT = ("CONFLICT", "A document has another version than the one read.", _AGAIN)
+    PRECONDITION = ("PRECONDITION", "A compare-and-set lost.", _AGAIN)
     ILLEGAL_MOVE = (
         "ILLEGAL_MOVE",
         "A document cannot go from one state to the other.",
-        "Report it: this should not happen.",
+        _NEVER,
     )
-    INTENT_LATE = (
-        "INTENT_LATE",
-        "Too much time passed between intent and create.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
-    TIME_OVER = (
-        "TIME_OVER",
-        "The call's time is over.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
+    TIME_OVER = ("TIME_OVER", "The call's time is over.", _AGAIN)
+    # -------------------------------------------------------------------------- what it sends to a provider
     SIZE_MISMATCH = (
         "SIZE_MISMATCH",
         "The rendered shard has another length than planned.",
-        "Report it: this should not happen.",
+        _NEVER,
     )
     CHECKSUM = (
         "CHECKSUM",
         "The staged file has another checksum than what was sent.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
+        _AGAIN,
     )
-    CAPACITY = (
-        "CAPACITY",
-        "The provider has no room now.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
+    INTENT_LATE = (
+        "INTENT_LATE",
+        "Too much time passed between intent and create.",
+        _AGAIN,
     )
+    CAPACITY = ("CAPACITY", "The provider has no room now.", _AGAIN)
     UNKNOWN_OUTCOME = (
         "UNKNOWN_OUTCOME",
         "Whether the call had an effect is not known.",
         "Nothing: it is looked up before anything is repeated.",
     )
-    TRANSIENT = (
-        "TRANSIENT",
-        "Something passing went wrong.",
-        "Nothing: it is tried again by itself; if it lasts, tell the operator.",
-    )
+    # -------------------------------------------------------------------------- what has no code of its own
+    TRANSIENT = ("TRANSIENT", "Something passing went wrong.", _AGAIN)
     PERMANENT = (
         "PERMANENT",
         "Something went wrong that no repetition can help.",
-        "The sentence says what.",
+        _SENTENCE,
     )
-    BATCHDROP_ERROR = (
-        "BATCHDROP_ERROR",
-        "Something went wrong.",
-        "The sentence says what.",
-    )
+    BATCHDROP_ERROR = ("BATCHDROP_ERROR", "Something went wrong.", _SENTENCE)

@@ -16,14 +16,25 @@ SDK errors are translated once, in the adapter. A bad request line is data, not 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from batchdrop.core.codes import Code
+
 
 class BatchdropError(Exception):
     """Base of every error of ours; `code` is stable, `sentence` is what a person can act on."""
 
-    default_code = "BATCHDROP_ERROR"
+    default_code: ClassVar[Code] = Code.BATCHDROP_ERROR
 
-    def __init__(self, sentence: str = "", *, code: str | None = None) -> None:
-        """Keep the sentence (never content, keys or secrets) and the stable code."""
+    def __init__(self, sentence: str | Code = "", *, code: str | None = None) -> None:
+        """Keep the sentence (never content, keys or secrets) and the stable code.
+
+        Args:
+            sentence: What happened here; or a code alone, whose own sentence says all there is to say.
+            code: Of a sentence that says more than the code's own.
+        """
+        if isinstance(sentence, Code):
+            code, sentence = sentence, sentence.sentence
         super().__init__(sentence)
         self.sentence = sentence
         self.code = code or self.default_code
@@ -32,37 +43,37 @@ class BatchdropError(Exception):
 class PermanentError(BatchdropError):
     """No repetition can help: report and acknowledge."""
 
-    default_code = "PERMANENT"
+    default_code = Code.PERMANENT
 
 
 class TransientError(BatchdropError):
     """Time can heal it: let the delivery be repeated."""
 
-    default_code = "TRANSIENT"
+    default_code = Code.TRANSIENT
 
 
 class UnknownOutcomeError(BatchdropError):
     """The effect may have happened: reconcile, never repeat."""
 
-    default_code = "UNKNOWN_OUTCOME"
+    default_code = Code.UNKNOWN_OUTCOME
 
 
 class LeaseLostError(BatchdropError):
     """Another worker owns the record: acknowledge and stop."""
 
-    default_code = "LEASE_LOST"
+    default_code = Code.LEASE_LOST
 
 
 class ConfigurationError(BatchdropError):
     """A setting is missing or contradicts another, or what only a person can mend is broken: fail until it is."""
 
-    default_code = "CONFIGURATION"
+    default_code = Code.CONFIGURATION
 
 
 class CapacityError(BatchdropError):
     """The provider refused for lack of quota (429): nothing was created; hold off and queue."""
 
-    default_code = "CAPACITY"
+    default_code = Code.CAPACITY
 
     def __init__(
         self, sentence: str = "", *, retry_after_seconds: float | None = None
@@ -75,16 +86,16 @@ class CapacityError(BatchdropError):
 class PreconditionError(BatchdropError):
     """A compare-and-set lost: re-read, then decide again."""
 
-    default_code = "PRECONDITION"
+    default_code = Code.PRECONDITION
 
 
 class ObjectExistsError(PreconditionError):
     """The object exists (412), or may not be replaced (403): compare checksums."""
 
-    default_code = "OBJECT_EXISTS"
+    default_code = Code.OBJECT_EXISTS
 
 
 class ConflictError(PreconditionError):
     """The record has another version than the one read."""
 
-    default_code = "CONFLICT"
+    default_code = Code.CONFLICT

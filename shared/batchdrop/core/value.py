@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from batchdrop.core.codes import Code
+
 
 class Value(BaseModel):
     """A stored value: frozen, and it keeps fields a newer version wrote (functions roll back one by one)."""
@@ -32,3 +34,12 @@ class Failure(Value):
     code: str
     message: str
     fix: str = ""
+
+    @classmethod
+    def coded(cls, code: Code, message: str = "", *, fix: str = "") -> Self:
+        """Say what the code's entry says, but for what the place knows better."""
+        return cls(
+            code=code.value,
+            message=message or code.sentence,
+            fix=fix or code.fix,
+        )

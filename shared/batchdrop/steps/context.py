@@ -54,6 +54,10 @@ class Context(Generic[S_co]):
         """Return the wall clock in so many seconds."""
         return self.clock.now() + timedelta(seconds=seconds)
 
+    def ago(self, seconds: float) -> datetime:
+        """Return the wall clock as it was so many seconds ago."""
+        return self.clock.now() - timedelta(seconds=seconds)
+
     def fresh(self) -> Context[S_co]:
         """Return the context for a new call: its time budget starts now."""
         return replace(

@@ -9,17 +9,15 @@ Done again it goes on where it was. A new upload is planned, waits for capacity 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from batchdrop.core.settings import CommonSettings
-from batchdrop.core.state import queries
 from batchdrop.core.state.job import CANCEL, Job, JobState
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
-from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.stack import pause
@@ -29,6 +27,7 @@ PAUSE: Final = timedelta(hours=24)
 LOOK_SECONDS: Final = 10.0
 SEEN: Final = 1000
 """Documents one look reads of each kind; what is behind them is met when they are over."""
+R = TypeVar("R", Job, Shard)
 _EVER: Final = timedelta(days=3650)
 _SENT: Final = frozenset({ShardState.CREATING, ShardState.SUBMITTED})
 
@@ -56,7 +55,8 @@ class Left:
 
     def states(self) -> dict[str, int]:
         """Count the jobs by state; those that have ended are being cleaned."""
-        return dict(sorted(Counter(job.state.value for job in self.jobs).items()))
+        states = Counter(job.state.value for job in self.jobs)
+        return dict(sorted(states.items()))
 
 
 def drain(
@@ -90,13 +90,15 @@ def drain(
 def look(context: Context[CommonSettings]) -> Left:
     """Ask each open job to cancel that was not asked yet; return what is not over."""
     ever = context.now() + _EVER
-    jobs = context.store.jobs(queries.due(Collection.JOB, ever, SEEN))
+    jobs = context.store.due_jobs(ever, SEEN)
     for stored in jobs:
         _cancel(context, stored)
-    shards = context.store.shards(queries.due(Collection.SHARD, ever, SEEN))
-    return Left(
-        tuple(stored.value for stored in jobs), tuple(stored.value for stored in shards)
-    )
+    shards = context.store.due_shards(ever, SEEN)
+    return Left(_values(jobs), _values(shards))
+
+
+def _values(documents: Iterable[Stored[R]]) -> tuple[R, ...]:
+    return tuple(stored.value for stored in documents)
 
 
 def _cancel(context: Context[CommonSettings], stored: Stored[Job]) -> None:
@@ -104,12 +106,11 @@ def _cancel(context: Context[CommonSettings], stored: Stored[Job]) -> None:
     now = context.now()
 
     def wanted(job: Job) -> Job | None:
-        left = (
-            job.state.terminal
-            or job.state is JobState.FINALIZING
-            or job.wanted == CANCEL
-        )
-        return None if left else job.asked(now, CANCEL)
+        if job.wanted == CANCEL:
+            return None
+        if job.state is JobState.FINALIZING or job.state.terminal:
+            return None
+        return job.asked(now, CANCEL)
 
     asked = context.store.change_if(stored, wanted)
     if asked is not None:

@@ -12,18 +12,15 @@ A wake says no more than "look at this document": it may be late, lost or sent t
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.state.shard import Shard
-from batchdrop.core.state.shard_state import ShardState
-from batchdrop.ports import Topic
+from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.steps.context import Context
 
-SUBMITTING: Final = frozenset(
-    {ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING}
-)
 _PLANNING: Final = frozenset({JobState.RECEIVED, JobState.PLANNING, JobState.HELD})
 
 
@@ -47,15 +44,36 @@ def wake_if_complete(context: Context[CommonSettings], job_id: str) -> None:
     context.wake(Topic.BATCHES_FINISHED, job_id)
 
 
+def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
+    """Wake those who wait for an ended job; who took over from it has inherited them, and wakes them itself."""
+    if not job.plan.identity:
+        return
+    claim = context.store.identities.get(job.plan.identity)
+    if claim is not None and claim.job_id == job.job_id:
+        for job_id in claim.waiting:
+            wake_planning(context, job_id)
+
+
+def announce(context: Context[CommonSettings], upload: ObjectInfo, why: str) -> None:
+    """Say that there is an upload, as Cloud Storage does by itself; the data says who does it instead."""
+    attributes = {
+        "eventType": "OBJECT_FINALIZE",
+        "bucketId": upload.bucket,
+        "objectId": upload.name,
+        "objectGeneration": str(upload.generation),
+    }
+    data = json.dumps({why: True}).encode()
+    context.topics.publish(Topic.UPLOADS, data, attributes)
+
+
 def topic_of(value: Job | Shard) -> Topic:
     """Return the topic of who takes a document's next step."""
-    if isinstance(value, Shard):
-        return Topic.SHARDS if value.state in SUBMITTING else Topic.BATCHES_FINISHED
-    unfinished = value.state is JobState.RUNNING and (
-        not value.spawned or value.wanted != ""
-    )
-    return (
-        Topic.SHARDS
-        if value.state in _PLANNING or unfinished
-        else Topic.BATCHES_FINISHED
-    )
+    submits = value.state.unsent if isinstance(value, Shard) else _is_planned(value)
+    return Topic.SHARDS if submits else Topic.BATCHES_FINISHED
+
+
+def _is_planned(job: Job) -> bool:
+    """True until all of a job's shards are in the queue, and when it was told to stop."""
+    if job.state is JobState.RUNNING:
+        return not job.spawned or job.wanted != ""
+    return job.state in _PLANNING

@@ -36,19 +36,19 @@ def read(
     end: int | None = None,
 ) -> Iterator[bytes]:
     """Stream the bytes [start, end) of the whole."""
-    bucket, first = context.settings.work_bucket, 0
+    first = 0
     for piece in pieces:
-        last = first + piece.bytes
-        low, high = max(start, first), last if end is None else min(end, last)
+        low = max(start - first, 0)
+        high = piece.bytes if end is None else min(end - first, piece.bytes)
         if low < high:
             yield from context.objects.read(
-                bucket,
+                context.settings.work_bucket,
                 piece.name,
                 generation=piece.generation,
-                start=low - first,
-                end=high - first,
+                start=low,
+                end=high,
             )
-        first = last
+        first += piece.bytes
 
 
 def write(

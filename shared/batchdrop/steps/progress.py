@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, TypeVar
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
@@ -70,29 +71,24 @@ def hand_back(
     due_at = now + timedelta(seconds=seconds)
 
     def handed_back(value: R) -> R | None:
-        return (
-            None if value.lease_until is None else last(value.handed_back(now, due_at))
-        )
+        if value.lease_until is None:
+            return None
+        return last(value.handed_back(now, due_at))
 
-    value = context.store.change(
-        context.store.reload(stored), handed_back, fence=stored.value.fence
-    ).value
+    fence = stored.value.fence
+    stored = context.store.change(
+        context.store.reload(stored), handed_back, fence=fence
+    )
+    _say_waits(stored.value, code, severity)
+
+
+def _say_waits(value: Job | Shard, code: str, severity: str) -> None:
+    state = value.state.value
     if isinstance(value, Shard):
-        log(
-            "shard waits",
-            severity=severity,
-            shard_id=value.shard_id,
-            state=value.state.value,
-            code=code,
-        )
+        message, ids = "shard waits", {"shard_id": value.shard_id}
     else:
-        log(
-            "job waits",
-            severity=severity,
-            job_id=value.job_id,
-            state=value.state.value,
-            code=code,
-        )
+        message, ids = "job waits", {"job_id": value.job_id}
+    log(message, severity=severity, **ids, state=state, code=code)
 
 
 def go_on_later(
@@ -112,11 +108,11 @@ def go_on_later(
     """
     now = context.now()
     due_at = now + timedelta(seconds=seconds)
-    value = keep(
+    stored = keep(
         context, stored, lambda value: progress(value).handed_back(now, due_at)
-    ).value
+    )
     if not seconds:
-        wake(context, value)
+        wake(context, stored.value)
 
 
 def job_of(context: Context[CommonSettings], shard: Shard) -> Stored[Job]:
@@ -127,5 +123,5 @@ def job_of(context: Context[CommonSettings], shard: Shard) -> Stored[Job]:
     """
     stored = context.store.job(shard.job_id)
     if stored is None:
-        raise PermanentError("the shard's job is gone", code="DOCUMENT_GONE")
+        raise PermanentError("the shard's job is gone", code=Code.DOCUMENT_GONE)
     return stored

@@ -43,10 +43,12 @@ class RangedFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a place."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[
-            whence
-        ]
-        self._place = max(start + offset, 0)
+        starts = {
+            io.SEEK_SET: 0,
+            io.SEEK_CUR: self._place,
+            io.SEEK_END: self._size,
+        }
+        self._place = max(starts[whence] + offset, 0)
         return self._place
 
     def read(self, size: int | None = -1) -> bytes:
@@ -65,11 +67,17 @@ class RangedFile(io.RawIOBase):
         return len(data)
 
     def _at(self, start: int, size: int) -> bytes:
+        """Return bytes from the piece that is held; a small read that misses it fetches the next piece."""
         first, piece = self._piece
-        if not first <= start <= start + size <= first + len(piece):
-            first, piece = start, self._fetch(start, max(size, AHEAD))
-            self._piece = (first, piece) if size < AHEAD else (0, b"")
-        return piece[start - first : start - first + size]
+        offset = start - first
+        if 0 <= offset <= len(piece) - size:
+            return piece[offset : offset + size]
+        if size >= AHEAD:
+            self._piece = (0, b"")
+            return self._fetch(start, size)
+        piece = self._fetch(start, AHEAD)
+        self._piece = (start, piece)
+        return piece[:size]
 
     def _fetch(self, start: int, size: int) -> bytes:
         return b"".join(pieces.read(self._context, self._pieces, start, start + size))

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import (
     ConfigurationError,
     ObjectExistsError,
@@ -31,73 +33,14 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
-from batchdrop.core.value import Value
+from batchdrop.core.state.stack import Identity, Pause, Stack
 from batchdrop.core.wire import wire_of
 from batchdrop.ports import Batch, ObjectInfo
 from batchdrop.steps.context import Context
 
 ID: Final = "stack"
-HEARTBEAT = timedelta(minutes=5)
-SILENCE = timedelta(minutes=12)
-"""A mark older than this is of a stack that does not run any more."""
 PAUSED_SECONDS: Final = 60.0
 """After this time whatever found the stack paused looks again."""
-MARKS = 6
-"""Marks that are remembered: a tick that was paused may write one that a later tick has replaced."""
-
-
-class Identity(Value):
-    """What the object holds."""
-
-    stack_id: str
-    created_at: datetime
-    mark: str
-    marked_at: datetime
-
-
-class Pause(Value):
-    """Nothing new is sent until then."""
-
-    until: datetime
-    by: str
-
-
-class Stack(Value):
-    """What the document holds; an empty one is not founded yet."""
-
-    stack_id: str = ""
-    created_at: datetime | None = None
-    founded: bool = False
-    """The object exists and names this id."""
-    recovered_at: datetime | None = None
-    """When the documents were lost, for an identity was found that is older, or came from a backup."""
-    marks: tuple[str, ...] = ()
-    marked_at: datetime | None = None
-    stopped_until: datetime | None = None
-    """Another stack of this identity is at work."""
-    paused: Pause | None = None
-
-    def confirmed(self) -> Stack:
-        """The object exists and names this id."""
-        return self._with(founded=True)
-
-    def marked(self, marks: tuple[str, ...], now: datetime) -> Stack:
-        """Know more marks as its own; it is at work."""
-        return self._with(
-            marks=(*self.marks, *marks)[-MARKS:], marked_at=now, stopped_until=None
-        )
-
-    def stopped(self, until: datetime) -> Stack:
-        """Do nothing at the provider until then."""
-        return self._with(stopped_until=until)
-
-    def restored(self, at: datetime) -> Stack:
-        """The documents count as lost."""
-        return self._with(recovered_at=at)
-
-    def with_pause(self, pause: Pause | None) -> Stack:
-        """Send nothing new for a while, or end that."""
-        return self._with(paused=pause)
 
 
 def stack_id(context: Context[CommonSettings]) -> str:
@@ -107,8 +50,8 @@ def stack_id(context: Context[CommonSettings]) -> str:
         TransientError: STACK_TWICE, another stack of this identity is at work.
     """
     stack = _stack(context)
-    if stack.stopped_until is not None and context.now() < stack.stopped_until:
-        raise TransientError(_twice(context), code="STACK_TWICE")
+    if stack.is_stopped(context.now()):
+        raise TransientError(_twice(context), code=Code.STACK_TWICE)
     return stack.stack_id
 
 
@@ -140,25 +83,25 @@ def recovered_at(context: Context[CommonSettings]) -> datetime | None:
 def may_cancel(context: Context[CommonSettings], batch: Batch) -> bool:
     """Tell whether a batch of ours was made by these documents: one that is older may serve another stack."""
     recovered = recovered_at(context)
-    return not batch.state.terminal and (
-        recovered is None or batch.created_at >= recovered
-    )
+    if batch.state.terminal:
+        return False
+    return recovered is None or batch.created_at >= recovered
 
 
 def paused(context: Context[CommonSettings]) -> bool:
     """Tell whether nothing new may be sent to the provider."""
-    found = _stack(context).paused
-    return found is not None and context.now() < found.until
+    return _stack(context).is_paused(context.now())
 
 
 def pause(context: Context[CommonSettings], until: datetime, by: str) -> None:
     """Let nothing new be sent until then; again while it is paused: the new end counts."""
-    _set_pause(context, Pause(until=until, by=by))
+    paused = Pause(until=until, by=by)
+    _change(context, _stack(context), lambda seen: seen.with_pause(paused))
 
 
 def resume(context: Context[CommonSettings]) -> None:
     """End a pause; nothing happens when there is none."""
-    _set_pause(context, None)
+    _change(context, _stack(context), lambda seen: seen.with_pause(None))
 
 
 def beat(context: Context[CommonSettings]) -> None:
@@ -167,23 +110,15 @@ def beat(context: Context[CommonSettings]) -> None:
     Raises:
         PermanentError: STACK_TWICE, another stack of this identity is at work.
     """
-    stack, now = _stack(context), context.now()
-    if (
-        stack.marked_at is not None
-        and now < stack.marked_at + HEARTBEAT
-        and stack.stopped_until is None
-    ):
+    stack = _stack(context)
+    now = context.now()
+    if stack.was_heard(now):
         return
     info = context.objects.stat(context.settings.output_bucket, names.identity())
     found = _found(context, info)
-    if (
-        found is not None
-        and found.mark not in stack.marks
-        and now < found.marked_at + SILENCE
-    ):
-        until = found.marked_at + SILENCE
-        context.store.meta(Stack).change(ID, stack, lambda seen: seen.stopped(until))
-        raise PermanentError(_twice(context), code="STACK_TWICE")
+    if found is not None and stack.meets_another(found, now):
+        _change(context, stack, lambda seen: seen.stopped(found.silent_at))
+        raise PermanentError(_twice(context), code=Code.STACK_TWICE)
     _mark(context, stack, found, info)
 
 
@@ -199,9 +134,10 @@ def claim(context: Context[CommonSettings], *, restored: bool = False) -> None:
     Raises:
         ConfigurationError: IDENTITY_DAMAGED, and there are no documents that know it.
     """
-    stack, now = _stack(context), context.now()
+    stack = _stack(context)
+    now = context.now()
     if restored:
-        context.store.meta(Stack).change(ID, stack, lambda seen: seen.restored(now))
+        _change(context, stack, lambda seen: seen.restored(now))
     info = context.objects.stat(context.settings.output_bucket, names.identity())
     _mark(context, stack, _found(context, info), info)
 
@@ -212,36 +148,24 @@ def _mark(
     found: Identity | None,
     info: ObjectInfo | None,
 ) -> None:
-    """Put a mark of this stack in place of the one that was found; both are known from now on.
-
-    Documents that do not know the one that was found are not those that did what was done last: they count as lost,
-    and so do those that find none.
-    """
-    mark, now = secrets.token_hex(8), context.now()
-
-    def marked(seen: Stack) -> Stack:
-        known = found is not None and found.mark in seen.marks
-        marked = seen.marked((*((found.mark,) if found else ()), mark), now)
-        return marked if known else marked.restored(now)
-
-    context.store.meta(Stack).change(ID, stack, marked)
-    identity = Identity(
-        stack_id=stack.stack_id,
-        created_at=stack.created_at or now,
-        mark=mark,
-        marked_at=now,
-    )
-    _write(context, identity, info)
-
-
-def _set_pause(context: Context[CommonSettings], found: Pause | None) -> None:
-    stack = _stack(context)
-    context.store.meta(Stack).change(ID, stack, lambda seen: seen.with_pause(found))
+    """Put a mark of this stack in place of the one that was found: in the document first, then in the object."""
+    mark = secrets.token_hex(8)
+    now = context.now()
+    _change(context, stack, lambda seen: seen.marked(mark, found, now))
+    _write(context, stack.identity(mark, now), info)
 
 
 def _stack(context: Context[CommonSettings]) -> Stack:
     stack = context.store.meta(Stack).get(ID)
-    return stack if stack is not None and stack.founded else _founded(context)
+    if stack is None or not stack.founded:
+        return _founded(context)
+    return stack
+
+
+def _change(
+    context: Context[CommonSettings], empty: Stack, transition: Callable[[Stack], Stack]
+) -> Stack:
+    return context.store.meta(Stack).change(ID, empty, transition)
 
 
 def _founded(context: Context[CommonSettings]) -> Stack:
@@ -250,58 +174,37 @@ def _founded(context: Context[CommonSettings]) -> Stack:
     The document comes first, so that a crash between the two is not taken for lost documents.
     """
     now = context.now()
-    mark = secrets.token_hex(8)
-    fresh = Stack(stack_id=secrets.token_hex(4), created_at=now, marks=(mark,))
-    proposed = context.store.meta(Stack).change(
-        ID, Stack(), lambda seen: seen if seen.stack_id else fresh
+    fresh = Stack(
+        stack_id=secrets.token_hex(4),
+        created_at=now,
+        marks=(secrets.token_hex(8),),
     )
-    mine = Identity(
-        stack_id=proposed.stack_id,
-        created_at=proposed.created_at or now,
-        mark=proposed.marks[0],
-        marked_at=now,
-    )
+    proposed = _change(context, Stack(), lambda seen: seen if seen.stack_id else fresh)
+    mine = proposed.identity(proposed.marks[0], now)
     identity = mine if _write(context, mine, None) else _read(context)
-    lost = identity.stack_id != proposed.stack_id
-
-    found = proposed.confirmed()
-    if lost:
+    founded = proposed.founded_as(identity, now)
+    if identity.stack_id != proposed.stack_id:
         log(
             "the stack's documents were lost",
             severity="ERROR",
-            stack_id=identity.stack_id,
+            stack_id=founded.stack_id,
         )
-        found = Stack(
-            stack_id=identity.stack_id,
-            created_at=identity.created_at,
-            founded=True,
-            recovered_at=now,
-            stopped_until=identity.marked_at + SILENCE,
-        )
-    return context.store.meta(Stack).change(
-        ID, Stack(), lambda seen: seen if seen.founded else found
-    )
+    return _change(context, Stack(), lambda seen: seen if seen.founded else founded)
 
 
 def _write(
     context: Context[CommonSettings], identity: Identity, replaced: ObjectInfo | None
 ) -> bool:
     """Write the object; False when somebody else was faster."""
-    bucket, generation = (
-        context.settings.output_bucket,
-        replaced.generation if replaced else 0,
-    )
-    text = json.dumps(
-        {"schema": "batchdrop.identity/1", **identity.model_dump(mode="json")}
-    ).encode()
+    body = {"schema": "batchdrop.identity/1", **identity.model_dump(mode="json")}
     try:
         with context.objects.create(
-            bucket,
+            context.settings.output_bucket,
             names.identity(),
-            if_generation_match=generation,
+            if_generation_match=replaced.generation if replaced else 0,
             content_type="application/json",
         ) as writer:
-            writer.write(text)
+            writer.write(json.dumps(body).encode())
             writer.close()
     except ObjectExistsError:
         return False
@@ -329,16 +232,15 @@ def _read(context: Context[CommonSettings]) -> Identity:
     Raises:
         ConfigurationError: IDENTITY_DAMAGED, only a person knows what it held; whatever came is delivered again.
     """
-    text = b"".join(
-        context.objects.read(context.settings.output_bucket, names.identity())
-    )
+    bucket, name = context.settings.output_bucket, names.identity()
+    text = b"".join(context.objects.read(bucket, name))
     try:
         return Identity.model_validate(json.loads(text))
     except ValueError:
         raise ConfigurationError(
-            f"gs://{context.settings.output_bucket}/{names.identity()} is damaged: restore it, or delete it if no batch"
+            f"gs://{bucket}/{name} is damaged: restore it, or delete it if no batch"
             " of this stack is running",
-            code="IDENTITY_DAMAGED",
+            code=Code.IDENTITY_DAMAGED,
         ) from None
 
 

@@ -8,15 +8,14 @@ the provider tells whether its batch was made.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final, TypeVar
 
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
-from batchdrop.core.state import queries
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
-from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
 from batchdrop.steps.stack import claim
 from batchdrop.store import Stored
@@ -39,15 +38,9 @@ def take_over(context: Context[CommonSettings], *, restored: bool = False) -> in
         ConfigurationError: IDENTITY_DAMAGED, and the leases are as they were.
     """
     claim(context, restored=restored)
-    store, end = context.store, context.now() + _AGES
-    jobs = sum(
-        _let_go(context, stored)
-        for stored in store.jobs(queries.due(Collection.JOB, end, LIMIT))
-    )
-    shards = sum(
-        _let_go(context, stored)
-        for stored in store.shards(queries.due(Collection.SHARD, end, LIMIT))
-    )
+    end = context.now() + _AGES
+    jobs = _let_go(context, context.store.due_jobs(end, LIMIT))
+    shards = _let_go(context, context.store.due_shards(end, LIMIT))
     if jobs + shards:
         log(
             "leases of a dead stack taken over",
@@ -58,8 +51,11 @@ def take_over(context: Context[CommonSettings], *, restored: bool = False) -> in
     return jobs + shards
 
 
-def _let_go(context: Context[CommonSettings], stored: Stored[R]) -> bool:
+def _let_go(context: Context[CommonSettings], documents: Iterable[Stored[R]]) -> int:
+    """Let go the leases of documents; return how many had one."""
     now = context.now()
-    return (
-        context.store.change_if(stored, lambda value: value.taken_over(now)) is not None
-    )
+    count = 0
+    for stored in documents:
+        changed = context.store.change_if(stored, lambda value: value.taken_over(now))
+        count += changed is not None
+    return count

@@ -15,7 +15,7 @@ from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.state.shard import Shard
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
-from batchdrop.steps.plan.refuse import is_refused
+from batchdrop.steps.refusals import is_refused
 
 LOOK_SECONDS = 0.25
 

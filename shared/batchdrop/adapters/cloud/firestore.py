@@ -18,8 +18,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from batchdrop.adapters.documents import decoded, encoded, fresh_write_id
-from batchdrop.adapters.reaching import reached, unreachable
+from batchdrop.adapters.reaching import reached
 from batchdrop.adapters.refusing import check_record_id
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import (
     BatchdropError,
     ConflictError,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from google.cloud.firestore import Client, DocumentReference
 
 TIMEOUT_SECONDS: Final = 30.0
-SERVICE: Final = "Firestore"
-UNAVAILABLE: Final = "RECORDS_UNAVAILABLE"
 
 
 class FirestoreDocuments:
@@ -166,7 +165,7 @@ class FirestoreDocuments:
         from google.api_core import exceptions
 
         try:
-            with reached(SERVICE, UNAVAILABLE):
+            with reached(Code.RECORDS_UNAVAILABLE):
                 result = write()
         except (
             exceptions.Conflict,
@@ -194,7 +193,7 @@ def _translated() -> Generator[None]:
     from google.api_core import exceptions
 
     try:
-        with reached(SERVICE, UNAVAILABLE):
+        with reached(Code.RECORDS_UNAVAILABLE):
             yield
     except (exceptions.GoogleAPICallError, ValueError) as error:
         raise _failure(error) from None
@@ -210,18 +209,12 @@ def _failure(error: Exception) -> BatchdropError:
     if isinstance(
         error, (exceptions.InvalidArgument, exceptions.OutOfRange, ValueError)
     ):
-        return PermanentError(
-            "Firestore does not take this record", code="RECORD_REFUSED"
-        )
+        return PermanentError(Code.RECORD_REFUSED)
     if isinstance(error, exceptions.FailedPrecondition):
-        return TransientError(
-            "Firestore has no index for a query yet", code="RECORDS_INDEX"
-        )
+        return TransientError(Code.RECORDS_INDEX)
     if isinstance(error, exceptions.NotFound):
-        return TransientError(
-            "the Firestore database does not exist yet", code="RECORDS_DATABASE"
-        )
-    return unreachable(SERVICE, UNAVAILABLE)
+        return TransientError(Code.RECORDS_DATABASE)
+    return TransientError(Code.RECORDS_UNAVAILABLE)
 
 
 def _document(kind: Collection, snapshot: Any) -> Document:

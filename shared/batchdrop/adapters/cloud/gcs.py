@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from batchdrop.adapters.reaching import reached, unreachable
+from batchdrop.adapters.reaching import reached
 from batchdrop.adapters.refusing import check_object
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import (
     BatchdropError,
     ObjectExistsError,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 8 * MIB
 TIMEOUT_SECONDS: Final = 60
-SERVICE: Final = "Cloud Storage"
-UNAVAILABLE: Final = "STORAGE_UNAVAILABLE"
 
 
 class GcsObjects:
@@ -88,7 +87,7 @@ class GcsObjects:
                     timeout=TIMEOUT_SECONDS,
                 )
             if len(data) != end - offset:
-                raise unreachable(SERVICE, UNAVAILABLE)
+                raise TransientError(Code.STORAGE_UNAVAILABLE)
             yield data
 
     def create(
@@ -216,7 +215,7 @@ class GcsWriter:
             self._send_rest()
         found = self._objects.stat(self._blob.bucket.name, str(self._blob.name))
         if found is None:
-            raise TransientError("a new object was gone at once", code="OBJECT_GONE")
+            raise TransientError(Code.OBJECT_GONE)
         if (found.size, found.crc32c) != (self._size, self._crc32c()):
             raise ObjectExistsError("the object exists with other bytes")
         return found
@@ -289,7 +288,7 @@ def _translated() -> Generator[None]:
     from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
     try:
-        with reached(SERVICE, UNAVAILABLE):
+        with reached(Code.STORAGE_UNAVAILABLE):
             yield
     except exceptions.PreconditionFailed:
         raise ObjectExistsError("the object exists in another generation") from None
@@ -300,13 +299,11 @@ def _translated() -> Generator[None]:
             raise ObjectExistsError(
                 "the object exists and may not be replaced"
             ) from None
-        raise TransientError(
-            "the account lacks a role on the bucket", code="BUCKET_FORBIDDEN"
-        ) from None
+        raise TransientError(Code.BUCKET_FORBIDDEN) from None
     except InvalidResponse as error:
         _raise_for_status(int(error.response.status_code))
     except (exceptions.GoogleAPICallError, DataCorruption):
-        raise unreachable(SERVICE, UNAVAILABLE) from None
+        raise TransientError(Code.STORAGE_UNAVAILABLE) from None
 
 
 def _raise_for_status(status: int) -> None:
@@ -316,7 +313,7 @@ def _raise_for_status(status: int) -> None:
         raise _gone()
     if status == 403:
         raise ObjectExistsError("the object exists and may not be replaced")
-    raise unreachable(SERVICE, UNAVAILABLE)
+    raise TransientError(Code.STORAGE_UNAVAILABLE)
 
 
 def _info(blob: Blob) -> ObjectInfo:
@@ -334,4 +331,4 @@ def _info(blob: Blob) -> ObjectInfo:
 
 
 def _gone() -> PermanentError:
-    return PermanentError("the object is gone or was replaced", code="GONE")
+    return PermanentError(Code.GONE)

@@ -16,8 +16,9 @@ from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
-from batchdrop.adapters.reaching import reached, unreachable
+from batchdrop.adapters.reaching import reached
 from batchdrop.adapters.refusing import check_message
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError, TransientError
 from batchdrop.ports import DeadLetter, Topic
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from google.pubsub_v1 import ReceivedMessage as Pulled
 
 TIMEOUT_SECONDS: Final = 30.0
-SERVICE: Final = "Pub/Sub"
-UNAVAILABLE: Final = "TOPICS_UNAVAILABLE"
 PULL_SECONDS: Final = 4.0
 EMPTY_ANSWERS: Final = 2
 """An answer may hold fewer messages than there are, also none (cloud.google.com/pubsub/docs/pull)."""
@@ -176,18 +175,14 @@ def _translated() -> Generator[None]:
     from google.api_core import exceptions
 
     try:
-        with reached(SERVICE, UNAVAILABLE):
+        with reached(Code.TOPICS_UNAVAILABLE):
             yield
     except exceptions.DeadlineExceeded:
-        raise TransientError(
-            "Pub/Sub did not answer in time", code="TOPICS_TIMEOUT"
-        ) from None
+        raise TransientError(Code.TOPICS_TIMEOUT) from None
     except (exceptions.InvalidArgument, exceptions.OutOfRange, ValueError):
-        raise PermanentError(
-            "Pub/Sub does not take this message", code="MESSAGE_REFUSED"
-        ) from None
+        raise PermanentError(Code.MESSAGE_REFUSED) from None
     except exceptions.GoogleAPICallError:
-        raise unreachable(SERVICE, UNAVAILABLE) from None
+        raise TransientError(Code.TOPICS_UNAVAILABLE) from None
 
 
 def _letter(topic: Topic, pulled: Pulled) -> DeadLetter:

@@ -27,6 +27,7 @@ from urllib.parse import quote
 import google_crc32c
 
 from batchdrop.adapters.refusing import check_object
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ObjectExistsError, PermanentError, TransientError
 from batchdrop.core.limits import MIB
 from batchdrop.ports import ObjectInfo, ObjectPage
@@ -267,7 +268,7 @@ class DirectoryObjects:
                 except (FileExistsError, NotADirectoryError):
                     break
                 return str(place)
-        raise TransientError("the object could not be placed", code="OBJECTS_BUSY")
+        raise TransientError("the object could not be placed", code=Code.OBJECTS_BUSY)
 
     @contextmanager
     def _opened(self, bucket: str, name: str, generation: int | None) -> Generator[Any]:
@@ -321,9 +322,7 @@ class DirectoryObjects:
             try:
                 self._index.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                raise TransientError(
-                    "the folder is locked by another process", code="OBJECTS_BUSY"
-                ) from None
+                raise TransientError(Code.OBJECTS_BUSY) from None
             try:
                 yield self._index
             except BaseException:
@@ -446,4 +445,4 @@ def _component(part: str) -> str:
 
 
 def _gone() -> PermanentError:
-    return PermanentError("the object is gone or was replaced", code="GONE")
+    return PermanentError(Code.GONE)

@@ -15,6 +15,7 @@ from typing import Any
 
 from batchdrop.adapters.documents import decoded, encoded, fresh_write_id
 from batchdrop.adapters.refusing import check_record_id
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ConfigurationError, ConflictError, TransientError
 from batchdrop.core.state.queries import COMPOSITE, INDEXED, TTL_FIELD
 from batchdrop.ports import Collection, Document, IndexValue, Json, Query
@@ -148,9 +149,7 @@ class SqliteDocuments:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                raise TransientError(
-                    "the records are locked by another process", code="RECORDS_BUSY"
-                ) from None
+                raise TransientError(Code.RECORDS_BUSY) from None
             try:
                 yield self._connection
             except BaseException:
@@ -165,7 +164,7 @@ def _check_format(connection: sqlite3.Connection, path: Path | str) -> None:
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if tables and found != FORMAT:
         sentence = f"{path} holds records of another version of Batchdrop; move the data folder away and start anew"
-        raise ConfigurationError(sentence, code="RECORDS_FORMAT")
+        raise ConfigurationError(sentence, code=Code.RECORDS_FORMAT)
     if found != FORMAT:
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from batchdrop.adapters.refusing import check_message
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import TransientError
 from batchdrop.ports import DeadLetter, Topic
 
@@ -230,9 +231,7 @@ class SqliteTopics:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                raise TransientError(
-                    "the queue is locked by another process", code="TOPICS_BUSY"
-                ) from None
+                raise TransientError(Code.TOPICS_BUSY) from None
             try:
                 yield self._connection
             except BaseException:

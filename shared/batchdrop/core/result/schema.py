@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.limits import KIB, limit
 from batchdrop.core.pointer import pointer_of
 from batchdrop.core.result.schema_bounds import Bounded, SchemaCostError, Steps, bounded
@@ -129,8 +130,8 @@ def breaks(schema: bytes, text: str) -> tuple[str, str] | None:
     try:
         wrong = None if check is None else check(text)
     except TooCostlyError as error:
-        return "SCHEMA_TOO_COSTLY", str(error)
-    return None if wrong is None else ("NOT_AS_SCHEMA", wrong)
+        return Code.SCHEMA_TOO_COSTLY, str(error)
+    return None if wrong is None else (Code.NOT_AS_SCHEMA, wrong)
 
 
 def _compile(schema: bytes) -> Check | None:

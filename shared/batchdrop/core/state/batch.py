@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
@@ -28,6 +29,16 @@ class NoBatch(StrEnum):
     """Taken apart before it was sent."""
     GONE = "GONE"
     """The provider does not know it any more."""
+
+
+_CUT_SHORT: Final = frozenset(
+    {
+        BatchState.CANCELLED,
+        BatchState.CANCELLING,
+        BatchState.EXPIRED,
+        NoBatch.GONE,
+    }
+)
 
 
 class Intent(Value):
@@ -71,6 +82,22 @@ class BatchRef(Value):
     named_lines: tuple[NamedLine, ...] = ()
     """The first of the lines it failed for; the others are named again when these are left out."""
     duplicates: tuple[str, ...] = ()
+
+    @property
+    def failed_whole(self) -> bool:
+        """True when nothing of it was answered, and not for lines that were made wrongly."""
+        failed = self.state is BatchState.FAILED and not self.parts
+        return failed and self.cause is not Cause.OURS
+
+    @property
+    def cut_short(self) -> bool:
+        """True when it ended, or ends, before the provider had done all of it."""
+        return self.state in _CUT_SHORT
+
+    @property
+    def stopped(self) -> bool:
+        """True when it ended before the provider had done all of it."""
+        return self.state in (BatchState.CANCELLED, BatchState.EXPIRED)
 
     def seen(self, batch: Batch) -> BatchRef:
         """Keep the provider's word, and the results it names so far."""

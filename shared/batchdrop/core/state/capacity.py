@@ -66,6 +66,10 @@ class Ledger(Value):
         """True while nothing may be admitted."""
         return self.hold_until is not None and now < self.hold_until
 
+    def without_end(self) -> list[str]:
+        """The shards whose reservations end only when somebody frees them."""
+        return [shard for shard, entry in self.entries.items() if entry.until is None]
+
     def tokens(self) -> int:
         """Tokens reserved in all."""
         return sum(entry.tokens for entry in self.entries.values())

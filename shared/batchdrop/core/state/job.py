@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.state.caching import CacheUse, Caching
 from batchdrop.core.state.collections import IndexValue
@@ -368,7 +369,7 @@ class Job(Leasable):
             LeaseLostError: Another worker came here first.
         """
         if self.state is not JobState.RUNNING:
-            raise LeaseLostError("another worker finalizes the job", code="MOVED_ON")
+            raise LeaseLostError(Code.MOVED_ON)
         final = JobState.CANCELLED if self.wanted == CANCEL else JobState.DONE
         return self._moved(
             JobState.FINALIZING, now, final_state=final, finalizing_at=now, due_at=now
@@ -406,9 +407,7 @@ class Job(Leasable):
             LeaseLostError: Another worker published it.
         """
         if self.published:
-            raise LeaseLostError(
-                "another worker published the completion", code="MOVED_ON"
-            )
+            raise LeaseLostError(Code.MOVED_ON)
         return self._with(published=True, updated_at=now)
 
     def tidied(self) -> Job | None:

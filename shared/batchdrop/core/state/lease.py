@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import LeaseLostError, PermanentError
 from batchdrop.core.value import Value
 
@@ -36,7 +37,7 @@ class Leasable(Value):
     def claimed(self, now: datetime, lease_seconds: float) -> Self:
         """Return the document owned by a new fence; the tick takes over when the lease ends."""
         if self.leased(now):
-            raise LeaseLostError("another worker holds the lease", code="LEASE_HELD")
+            raise LeaseLostError(Code.LEASE_HELD)
         until = now + timedelta(seconds=lease_seconds)
         return self._with(
             fence=self.fence + 1,
@@ -69,5 +70,5 @@ def check_move(table: Mapping[Any, frozenset[Any]], old: StrEnum, new: StrEnum) 
     """Raise PermanentError ILLEGAL_MOVE unless the table allows this change of state."""
     if new is not old and new not in table[old]:
         raise PermanentError(
-            f"a document cannot go from {old} to {new}", code="ILLEGAL_MOVE"
+            f"a document cannot go from {old} to {new}", code=Code.ILLEGAL_MOVE
         )

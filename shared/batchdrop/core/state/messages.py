@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.state import names
 
@@ -67,7 +68,7 @@ def recipe_message(
         "problems": problems,
     }
     attributes = {
-        "state": "RECIPE_INVALID",
+        "state": Code.RECIPE_INVALID.value,
         "bucket": upload.bucket,
         "object": upload.name,
     }
@@ -92,9 +93,7 @@ def decode_push(body: bytes) -> Push:
         RecursionError,
         binascii.Error,
     ):
-        raise PermanentError(
-            "the body is not a Pub/Sub push envelope", code="PUSH_INVALID"
-        ) from None
+        raise PermanentError(Code.PUSH_INVALID) from None
     return Push(
         data, attributes, message_id, attempt if isinstance(attempt, int) else None
     )
@@ -119,9 +118,7 @@ def decode_message(push: Push) -> Wake | Uploaded | None:
             raise ValueError("ids")
         return Wake(job, None if shard is None else str(shard))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise PermanentError(
-            "the message is not a wake of ours", code="WAKE_INVALID"
-        ) from None
+        raise PermanentError(Code.WAKE_INVALID) from None
 
 
 def _uploaded(push: Push) -> Uploaded | None:
@@ -135,7 +132,4 @@ def _uploaded(push: Push) -> Uploaded | None:
             int(attributes["objectGeneration"]),
         )
     except (KeyError, ValueError):
-        raise PermanentError(
-            "the storage notification lacks bucketId, objectId or objectGeneration",
-            code="NOTIFICATION_INVALID",
-        ) from None
+        raise PermanentError(Code.NOTIFICATION_INVALID) from None

@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import LeaseLostError, PermanentError
 from batchdrop.core.provider.batch import Batch
 from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
@@ -35,9 +36,7 @@ from batchdrop.core.state.segment import Segment, Segments
 from batchdrop.core.state.shard_state import SHARD_MOVES, ShardState
 from batchdrop.core.value import Failure, Value
 
-DEADLINE: Final = Failure(
-    code="DEADLINE", message="the job's deadline passed before this line was answered"
-)
+DEADLINE: Final = Failure.coded(Code.DEADLINE)
 
 
 class Child(Value):
@@ -79,7 +78,7 @@ class Shard(Leasable):
     attached_bytes: int = 0
     """Of the objects its lines name; of a child in proportion to its parent's."""
     attached: tuple[str, ...] = ()
-    """Work objects that list the files those objects became (`steps.submit.attach`)."""
+    """Work objects that list the files those objects became (`steps.attach`)."""
     measured: bool = False
     lists: tuple[str, ...] = ()
     """Work objects that hold the lines of a child, under `list_key`; empty: all lines of the ranges."""
@@ -108,7 +107,7 @@ class Shard(Leasable):
     batch_deadline_at: datetime | None = None
     cancel_sent_at: datetime | None = None
     segments: tuple[Segment, ...] = ()
-    """The last ones, or all (`steps.write.segment_lists`)."""
+    """The last ones, or all (`steps.segment_lists`)."""
     segment_lists: tuple[str, ...] = ()
     """Work objects with the `listed_segments` before them."""
     listed_segments: int = 0
@@ -373,7 +372,7 @@ class Shard(Leasable):
         """The job ended without it: it names no rows, for their objects may be gone, and no children."""
         return self.rows_written(
             now, Segments(), (), self.unknown_rows
-        ).with_results_lost(now, "JOB_ENDED")
+        ).with_results_lost(now, Code.JOB_ENDED)
 
     def settled(self, now: datetime) -> Shard:
         """Its children exist and its costs are kept: it is over."""
@@ -409,7 +408,7 @@ class Shard(Leasable):
         if (
             self.state is ShardState.SUBMITTED
         ):  # the way back from there names the batch: `refused_late`
-            raise PermanentError("the shard has a batch", code="ILLEGAL_MOVE")
+            raise PermanentError("the shard has a batch", code=Code.ILLEGAL_MOVE)
 
     def _known(self, state: ShardState, now: datetime, **changes: object) -> Shard:
         """Return the shard in another state, also from CREATING: for who knows whether there is a batch."""
@@ -420,7 +419,7 @@ class Shard(Leasable):
         """Return the shard in another state, if the table of moves allows it; never from CREATING."""
         if self.state is ShardState.CREATING:
             raise PermanentError(
-                "it is not known whether the shard has a batch", code="ILLEGAL_MOVE"
+                "it is not known whether the shard has a batch", code=Code.ILLEGAL_MOVE
             )
         return self._known(state, now, **changes)
 

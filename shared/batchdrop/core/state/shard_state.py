@@ -25,8 +25,14 @@ class ShardState(StrEnum):
         """True when nothing will happen to the shard any more."""
         return not SHARD_MOVES[self]
 
+    @property
+    def unsent(self) -> bool:
+        """True until a batch is recorded: one may still be created."""
+        return self in _UNSENT
+
 
 _S = ShardState
+_UNSENT = frozenset({_S.QUEUED, _S.STAGING, _S.STAGED, _S.CREATING})
 SHARD_MOVES: dict[ShardState, frozenset[ShardState]] = {
     _S.QUEUED: frozenset({_S.STAGING, _S.ENDED, _S.CANCELLED}),
     _S.STAGING: frozenset({_S.STAGED, _S.QUEUED, _S.ENDED, _S.CANCELLED}),

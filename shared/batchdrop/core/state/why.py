@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.state.capacity import Ledger
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 
 _S = ShardState
-RELEASABLE: Final = frozenset({"OVER_MAX_COST", "OVER_BUDGET", "COST_UNKNOWN"})
+RELEASABLE: Final = frozenset({Code.OVER_MAX_COST, Code.OVER_BUDGET, Code.COST_UNKNOWN})
 """What a person may let a job run over; anything else it waits for cannot be wished away."""
 _JOB: Final = {
     JobState.RECEIVED: "The upload was noticed; its snapshot is being made.",

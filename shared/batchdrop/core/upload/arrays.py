@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.upload.lines import BOM
 
@@ -50,7 +51,7 @@ def members(
     if not scan.ended:
         raise PermanentError(
             "The JSON array is cut off: it has no closing bracket.",
-            code="ARRAY_INVALID",
+            code=Code.ARRAY_INVALID,
         )
 
 
@@ -135,7 +136,7 @@ def _nothing(around: bytes) -> None:
     """Check that nothing but white space (or a byte order mark) stands outside the array."""
     if around.strip(BOM + b" \t\r\n"):
         raise PermanentError(
-            "Something stands before or behind the JSON array.", code="ARRAY_INVALID"
+            "Something stands before or behind the JSON array.", code=Code.ARRAY_INVALID
         )
 
 

@@ -81,28 +81,20 @@ def refused_name(name: str) -> Failure | None:
     """Say why a file that looks like data cannot be taken, and what to do instead."""
     name = name.lower()
     if _PACKED.search(name):
-        return _refusal(Code.PACKED)
+        return Failure.coded(Code.PACKED)
     if name.endswith(_SHEETS):
-        return _refusal(Code.SPREADSHEET)
+        return Failure.coded(Code.SPREADSHEET)
     if name.endswith(_ARCHIVES):
-        return _refusal(Code.ARCHIVE)
-    return _refusal(Code.UNKNOWN_TABLE) if name.endswith(_TABLES) else None
+        return Failure.coded(Code.ARCHIVE)
+    return Failure.coded(Code.UNKNOWN_TABLE) if name.endswith(_TABLES) else None
 
 
-NO_REQUESTS: Final = Failure(
-    code="NO_REQUESTS",
-    message="The file holds neither one JSON object a line nor one array of them.",
-    fix='Write one request a line, {"key": …, "request": {…}}, or one array of them.',
-)
-API_BODY: Final = Failure(
-    code="NO_REQUESTS",
-    message='The file is the body of an API call, {"requests": […]}, not the requests.',
+NO_REQUESTS: Final = Failure.coded(Code.NO_REQUESTS)
+API_BODY: Final = Failure.coded(
+    Code.NO_REQUESTS,
+    'The file is the body of an API call, {"requests": […]}, not the requests.',
     fix="Upload the array of requests alone, or one request a line.",
 )
 
 
-def _refusal(code: Code) -> Failure:
-    return Failure(code=code.value, message=code.sentence, fix=code.fix)
-
-
-TEXT_FILE: Final = _refusal(Code.TEXT_FILE)
+TEXT_FILE: Final = Failure.coded(Code.TEXT_FILE)

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import KIB, MIB
 from batchdrop.core.upload.lines import BOM, lines_of_head
@@ -17,7 +18,6 @@ MAX_MEMBERS: Final = 10_000
 MEMBER_BYTES: Final = 512
 """A file may have one member for each 512 bytes: making an inflater takes 25 µs, and an empty member has 20 bytes."""
 GZIP: Final = b"\x1f\x8b"
-_ONE_A_LINE: Final = 'Write one request a line: {"key": …, "request": {…}}.'
 _BINARY: Final[tuple[tuple[bytes, str], ...]] = (
     (b"PK\x03\x04", "a zip archive"),
     (b"PAR1", "a Parquet file"),
@@ -72,7 +72,7 @@ def gunzip(
             plain, rest = stream.feed(rest)
             given += len(plain)
             if given > max_bytes or given > max_ratio * (taken + SLACK_BYTES):
-                raise PermanentError("The gzip file grows too much.", code="GZIP_BOMB")
+                raise PermanentError(Code.GZIP_BOMB)
             if plain:
                 yield plain
             ended = stream.ended
@@ -80,11 +80,11 @@ def gunzip(
                 stream, members = _Member(), members + 1
                 if members > MAX_MEMBERS + taken // MEMBER_BYTES:
                     raise PermanentError(
-                        "The gzip file has too many members.", code="GZIP_BOMB"
+                        "The gzip file has too many members.", code=Code.GZIP_BOMB
                     )
                 rest = rest.lstrip(b"\x00") if not rest.strip(b"\x00") else rest
     if not ended or not taken:
-        raise PermanentError("The gzip file is cut off.", code="GZIP_INVALID")
+        raise PermanentError("The gzip file is cut off.", code=Code.GZIP_INVALID)
 
 
 def _try(chunk: bytes, max_ratio: int) -> None:
@@ -94,7 +94,7 @@ def _try(chunk: bytes, max_ratio: int) -> None:
         plain, chunk = stream.feed(chunk)
         given += len(plain)
         if given > max_ratio * (size + SLACK_BYTES):
-            raise PermanentError("The gzip file grows too much.", code="GZIP_BOMB")
+            raise PermanentError(Code.GZIP_BOMB)
 
 
 class _Member:
@@ -113,7 +113,7 @@ class _Member:
             plain = self._inflate.decompress(data, MIB)
         except zlib.error:
             raise PermanentError(
-                "The gzip file is damaged.", code="GZIP_INVALID"
+                "The gzip file is damaged.", code=Code.GZIP_INVALID
             ) from None
         rest = (
             self._inflate.unused_data
@@ -124,4 +124,4 @@ class _Member:
 
 
 def _not_jsonl(message: str) -> Failure:
-    return Failure(code="NOT_JSONL", message=message, fix=_ONE_A_LINE)
+    return Failure.coded(Code.NOT_JSONL, message)

@@ -34,12 +34,12 @@ from batchdrop.dialects.dialect import Dialect
 from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import Ask, BatchKind
 from batchdrop.steps import work
+from batchdrop.steps.attach import attach, uris
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import entries_of
 from batchdrop.steps.progress import go_on_later, keep
 from batchdrop.steps.shard_lines import bodies
 from batchdrop.steps.stack import PAUSED_SECONDS, paused
-from batchdrop.steps.submit.attach import attach, uris
 from batchdrop.store import Stored
 
 Writing = Context[WriteSettings]

@@ -19,6 +19,7 @@ from typing import Final
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import JOB_ENDED, log
 from batchdrop.core.money.costs import job_cost, job_tokens
+from batchdrop.core.result.ended import ended_fields
 from batchdrop.core.result.manifest import Part, done_message, manifest
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names, queries
@@ -32,17 +33,16 @@ from batchdrop.core.upload.cut import RangePlan
 from batchdrop.core.value import Failure
 from batchdrop.ports import ObjectInfo, Topic
 from batchdrop.steps import work
+from batchdrop.steps.attach import detach
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import entries_of, record_cache, settle
-from batchdrop.steps.figures import ended_fields
 from batchdrop.steps.finalize.parts import joined_fields, range_parts
-from batchdrop.steps.plan.identities import wake_waiting
-from batchdrop.steps.plan.recipes import frozen
+from batchdrop.steps.next import wake_waiting
 from batchdrop.steps.progress import go_on_later, hand_back, keep
+from batchdrop.steps.recipe import frozen
+from batchdrop.steps.row_file import RowFile
+from batchdrop.steps.segment_lists import whole
 from batchdrop.steps.shard_lines import all_ranges
-from batchdrop.steps.submit.attach import detach
-from batchdrop.steps.write.segment_lists import whole
-from batchdrop.steps.write.segments import RowFile
 from batchdrop.store import Stored
 
 Writing = Context[WriteSettings]

@@ -37,7 +37,7 @@ from batchdrop.core.state.shard import Shard, ShardKind
 from batchdrop.core.upload.cut import RangePlan
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
-from batchdrop.steps.write.segments import RowFile
+from batchdrop.steps.row_file import RowFile
 
 Writing = Context[WriteSettings]
 Keyed = Iterator[tuple[tuple[int, int, int], bytes]]

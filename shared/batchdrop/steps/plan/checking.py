@@ -17,8 +17,8 @@ from batchdrop.core.wire import id_bytes
 from batchdrop.dialects.dialect import Accepted, Rejected
 from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import BatchKind
+from batchdrop.steps.attach import Looked
 from batchdrop.steps.context import Context
-from batchdrop.steps.submit.attach import Looked
 
 _NONE: Final[Mapping[str, int]] = {}
 

@@ -30,8 +30,8 @@ from batchdrop.dialects.dialect import LineForm
 from batchdrop.dialects.gemini.render import compile_recipe
 from batchdrop.steps import pieces, work
 from batchdrop.steps.context import Context
-from batchdrop.steps.plan.recipes import frozen
 from batchdrop.steps.progress import go_on_later, keep
+from batchdrop.steps.recipe import frozen
 from batchdrop.steps.seekable import RangedFile
 from batchdrop.store import Stored
 

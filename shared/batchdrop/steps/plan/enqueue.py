@@ -13,9 +13,9 @@ from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.upload.cut import ShardPlan, decode_plan
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import dispatch, ensure_ledger
 from batchdrop.steps.progress import keep
 from batchdrop.steps.stack import wire
-from batchdrop.steps.submit.dispatch import dispatch, ensure_ledger
 from batchdrop.store import Stored
 
 Planning = Context[SubmitSettings]

@@ -6,7 +6,7 @@
                          names one that ended else   taken over by compare-and-set: the job runs
 
 The document lists who waits; the job it names wakes them when it has ended. Each of them looks for itself as well
-(`holding`), so nothing is lost with a lost message or a full list. A document lives as long as the window; a job that
+(`plan.hold`), so nothing is lost with a lost message or a full list. A document lives as long as the window; a job that
 crashed behind its creation finds its own id there.
 
     waiter   enters the list -> reads the holder's state -> HELD        a wake that finds it still at work is lost, and
@@ -19,14 +19,13 @@ from datetime import timedelta
 from typing import Final
 
 from batchdrop.core.logs import log
-from batchdrop.core.settings import CommonSettings, SubmitSettings
+from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.identity import Claim, identity
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.state.job_steps import SameRows
 from batchdrop.core.value import Failure
 from batchdrop.steps.context import Context
-from batchdrop.steps.next import wake_planning
 
 Planning = Context[SubmitSettings]
 
@@ -81,16 +80,6 @@ def original(context: Planning, job: Job, digest: str) -> Job | None:
             digest, Claim(), claimed, {"expire_at": until}
         )
     return found if isinstance(found, Job) else None
-
-
-def wake_waiting(context: Context[CommonSettings], job: Job) -> None:
-    """Wake those who wait for an ended job; who took over from it has inherited them, and wakes them itself."""
-    claim = (
-        context.store.identities.get(job.plan.identity) if job.plan.identity else None
-    )
-    if claim is not None and claim.job_id == job.job_id:
-        for job_id in claim.waiting:
-            wake_planning(context, job_id)
 
 
 def same_as(other: Job) -> Failure:

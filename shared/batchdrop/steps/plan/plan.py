@@ -20,6 +20,7 @@ from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.job_steps import Passed, SameRows
 from batchdrop.core.value import Failure
+from batchdrop.steps.cache import decided, refuse_cache
 from batchdrop.steps.context import Context
 from batchdrop.steps.next import wake
 from batchdrop.steps.plan.convert import as_records
@@ -37,7 +38,6 @@ from batchdrop.steps.plan.price import estimated, hours_of, last_run, refuse_cos
 from batchdrop.steps.plan.reading import Pass
 from batchdrop.steps.plan.recipes import resolved
 from batchdrop.steps.progress import go_on_later, keep
-from batchdrop.steps.submit.cache import decided, refuse_cache
 from batchdrop.store import Stored
 
 Planning = Context[SubmitSettings]

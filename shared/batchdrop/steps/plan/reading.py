@@ -29,10 +29,10 @@ from batchdrop.core.upload.cut import (
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.dialects.dialect import Rejected
 from batchdrop.steps import work
+from batchdrop.steps.cache import watch
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.checking import Asked, Checks
 from batchdrop.steps.shard_lines import records
-from batchdrop.steps.submit.cache import watch
 
 Planning = Context[SubmitSettings]
 _KEY_BYTES: Final = 8

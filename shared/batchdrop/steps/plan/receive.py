@@ -30,8 +30,9 @@ from batchdrop.steps.context import Context, routed
 from batchdrop.steps.next import wake, wake_planning
 from batchdrop.steps.plan.recipes import report
 from batchdrop.steps.plan.recover import finished_before
-from batchdrop.steps.plan.refuse import is_refused, taken
+from batchdrop.steps.plan.refuse import taken
 from batchdrop.steps.progress import RETRY_SECONDS, keep
+from batchdrop.steps.refusals import is_refused
 from batchdrop.store import Stored
 
 _TEAM_LABEL = "team"

@@ -28,7 +28,7 @@ from batchdrop.core.recipe.recipe import (
 )
 from batchdrop.core.recipe.yaml import MAX_BYTES
 from batchdrop.core.result.manifest import sendable
-from batchdrop.core.settings import CommonSettings, SubmitSettings
+from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.job_steps import Output, Resolved
@@ -75,15 +75,6 @@ def resolved(context: Planning, stored: Stored[Job]) -> Stored[Job] | Failure:
     work.put(context, name, [recipe.model_dump_json(exclude_defaults=True).encode()])
     settings = _resolved(context, job, recipe, name, found.name)
     return keep(context, stored, lambda job: job.resolved(context.now(), settings))
-
-
-def frozen(context: Context[CommonSettings], job: Job) -> Recipe:
-    """Return the recipe a job runs with."""
-    return (
-        Recipe.model_validate_json(work.get(context, job.recipe_object))
-        if job.recipe_object
-        else Recipe()
-    )
 
 
 def report(context: Planning, upload: Uploaded) -> bool:

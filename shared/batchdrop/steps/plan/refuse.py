@@ -15,7 +15,7 @@ import msgspec
 from batchdrop.core.errors import ObjectExistsError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.recipe.recipe import Recipe
-from batchdrop.core.settings import CommonSettings, SubmitSettings
+from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.upload.kinds import TEXT_FILE, Form, refused_name
 from batchdrop.core.value import Failure
@@ -24,10 +24,10 @@ from batchdrop.dialects.dialect import LineForm
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.recipes import nearest_recipe
+from batchdrop.steps.refusals import GENERATION, is_refused, refusal_of
 
 Receiving = Context[SubmitSettings]
 SCHEMA: Final = "batchdrop.refused/1"
-_GENERATION: Final = "generation"
 _ATTACHED: Final = "application/json"
 _GZIP_FIX: Final = "Compress the file again, or not at all."
 
@@ -46,11 +46,6 @@ def taken(context: Receiving, info: ObjectInfo, form: Form) -> bool:
     if reason is True:
         _forgive(context, info)
     return reason is True
-
-
-def is_refused(context: Context[CommonSettings], info: ObjectInfo) -> bool:
-    """Tell from a listing whether this generation of an object was refused."""
-    return _there(context, info, str(info.generation)) is not None
 
 
 def _reason(context: Receiving, info: ObjectInfo, form: Form) -> Failure | bool:
@@ -96,7 +91,7 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
     """Write the refusal unless it is there."""
     if is_refused(context, info):
         return
-    there = _there(context, info, None)
+    there = refusal_of(context, info, None)
     body: dict[str, Any] = {
         "schema": SCHEMA,
         "bucket": info.bucket,
@@ -112,7 +107,7 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
             names.refusal(info.bucket, info.name),
             if_generation_match=there.generation if there else 0,
             content_type="application/json",
-            metadata={_GENERATION: str(info.generation)},
+            metadata={GENERATION: str(info.generation)},
         ) as writer:
             writer.write(msgspec.json.format(msgspec.json.encode(body)) + b"\n")
             writer.close()
@@ -128,22 +123,6 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
 
 def _forgive(context: Receiving, info: ObjectInfo) -> None:
     """Take an earlier refusal of the object away."""
-    there = _there(context, info, None)
+    there = refusal_of(context, info, None)
     if there is not None:
         context.objects.delete(there.bucket, there.name, generation=there.generation)
-
-
-def _there(
-    context: Context[CommonSettings], info: ObjectInfo, generation: str | None
-) -> ObjectInfo | None:
-    """Return the refusal of an object, of that generation of it if one is given."""
-    name = names.refusal(info.bucket, info.name)
-    listed = context.objects.list(
-        context.settings.output_bucket, prefix=name, page_size=1
-    ).objects
-    found = listed[0] if listed and listed[0].name == name else None
-    return (
-        found
-        if found and generation in (None, found.metadata.get(_GENERATION))
-        else None
-    )

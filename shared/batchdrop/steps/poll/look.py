@@ -25,8 +25,8 @@ from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Batch, Batches, BatchState, Cause
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import back_off, dispatch, free
 from batchdrop.steps.next import wake
-from batchdrop.steps.submit.dispatch import back_off, dispatch, free
 from batchdrop.store import Stored
 
 Polling = Context[PollSettings]

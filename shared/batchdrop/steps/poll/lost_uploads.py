@@ -15,8 +15,8 @@ taken off for clocks that differ. A place that was not kept costs announcements 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,9 +25,10 @@ from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names
 from batchdrop.core.upload.kinds import ANSWERED, form_of, is_upload
 from batchdrop.core.value import Value
-from batchdrop.ports import ObjectInfo, Topic
+from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
-from batchdrop.steps.plan.refuse import is_refused
+from batchdrop.steps.next import announce
+from batchdrop.steps.refusals import is_refused
 from batchdrop.steps.stack import recovered_at, stack_created_at
 
 Sweeping = Context[PollSettings]
@@ -44,9 +45,19 @@ class Pass(Value):
     unknown: datetime | None = None
     """When the oldest upload without a job was created that this pass met."""
 
-    def at(self, token: str, until: datetime, unknown: datetime | None) -> Pass:
+    def met(self, lost: Iterable[datetime]) -> Pass:
+        """Uploads created at these times have no job."""
+        times = (*lost, self.unknown) if self.unknown else lost
+        return self._with(unknown=min(times, default=None))
+
+    def at(self, token: str, until: datetime) -> Pass:
         """One more page was looked at."""
-        return self._with(token=token, until=until, unknown=unknown)
+        return self._with(token=token, until=until)
+
+    def over(self, until: datetime, oldest: datetime) -> Pass:
+        """The last page was looked at: the next pass looks at what is later than what this one made known."""
+        clean = (self.unknown or until) - SKEW
+        return Pass(clean=max(clean, oldest))
 
 
 def find_lost_uploads(context: Sweeping, walk: Pass, found: Counter[str]) -> Pass:
@@ -64,48 +75,40 @@ def find_lost_uploads(context: Sweeping, walk: Pass, found: Counter[str]) -> Pas
 def _page(context: Sweeping, walk: Pass, oldest: datetime, found: Counter[str]) -> Pass:
     """Look at one page; after the last one the pass is over."""
     until = walk.until or _until(context)
-    page = context.objects.list(context.settings.input_bucket, page_token=walk.token)
-    window = [
-        info
-        for info in page.objects
-        if oldest < info.created_at < until and form_of(info.name) in ANSWERED
-    ]
-    lost = [info for info in window if _announce_unless_known(context, info)]
+    bucket = context.settings.input_bucket
+    page = context.objects.list(bucket, page_token=walk.token)
+    window = (info for info in page.objects if oldest < info.created_at < until)
+    lost = [info.created_at for info in window if _announced(context, info)]
     found["swept_uploads"] += len(lost)
-    times = [info.created_at for info in lost]
-    unknown = min([*times, walk.unknown] if walk.unknown else times, default=None)
+    walk = walk.met(lost)
     if page.next_token is None:
-        return Pass(clean=max((unknown or until) - SKEW, oldest))
-    return walk.at(page.next_token, until, unknown)
+        return walk.over(until, oldest)
+    return walk.at(page.next_token, until)
 
 
 def _until(context: Sweeping) -> datetime:
     """Return up to when an upload must have a job."""
-    until = context.now() - timedelta(minutes=context.settings.event_minutes)
+    minutes = context.settings.event_minutes
+    until = context.now() - timedelta(minutes=minutes)
     return max(until, recovered_at(context) or until)
 
 
 def _oldest(context: Sweeping, walk: Pass) -> datetime:
     """Return from when on uploads are looked at: older ones are known, from before the stack, or too old to run."""
-    oldest = context.now() - timedelta(days=context.settings.sweep_days)
+    days = context.settings.sweep_days
+    oldest = context.now() - timedelta(days=days)
     return max(oldest, stack_created_at(context), walk.clean or oldest)
 
 
-def _announce_unless_known(context: Sweeping, info: ObjectInfo) -> bool:
-    """Announce an upload that has no job; return whether it has none."""
+def _announced(context: Sweeping, info: ObjectInfo) -> bool:
+    """Announce an object if it is an upload without a job and without an answer; return whether it is one."""
+    if form_of(info.name) not in ANSWERED:
+        return False
     job_id = names.job_id(info.bucket, info.name, info.generation)
-    if context.store.job(job_id) is not None or (
-        not is_upload(info.name) and is_refused(context, info)
-    ):
+    if context.store.job(job_id) is not None:
+        return False
+    if not is_upload(info.name) and is_refused(context, info):
         return False
     log("upload without a job", severity="WARNING", job_id=job_id)
-    attributes = {
-        "eventType": "OBJECT_FINALIZE",
-        "bucketId": info.bucket,
-        "objectId": info.name,
-        "objectGeneration": str(info.generation),
-    }
-    context.topics.publish(
-        Topic.UPLOADS, json.dumps({"sweep": True}).encode(), attributes
-    )
+    announce(context, info, "sweep")
     return True

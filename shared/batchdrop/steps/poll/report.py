@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from pydantic import Field
@@ -40,15 +40,28 @@ def entries_since(context: Context[CommonSettings], day: str) -> Iterator[Entry]
 
 def write_report(context: Context[PollSettings]) -> bool:
     """Write the page unless today's is written; tell whether it was."""
-    marks, today = context.store.meta(Written), context.now().date()
+    marks = context.store.meta(Written)
+    today = context.now().date()
     mark = Written(day=today.isoformat())
     if marks.get(MARK) == mark:
         return False
+    body = _page(context, today)
+    if not _replace(context, body):
+        return False
+    marks.change(MARK, Written(), lambda _: mark)
+    log("report written", bytes=len(body))
+    return True
+
+
+def _page(context: Context[PollSettings], today: date) -> bytes:
+    """Return the page of the days up to this one."""
     since = (today - timedelta(days=DAYS)).isoformat()
-    body = page(
-        entries_since(context, since),
-        f"Batchdrop {context.settings.topic_prefix}, {since} to {today}",
-    )
+    title = f"Batchdrop {context.settings.topic_prefix}, {since} to {today}"
+    return page(entries_since(context, since), title)
+
+
+def _replace(context: Context[PollSettings], body: bytes) -> bool:
+    """Write the page in place of the last one; False when another tick was faster."""
     bucket = context.settings.output_bucket
     there = context.objects.stat(bucket, NAME)
     try:
@@ -62,6 +75,4 @@ def write_report(context: Context[PollSettings]) -> bool:
             writer.close()
     except ObjectExistsError:
         return False
-    marks.change(MARK, Written(), lambda _: mark)
-    log("report written", bytes=len(body))
     return True

@@ -27,14 +27,27 @@ from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names, queries
 from batchdrop.core.state.capacity import freed
-from batchdrop.core.state.shard import Shard
-from batchdrop.core.state.shard_state import ShardState
+from batchdrop.core.state.needed import (
+    holds_capacity,
+    may_adopt,
+    needs_work,
+    uses_cache,
+    uses_file,
+)
 from batchdrop.core.value import Value
-from batchdrop.ports import Batch, Batches, Cache, Caches, Files, ProviderFile
+from batchdrop.ports import (
+    Batch,
+    Batches,
+    Cache,
+    Caches,
+    Files,
+    ObjectInfo,
+    ProviderFile,
+)
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import change_ledger
 from batchdrop.steps.poll.lost_uploads import Pass, find_lost_uploads
 from batchdrop.steps.stack import may_cancel, stack_id
-from batchdrop.steps.submit.dispatch import change_ledger
 
 Sweeping = Context[PollSettings]
 
@@ -43,10 +56,6 @@ FILE_AGE: Final = timedelta(hours=1)
 """A younger file may belong to a staging under way."""
 WORK_AGE: Final = timedelta(hours=1)
 """A younger work object may belong to a job that is just being cleaned."""
-_IN_USE: Final = frozenset(
-    {ShardState.QUEUED, ShardState.STAGING, ShardState.STAGED, ShardState.CREATING}
-)
-_RESERVED: Final = _IN_USE | {ShardState.SUBMITTED}
 
 
 class Cursors(Value):
@@ -56,20 +65,24 @@ class Cursors(Value):
     uploads: Pass = Pass()
     pages: dict[str, str | None] = Field(default_factory=dict[str, str | None])
 
+    def due(self, now: datetime) -> bool:
+        """Tell whether it is time for the next sweep."""
+        return self.next_at is None or now >= self.next_at
+
 
 Page = Callable[[Sweeping, str | None, Counter[str]], str | None]
 
 
 def sweep(context: Sweeping, found: Counter[str]) -> bool:
     """Sweep if it is time; return whether it was, and add up what was found (`logs.TICK_SWEPT`)."""
-    kept = context.store.meta(Cursors).get(_CURSORS) or Cursors()
-    if kept.next_at is not None and context.now() < kept.next_at:
+    table = context.store.meta(Cursors)
+    kept = table.get(_CURSORS) or Cursors()
+    if not kept.due(context.now()):
         return False
     uploads = find_lost_uploads(context, kept.uploads, found)
-    each = _pages(context).items()
     pages = {
         name: _some_pages(context, page, kept.pages.get(name), found)
-        for name, page in each
+        for name, page in _pages(context).items()
     }
     free_leaked(context, found)
     cursors = Cursors(
@@ -78,8 +91,21 @@ def sweep(context: Sweeping, found: Counter[str]) -> bool:
         pages=pages,
     )
     # When another tick was faster, its cursors are as good as these.
-    context.store.meta(Cursors).change(_CURSORS, Cursors(), lambda _: cursors)
+    table.change(_CURSORS, Cursors(), lambda _: cursors)
     return True
+
+
+def _pages(context: Sweeping) -> dict[str, Page]:
+    """Return what is swept by pages, under the names of their cursors: of each provider what it has."""
+    pages: dict[str, Page] = {}
+    for name, provider in context.providers.items():
+        batches, files, caches = provider.batches, provider.files, provider.caches
+        pages[f"batches.{name}"] = partial(find_orphan_batches, batches)
+        if files is not None:
+            pages[f"files.{name}"] = partial(delete_unused_files, files)
+        if caches is not None:
+            pages[f"caches.{name}"] = partial(keep_or_delete_caches, caches)
+    return pages | {"work": delete_unused_work}
 
 
 def _some_pages(
@@ -115,31 +141,29 @@ def _check_batch(
     """Report a batch that its shard does not name; return whether it is one."""
     stored = context.store.shard(shard_id)
     if stored is None:
-        log(
-            "batch of an unknown shard",
-            severity="ERROR",
-            shard_id=shard_id,
-            batch=batch.name,
-        )
+        _report("batch of an unknown shard", shard_id, batch)
         return False
-    if stored.value.knows(batch.name) or _may_adopt(stored.value):
+    shard = stored.value
+    if shard.knows(batch.name) or may_adopt(shard):
         return False
-    log(
-        "orphan batch found",
-        severity="ERROR",
-        shard_id=shard_id,
-        batch=batch.name,
-        adopted=stored.value.batch.name,
-    )
+    _report("orphan batch found", shard_id, batch, adopted=shard.batch.name)
     if may_cancel(context, batch):
         batches.cancel(batch.name)
-    context.store.change(stored, lambda shard: shard.with_duplicate(batch.name))
+    context.store.change(
+        stored,
+        lambda shard: shard.with_duplicate(batch.name),
+    )
     return True
 
 
-def _may_adopt(shard: Shard) -> bool:
-    """True while a shard has no batch and may still get this one; an ended one without a batch never will."""
-    return not shard.batch.name and shard.state in _IN_USE
+def _report(message: str, shard_id: str, batch: Batch, **more: str) -> None:
+    log(
+        message,
+        severity="ERROR",
+        shard_id=shard_id,
+        batch=batch.name,
+        **more,
+    )
 
 
 # ----------------------------------------------------------------------------------------------- files
@@ -152,27 +176,21 @@ def delete_unused_files(
     old = context.now() - FILE_AGE
     for file in page.files:
         shard_id = names.shard_of_display_name(stack, file.display_name)
-        if (
-            shard_id is not None
-            and file.created_at < old
-            and not _file_in_use(context, file, shard_id)
-        ):
-            files.delete_file(file.name)
-            found["swept_files"] += 1
-            log("unused file deleted", shard_id=shard_id)
+        if shard_id is not None and file.created_at < old:
+            found["swept_files"] += _delete_unused(context, files, file, shard_id)
     return page.next_token
 
 
-def _file_in_use(context: Sweeping, file: ProviderFile, shard_id: str) -> bool:
+def _delete_unused(
+    context: Sweeping, files: Files, file: ProviderFile, shard_id: str
+) -> bool:
+    """Delete a file unless its shard uses it; return whether it was deleted."""
     stored = context.store.shard(shard_id)
-    if stored is None or stored.value.state.terminal:
+    if stored is not None and uses_file(stored.value, file.name):
         return False
-    shard = stored.value
-    return (
-        shard.state is ShardState.STAGING
-        or shard.file == file.name
-        or bool(shard.attached)
-    )
+    files.delete_file(file.name)
+    log("unused file deleted", shard_id=shard_id)
+    return True
 
 
 # ---------------------------------------------------------------------------------------------- caches
@@ -192,21 +210,29 @@ def keep_or_delete_caches(
 def _keep_or_delete(
     context: Sweeping, caches: Caches, cache: Cache, job_id: str
 ) -> bool:
-    """Renew a cache or delete it; return whether it was deleted."""
-    stored, now = context.store.job(job_id), context.now()
-    job = None if stored is None else stored.value
-    caching = job.caching if job and not job.state.terminal else None
-    if caching and cache.name in (use.name for use in caching.uses):
-        if cache.expires_at < now + timedelta(
-            seconds=context.settings.cache_seconds / 2
-        ):
-            caches.keep_cache(cache.name, context.settings.cache_seconds)
+    """Renew a cache or delete it; return whether it was deleted. A young one may be about to be named."""
+    stored = context.store.job(job_id)
+    if stored is not None and uses_cache(stored.value, cache.name):
+        _keep_alive(context, caches, cache)
         return False
-    if cache.created_at >= now - timedelta(seconds=context.settings.lease_seconds):
+    young = context.ago(context.settings.lease_seconds)
+    if cache.created_at >= young:
         return False
     caches.delete_cache(cache.name)
-    log("unused cache deleted", severity="WARNING", job_id=job_id, cache=cache.name)
+    log(
+        "unused cache deleted",
+        severity="WARNING",
+        job_id=job_id,
+        cache=cache.name,
+    )
     return True
+
+
+def _keep_alive(context: Sweeping, caches: Caches, cache: Cache) -> None:
+    """Let a cache live on once half of its time is over."""
+    seconds = context.settings.cache_seconds
+    if cache.expires_at < context.later(seconds / 2):
+        caches.keep_cache(cache.name, seconds)
 
 
 # ------------------------------------------------------------------------------------------------ work
@@ -214,57 +240,54 @@ def delete_unused_work(
     context: Sweeping, token: str | None, found: Counter[str]
 ) -> str | None:
     """Delete work objects of one page whose job has ended and was cleaned; return the next page's token."""
-    bucket = context.settings.work_bucket
-    page = context.objects.list(bucket, page_token=token)
-    old = [info for info in page.objects if info.created_at < context.now() - WORK_AGE]
-    for job_id, objects in groupby(old, lambda info: info.name.partition("/")[0]):
-        if not _job_is_over(context, job_id):
+    page = context.objects.list(context.settings.work_bucket, page_token=token)
+    young = context.now() - WORK_AGE
+    old = (info for info in page.objects if info.created_at < young)
+    for job_id, objects in groupby(old, _folder):
+        if _needs_work(context, job_id):
             continue
         for info in objects:
-            context.objects.delete(bucket, info.name, generation=info.generation)
+            context.objects.delete(
+                info.bucket,
+                info.name,
+                generation=info.generation,
+            )
         found["swept_work"] += 1
         log("unused work objects deleted", job_id=job_id)
     return page.next_token
 
 
-def _job_is_over(context: Sweeping, job_id: str) -> bool:
-    """True for a job that was cleaned, and for one whose document has expired: it existed before its objects."""
+def _folder(info: ObjectInfo) -> str:
+    """Return the id of the job that a work object belongs to."""
+    return info.name.partition("/")[0]
+
+
+def _needs_work(context: Sweeping, job_id: str) -> bool:
+    """False also for a job whose document has expired: it existed before its objects."""
     stored = context.store.job(job_id)
-    return stored is None or (stored.value.state.terminal and stored.value.cleaned)
+    return stored is not None and needs_work(stored.value)
 
 
 # ---------------------------------------------------------------------------------------- reservations
 def free_leaked(context: Sweeping, found: Counter[str]) -> None:
     """Let go the reservations of shards that hold nothing at the provider any more."""
-    for name, ledger in context.store.ledgers.found(queries.ledgers()):
-        for shard_id, entry in ledger.entries.items():
-            if entry.until is None and not _holds_capacity(context, shard_id):
+    for ledger, reserved in context.store.ledgers.found(queries.ledgers()):
+        for shard_id in reserved.without_end():
+            if not _holds_capacity(context, shard_id):
                 found["swept_reservations"] += 1
-                log(
-                    "leaked reservation freed",
-                    severity="WARNING",
-                    shard_id=shard_id,
-                    ledger=name,
-                )
-                change_ledger(
-                    context,
-                    name,
-                    lambda ledger, shard_id=shard_id: freed(ledger, shard_id),
-                )
+                _free(context, ledger, shard_id)
 
 
 def _holds_capacity(context: Sweeping, shard_id: str) -> bool:
     stored = context.store.shard(shard_id)
-    return stored is not None and stored.value.state in _RESERVED
+    return stored is not None and holds_capacity(stored.value)
 
 
-def _pages(context: Sweeping) -> dict[str, Page]:
-    """Return what is swept by pages, under the names of their cursors: of each provider what it has."""
-    pages: dict[str, Page] = {}
-    for name, provider in context.providers.items():
-        pages[f"batches.{name}"] = partial(find_orphan_batches, provider.batches)
-        if provider.files is not None:
-            pages[f"files.{name}"] = partial(delete_unused_files, provider.files)
-        if provider.caches is not None:
-            pages[f"caches.{name}"] = partial(keep_or_delete_caches, provider.caches)
-    return pages | {"work": delete_unused_work}
+def _free(context: Sweeping, ledger: str, shard_id: str) -> None:
+    log(
+        "leaked reservation freed",
+        severity="WARNING",
+        shard_id=shard_id,
+        ledger=ledger,
+    )
+    change_ledger(context, ledger, partial(freed, shard=shard_id))

@@ -8,25 +8,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 
-from batchdrop.core import logs
 from batchdrop.core.errors import BatchdropError
-from batchdrop.core.logs import log
+from batchdrop.core.logs import (
+    JOB_OVERDUE,
+    TICK,
+    TICK_DONE,
+    TICK_QUEUE,
+    TICK_SWEPT,
+    log,
+)
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import is_pool
+from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
-from batchdrop.ports import Collection
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import dispatch
 from batchdrop.steps.figures import queue_figures
 from batchdrop.steps.next import wake
 from batchdrop.steps.poll.look import is_due, look
 from batchdrop.steps.poll.report import write_report
 from batchdrop.steps.poll.sweep import sweep
 from batchdrop.steps.stack import beat
-from batchdrop.steps.submit.dispatch import dispatch
 from batchdrop.store import Stored
 
 Polling = Context[PollSettings]
@@ -36,75 +44,93 @@ OVERDUE = timedelta(hours=2)
 IN_FLIGHT = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a tick did, what its sweeps found and what waits after it, by the names of its line in the log."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TICK_DONE, 0))
+    swept: Counter[str] = field(default_factory=Counter[str])
+    waiting: dict[str, int | None] = field(
+        default_factory=lambda: dict[str, int | None].fromkeys(TICK_QUEUE)
+    )
+
+    def fields(self) -> dict[str, int | None]:
+        """Return the fields of the tick's line."""
+        swept = {name: self.swept[name] for name in TICK_SWEPT}
+        return {**self.counts, **swept, **self.waiting}
+
+
 def tick(context: Polling) -> dict[str, int]:
     """Do one tick within the time budget; return what was done, by name."""
-    done: dict[str, int] = dict.fromkeys(logs.TICK_DONE, 0)
+    done = Done()
     beat(context)
-    _guarded(done, lambda: _look_at_batches(context, done))
-    _guarded(done, lambda: _wake_due(context, done))
-    _guarded(done, lambda: _dispatch_all(context, done))
-    swept: Counter[str] = Counter()
-    _guarded(done, lambda: _sweep(context, done, swept))
-    waiting: dict[str, int | None] = dict.fromkeys(logs.TICK_QUEUE)
-    _guarded(done, lambda: waiting.update(queue_figures(context)))
-    log(
-        logs.TICK,
-        severity="INFO",
-        **done,
-        **{name: swept[name] for name in logs.TICK_SWEPT},
-        **waiting,
-    )
-    return done
+    for part in (_look_at_batches, _wake_due, _dispatch_all, _sweep, _measure):
+        _guarded(done, partial(part, context, done))
+    log(TICK, severity="INFO", **done.fields())
+    return done.counts
 
 
-def _sweep(context: Polling, done: dict[str, int], swept: Counter[str]) -> None:
-    done["swept"] = int(sweep(context, swept))
-    if done["swept"]:
-        write_report(context)
-
-
-def _guarded(done: dict[str, int], step: Callable[[], None]) -> None:
+def _guarded(done: Done, part: Callable[[], None]) -> None:
+    """Do a part of the tick; what goes wrong in it does not stop the others."""
     try:
-        step()
+        part()
     except BatchdropError as error:
-        done["failed"] += 1
+        done.counts["failed"] += 1
         log("a step of the tick failed", severity="ERROR", code=error.code)
 
 
-def _look_at_batches(context: Polling, done: dict[str, int]) -> None:
+def _look_at_batches(context: Polling, done: Done) -> None:
     for stored in context.store.shards(queries.submitted(IN_FLIGHT)):
         if context.time_left.over():
             return
         if is_due(stored.value, context.now(), context.settings):
-            done["looked"] += 1
-            _guarded(done, lambda stored=stored: _look(context, stored, done))
+            done.counts["looked"] += 1
+            _guarded(done, partial(_look, context, done, stored))
 
 
-def _look(context: Polling, stored: Stored[Shard], done: dict[str, int]) -> None:
-    done["ended"] += look(context, stored)
+def _look(context: Polling, done: Done, stored: Stored[Shard]) -> None:
+    done.counts["ended"] += look(context, stored)
 
 
-def _wake_due(context: Polling, done: dict[str, int]) -> None:
+def _wake_due(context: Polling, done: Done) -> None:
     """Wake what is due: lost wakes, ended leases, deadlines, continuations and unpublished completions."""
-    now, limit = context.now(), context.settings.due_limit
-    for shard in context.store.shards(queries.due(Collection.SHARD, now, limit)):
+    now = context.now()
+    limit = context.settings.due_limit
+    for shard in context.store.due_shards(now, limit):
         if shard.value.state is ShardState.SUBMITTED:
             continue
         wake(context, shard.value)
-        done["woken"] += 1
-    for job in context.store.jobs(queries.due(Collection.JOB, now, limit)):
-        if now > job.value.deadline_at + OVERDUE and not job.value.state.terminal:
-            log(
-                logs.JOB_OVERDUE,
-                severity="ERROR",
-                job_id=job.value.job_id,
-                state=job.value.state.value,
-            )
+        done.counts["woken"] += 1
+    for job in context.store.due_jobs(now, limit):
+        _report_overdue(job.value, now)
         wake(context, job.value)
-        done["woken"] += 1
+        done.counts["woken"] += 1
 
 
-def _dispatch_all(context: Polling, done: dict[str, int]) -> None:
+def _report_overdue(job: Job, now: datetime) -> None:
+    """Tell somebody of a job that has not ended long after its deadline."""
+    if job.state.terminal or now <= job.deadline_at + OVERDUE:
+        return
+    log(
+        JOB_OVERDUE,
+        severity="ERROR",
+        job_id=job.job_id,
+        state=job.state.value,
+    )
+
+
+def _dispatch_all(context: Polling, done: Done) -> None:
     for name, _ in context.store.ledgers.found(queries.ledgers()):
         if is_pool(name):
-            done["dispatched"] += dispatch(context, name)
+            done.counts["dispatched"] += dispatch(context, name)
+
+
+def _sweep(context: Polling, done: Done) -> None:
+    swept = sweep(context, done.swept)
+    if swept:
+        done.counts["swept"] = 1
+        write_report(context)
+
+
+def _measure(context: Polling, done: Done) -> None:
+    done.waiting.update(queue_figures(context))

@@ -9,10 +9,10 @@ from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Failure
 from batchdrop.ports import Unit
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import back_off, dispatch, free
 from batchdrop.steps.next import wake
 from batchdrop.steps.progress import hand_back, job_of, keep
 from batchdrop.steps.stack import PAUSED_SECONDS, paused
-from batchdrop.steps.submit.dispatch import back_off, dispatch, free
 from batchdrop.store import Stored
 
 Submitting = Context[SubmitSettings]

@@ -21,13 +21,13 @@ from batchdrop.core.state.shard import Shard
 from batchdrop.core.value import Failure
 from batchdrop.ports import Staged
 from batchdrop.steps import work
+from batchdrop.steps.attach import File, attach, uris
+from batchdrop.steps.cache import with_cache
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import dispatch, free
 from batchdrop.steps.progress import job_of, keep
 from batchdrop.steps.shard_lines import rendered, rendered_size
 from batchdrop.steps.stack import stack_id
-from batchdrop.steps.submit.attach import File, attach, uris
-from batchdrop.steps.submit.cache import with_cache
-from batchdrop.steps.submit.dispatch import dispatch, free
 from batchdrop.steps.submit.leave import end, requeue
 from batchdrop.steps.submit.lost_state import only_collected
 from batchdrop.steps.submit.times import batch_deadline

@@ -27,9 +27,9 @@ from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.value import Failure
 from batchdrop.steps.context import Context
+from batchdrop.steps.dispatch import dispatch
 from batchdrop.steps.progress import hand_back
 from batchdrop.steps.submit.create import create
-from batchdrop.steps.submit.dispatch import dispatch
 from batchdrop.steps.submit.leave import end, waits_for_resume
 from batchdrop.steps.submit.reconcile import reconcile
 from batchdrop.steps.submit.stage import stage

@@ -38,13 +38,20 @@ def results(context: Writing, shard: Shard) -> Iterator[Item[Result]]:
 def sorted_results(context: Writing, shard: Shard) -> Iterator[Item[Result]]:
     """Spill sorted runs of one window each to WORK, then merge them."""
     read = _reader(context, shard)
-    numbered = ((read(raw)[0], len(raw), raw) for raw in _raw(context, shard))
-    spilled: list[str] = []
-    for index, run in enumerate(runs(numbered, context.settings.window_bytes)):
-        name = names.run(shard.shard_id, shard.fence, index)
-        work.put(context, name, (item[2] + b"\n" for item in run))
-        spilled.append(name)
+    spilled = _spilled(context, shard, read)
     return merged([_run(context, read, name) for name in spilled])
+
+
+def _spilled(context: Writing, shard: Shard, read: Reader) -> list[str]:
+    """Write the runs; return their work objects."""
+    spilled: list[str] = []
+    lines = _raw(context, shard)
+    numbered = ((read(raw)[0], len(raw), raw) for raw in lines)
+    for run in runs(numbered, context.settings.window_bytes):
+        name = names.run(shard.shard_id, shard.fence, len(spilled))
+        work.put(context, name, (raw + b"\n" for _, _, raw in run))
+        spilled.append(name)
+    return spilled
 
 
 def _run(context: Writing, read: Reader, name: str) -> Iterator[Item[Result]]:
@@ -57,45 +64,48 @@ def _reader(context: Writing, shard: Shard) -> Reader:
     """Return what tells a line of results: its input line, 0 for nobody's, and the result."""
     if shard.route.asks:
         return read_kept
-    envelope = context.provider_of(shard).envelope(
-        shard.model, BatchKind(shard.batch_kind)
+    provider = context.provider_of(shard)
+    envelope = provider.envelope(
+        shard.model,
+        BatchKind(shard.batch_kind),
     )
 
     def read(raw: bytes) -> tuple[int, Result]:
-        found = envelope.read(raw)
-        return (
-            (0, Result())
-            if found is None
-            else (line_of(shard.wire, found[0]), found[1])
-        )
+        opened = envelope.read(raw)
+        if opened is None:
+            return 0, Result()
+        id, result = opened
+        return line_of(shard.wire, id), result
 
     return read
 
 
 def _raw(context: Writing, shard: Shard) -> Iterator[bytes]:
+    """Stream the lines of the answers to calls, or those of the batch's parts."""
     if shard.route.asks:
         for name in shard.answers:
             yield from work.lines(context, name)
-        return
-    if not shard.batch.parts or shard.results_lost:
-        return
-    for part in context.provider_of(shard).batches.results(_batch(shard)):
-        for block in split_blocks(
-            part.chunks, max_line_bytes=context.settings.max_row_bytes
-        ):
+    elif shard.batch.parts and not shard.results_lost:
+        yield from _of_batch(context, shard)
+
+
+def _of_batch(context: Writing, shard: Shard) -> Iterator[bytes]:
+    longest = context.settings.max_row_bytes
+    batches = context.provider_of(shard).batches
+    for part in batches.results(_batch(shard)):
+        for block in split_blocks(part.chunks, max_line_bytes=longest):
             yield from (_UNREADABLE if line is None else line for line in block.lines)
 
 
 def _batch(shard: Shard) -> Batch:
     """Return the batch as it was last seen."""
+    ref = shard.batch
     return Batch(
-        name=shard.batch.name,
+        name=ref.name,
         display_name="",
         model=shard.model,
-        state=shard.batch.state
-        if isinstance(shard.batch.state, BatchState)
-        else BatchState.UNKNOWN,
-        raw_state=shard.batch.raw_state,
-        created_at=shard.batch.created_at or shard.created_at,
-        parts=shard.batch.parts,
+        state=ref.state if isinstance(ref.state, BatchState) else BatchState.UNKNOWN,
+        raw_state=ref.raw_state,
+        created_at=ref.created_at or shard.created_at,
+        parts=ref.parts,
     )

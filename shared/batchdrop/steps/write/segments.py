@@ -8,69 +8,21 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from batchdrop.core.limits import MIB
 from batchdrop.core.money.usage import Usage, compact
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer, Outcome, redo_kind
 from batchdrop.core.result.row import error_row, result_row
-from batchdrop.core.settings import CommonSettings, WriteSettings
+from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment, SegmentFile
 from batchdrop.core.state.shard import DEADLINE, Shard, ShardKind
 from batchdrop.dialects.dialect import Dialect
 from batchdrop.dialects.spoken import spoken
-from batchdrop.ports import ObjectInfo, ObjectWriter
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
+from batchdrop.steps.row_file import RowFile
 from batchdrop.steps.write.blobs import put_away
-
-BUFFER_BYTES = MIB
-
-
-class RowFile:
-    """An object of rows, opened by its first row, written in large pieces."""
-
-    def __init__(
-        self, context: Context[CommonSettings], bucket: str, name: str
-    ) -> None:
-        """Open nothing yet."""
-        self._context = context
-        self._address = (bucket, name)
-        self._writer: ObjectWriter | None = None
-        self._buffer: list[bytes] = []
-        self._held = 0
-        self.rows = 0
-
-    def add(self, row: bytes) -> None:
-        """Append one row."""
-        self._buffer.append(row)
-        self._held += len(row)
-        self.rows += 1
-        if self._held >= BUFFER_BYTES:
-            self._flush()
-
-    def close(self) -> ObjectInfo | None:
-        """Make the object visible; None when it has no rows."""
-        if not self.rows:
-            return None
-        return self._flush().close()
-
-    def abort(self) -> None:
-        """Drop what was written."""
-        if self._writer is not None:
-            self._writer.abort()
-
-    def _flush(self) -> ObjectWriter:
-        if self._writer is None:
-            bucket, name = self._address
-            self._writer = self._context.objects.create(
-                bucket, name, content_type="application/x-ndjson"
-            )
-        self._writer.write(b"".join(self._buffer))
-        self._buffer.clear()
-        self._held = 0
-        return self._writer
 
 
 @dataclass(slots=True)

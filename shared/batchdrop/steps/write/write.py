@@ -24,6 +24,7 @@ from batchdrop.core.result.order import OutOfWindowError
 from batchdrop.core.result.outcome import Answer, missing
 from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
+from batchdrop.core.state.children import shard_of, taken_apart
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment
 from batchdrop.core.state.shard import Shard
@@ -32,17 +33,17 @@ from batchdrop.core.value import Failure
 from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import BatchState, Cause
 from batchdrop.steps.ask.ask import answer_all
+from batchdrop.steps.attach import detach
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import record
+from batchdrop.steps.dispatch import dispatch
 from batchdrop.steps.next import wake
 from batchdrop.steps.progress import go_on_later, hand_back, job_of, keep
+from batchdrop.steps.segment_lists import kept, segments_of
 from batchdrop.steps.shard_lines import input_lines, ranges_of
 from batchdrop.steps.stack import wire
-from batchdrop.steps.submit.attach import detach
-from batchdrop.steps.submit.dispatch import dispatch
-from batchdrop.steps.write.children import halves, next_round, shard_of, taken_apart
+from batchdrop.steps.write.children import halves, next_round
 from batchdrop.steps.write.results import results, sorted_results
-from batchdrop.steps.write.segment_lists import kept, segments_of
 from batchdrop.steps.write.segments import write_segment
 from batchdrop.store import Stored
 
@@ -217,7 +218,13 @@ def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
     shard, now = stored.value, context.now()
     children = [
         context.store.ensure(
-            shard_of(shard, child, job, wire(context, job, child.shard_id), now)
+            shard_of(
+                shard,
+                child,
+                job.deadline_at,
+                wire(context, job, child.shard_id),
+                now,
+            )
         ).value
         for child in shard.children
     ]

@@ -98,7 +98,7 @@ class _Lines:
         self._place.reread += sum(len(line or b"") + LINE_BYTES for line, _ in rest)
         if self._place.reread > MAX_REREAD_BYTES:
             message = "Too many quotes in the table open and do not close."
-            raise PermanentError(message, code="TABLE_INVALID")
+            raise PermanentError(message, code=Code.TABLE_INVALID)
         self._again.extendleft(reversed(rest))
         self.next_record()
 
@@ -193,4 +193,4 @@ def _header(lines: _Lines, delimiter: str) -> tuple[str, ...]:
 
 
 def _invalid(message: str) -> PermanentError:
-    return PermanentError(message, code="TABLE_INVALID")
+    return PermanentError(message, code=Code.TABLE_INVALID)

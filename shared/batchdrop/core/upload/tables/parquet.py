@@ -157,11 +157,11 @@ def _open(file: BinaryIO) -> tuple[Any, int]:
     names = source.schema_arrow.names
     if len(set(names)) != len(names):
         raise PermanentError(
-            "Two columns of the table have the same name.", code="TABLE_INVALID"
+            "Two columns of the table have the same name.", code=Code.TABLE_INVALID
         )
     if len(source.schema) > MAX_COLUMNS:
         raise PermanentError(
-            f"The table has more than {MAX_COLUMNS:,} columns.", code="TABLE_INVALID"
+            f"The table has more than {MAX_COLUMNS:,} columns.", code=Code.TABLE_INVALID
         )
     return source, size
 
@@ -176,7 +176,7 @@ def _arrow(step: Callable[[], Any]) -> Any:
         return step()
     except (arrow.ArrowException, OSError, ValueError, MemoryError) as error:
         message = f"The Parquet file cannot be read ({type(error).__name__})."
-        raise PermanentError(message, code="TABLE_INVALID") from None
+        raise PermanentError(message, code=Code.TABLE_INVALID) from None
 
 
 def _rows(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.limits import KIB, limit
 from batchdrop.core.upload.tables.parquet_levels import RowLengths
@@ -301,10 +302,8 @@ _SIZED: Final[dict[int, Callable[[_Header], int]]] = {
 
 def bomb() -> PermanentError:
     """Return the error of a file that holds far more than its bytes."""
-    return PermanentError(
-        "The Parquet file grows too much when it is read.", code="PARQUET_BOMB"
-    )
+    return PermanentError(Code.PARQUET_BOMB)
 
 
 def _invalid(message: str) -> PermanentError:
-    return PermanentError(message, code="TABLE_INVALID")
+    return PermanentError(message, code=Code.TABLE_INVALID)

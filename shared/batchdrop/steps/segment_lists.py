@@ -6,6 +6,9 @@ document holds.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
 import msgspec
 
 from batchdrop.core.limits import limit
@@ -21,11 +24,8 @@ Any_ = Context[CommonSettings]
 
 def segments_of(context: Any_, shard: Shard) -> tuple[Segment, ...]:
     """Return all segments of a shard in the order they were written."""
-    lists = (
-        msgspec.json.decode(work.get(context, name)) for name in shard.segment_lists
-    )
-    listed = (Segment.model_validate(entry) for entries in lists for entry in entries)
-    return (*listed, *shard.segments)
+    listed = (_read(context, name) for name in shard.segment_lists)
+    return (*chain.from_iterable(listed), *shard.segments)
 
 
 def whole(context: Any_, shard: Shard) -> Shard:
@@ -41,13 +41,20 @@ def kept(context: Any_, shard: Shard, segments: list[Segment]) -> Segments:
         shard: The record as it stands.
         segments: All segments, those that `segments_of` returned first.
     """
+    lists = shard.segment_lists
     fresh = segments[shard.listed_segments :]
     if len(fresh) <= limit("record_list"):
-        return Segments(tuple(fresh), shard.segment_lists, shard.listed_segments)
-    name = names.segment_list(shard.shard_id, shard.fence, len(shard.segment_lists))
-    work.put(
-        context,
-        name,
-        [msgspec.json.encode([segment.model_dump(mode="json") for segment in fresh])],
-    )
-    return Segments((), (*shard.segment_lists, name), len(segments))
+        return Segments(tuple(fresh), lists, shard.listed_segments)
+    name = names.segment_list(shard.shard_id, shard.fence, len(lists))
+    _write(context, name, fresh)
+    return Segments((), (*lists, name), len(segments))
+
+
+def _read(context: Any_, name: str) -> Iterator[Segment]:
+    listed = msgspec.json.decode(work.get(context, name))
+    return map(Segment.model_validate, listed)
+
+
+def _write(context: Any_, name: str, segments: Iterable[Segment]) -> None:
+    listed = [segment.model_dump(mode="json") for segment in segments]
+    work.put(context, name, [msgspec.json.encode(listed)])

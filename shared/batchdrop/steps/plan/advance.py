@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.core.state import queries
 from batchdrop.core.state.job import CANCEL, GRACE, Job, JobState
 from batchdrop.core.value import Failure
 from batchdrop.steps.context import Context
@@ -22,8 +22,10 @@ from batchdrop.store import Stored
 
 _S = JobState
 STATES = frozenset({_S.RECEIVED, _S.PLANNING, _S.HELD, _S.RUNNING})
-_CANCELLED: Final = Failure(
-    code="CANCELLED", message="The job was cancelled before this line was answered."
+_CANCELLED: Final = Failure.coded(Code.CANCELLED)
+_POISONED: Final = Failure(
+    code=Code.POISONED,
+    message="Processing this upload crashed repeatedly; it was given up.",
 )
 STOP_AGAIN = timedelta(minutes=1)
 """When a job's shards are told to stop again: meanwhile one of them may have named new children."""
@@ -36,20 +38,19 @@ def advance_job(context: Context[SubmitSettings], job_id: str) -> None:
         log("wake for an unknown job", severity="WARNING", job_id=job_id)
         return
     job = stored.value
-    if job.state.terminal:
-        if not job.published:
-            wake(context, job)
-        return
-    if job.state is _S.RUNNING and job.spawned:
-        if job.wanted == CANCEL:
-            _stop_shards(context, stored, _CANCELLED)
-            _stop_again(context, stored)
-        return
-    if job.state not in STATES:
-        return
-    stored = context.store.claim(
-        stored, context.now(), context.settings.lease_seconds, STATES
-    )
+    if job.state in STATES and not job.spawned:
+        _claim_and_advance(context, stored)
+    elif job.state is _S.RUNNING and job.wanted == CANCEL:
+        _stop_shards(context, stored, _CANCELLED)
+        _stop_again(context, stored)
+    elif job.state.terminal and not job.published:
+        wake(context, job)
+
+
+def _claim_and_advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
+    """Own a job for one step, and say what becomes of it when the step fails."""
+    lease = context.settings.lease_seconds
+    stored = context.store.claim(stored, context.now(), lease, STATES)
     try:
         _advance(context, stored)
     except LeaseLostError:
@@ -69,10 +70,9 @@ def _after(
     if context.now() < job.deadline_at + GRACE:
         hand_back(context, stored, error.code)
         return
-    sentence = (
-        f"It could not begin before its deadline: {error.sentence or error.code}."
-    )
-    _give_up(context, stored, PermanentError(sentence, code="OVERDUE"))
+    reason = error.sentence or error.code
+    sentence = f"It could not begin before its deadline: {reason}."
+    _give_up(context, stored, PermanentError(sentence, code=Code.OVERDUE))
 
 
 def _give_up(
@@ -80,22 +80,21 @@ def _give_up(
 ) -> None:
     """End a job that no other try can help; shards it has already are not sent."""
     if context.store.reload(stored).value.state is _S.RUNNING:
-        _stop_shards(context, stored, Failure(code=error.code, message=error.sentence))
+        stop = Failure(code=error.code, message=error.sentence)
+        _stop_shards(context, stored, stop)
     fail(context, stored, error)
 
 
 def _advance(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
-    if stored.value.claims > context.settings.max_claims:
-        failure = Failure(
-            code="POISONED",
-            message="Processing this upload crashed repeatedly; it was given up.",
-        )
-        end(context, stored, _S.FAILED, failure)
+    """Take the one step that the job's state asks for, and those that follow from it at once."""
+    job = stored.value
+    if job.claims > context.settings.max_claims:
+        end(context, stored, _S.FAILED, _POISONED)
         return
-    if stored.value.wanted == CANCEL and stored.value.state is not _S.RUNNING:
+    if job.wanted == CANCEL and job.state is not _S.RUNNING:
         end(context, stored, _S.CANCELLED, None)
         return
-    if stored.value.state is _S.RECEIVED:
+    if job.state is _S.RECEIVED:
         stored = snapshot(context, stored)
     if stored.value.state is _S.HELD:
         stored = resumed(context, stored)
@@ -110,11 +109,12 @@ def _stop_shards(
 ) -> None:
     """Tell every open shard of a job to stop; what is at the provider, `poll` cancels."""
     now = context.now()
-    for entry in context.store.shards(queries.shards_of(stored.value.job_id)):
+    for entry in context.store.shards_of(stored.value.job_id):
         context.store.change(entry, lambda shard: shard.told_to_stop(now, stop))
 
 
 def _stop_again(context: Context[SubmitSettings], stored: Stored[Job]) -> None:
     now = context.now()
-    context.store.change(stored, lambda job: job.due_again(now, now + STOP_AGAIN))
+    again_at = now + STOP_AGAIN
+    context.store.change(stored, lambda job: job.due_again(now, again_at))
     wake_if_complete(context, stored.value.job_id)
