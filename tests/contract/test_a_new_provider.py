@@ -23,6 +23,7 @@ from batchdrop.ports import (
     Failed,
     Found,
     Intent,
+    NamedLine,
     ObjectInfo,
     Part,
     Refused,
@@ -225,14 +226,15 @@ def test_a_batch_that_may_be_shown_late_is_looked_for_twice_before_another_is_ma
 
 
 # ------------------------------------------------------------------------------------- failures of a whole batch
-def fails(batches: FakeBatches, cause: Cause) -> None:
-    """Let the first batch fail whole."""
+def fails(batches: FakeBatches, cause: Cause, *named: int) -> None:
+    """Let the first batch fail whole, for the lines at these positions."""
+    of_lines = tuple(NamedLine(position=position, code="FAKE_LINE", message=f"not {position}") for position in named)
 
     def get(name: str) -> Batch | None:
         batch = FakeBatches.get(batches, name)
         if name != "fake/0" or batch is None:
             return batch
-        failed = Failed(cause, "FAKE_FAILURE", "it fell over")
+        failed = Failed(cause, "FAKE_FAILURE", "it fell over", of_lines)
         return dataclasses.replace(batch, state=type(batch.state).FAILED, parts=(), failed=failed)
 
     batches.get = get  # type: ignore[method-assign]
@@ -250,6 +252,41 @@ def test_a_batch_that_fails_whole_goes_again_as_its_cause_says(
     assert_accounted(stack, job)
     assert (job.counts.results, len(made)) == (2, creates)
     assert (made[0] == made[1]) == (cause is Cause.WAIT), "the same file goes again, or halves of it"
+
+
+@pytest.mark.parametrize("max_rounds", [0, 2])
+def test_lines_that_are_named_are_refused_and_the_rest_goes_again(
+    stack: Stack, batches: FakeBatches, max_rounds: int
+) -> None:
+    fails(batches, Cause.LINES, 2, 3)
+    texts = lines("one", "two", "three", "four")
+    job = stack.run(stack.upload("a.jsonl", texts, {"max-rounds": str(max_rounds)}))
+    assert_accounted(stack, job)
+    assert [(row["line"], row["text"], row["round"]) for row in stack.rows(job, "results")] == [
+        (1, "ONE", 0),
+        (4, "FOUR", 0),
+    ]
+    assert [(row["line"], row["code"], row["message"]) for row in stack.rows(job, "errors")] == [
+        (2, "FAKE_LINE", "not 2"),
+        (3, "FAKE_LINE", "not 3"),
+    ]
+    assert [shard.requests for shard in stack.shards(job.job_id)] == [4, 2], "nothing was halved"
+    assert batches.made == 2
+
+
+def test_a_batch_whose_lines_are_all_named_does_not_go_again(stack: Stack, batches: FakeBatches) -> None:
+    fails(batches, Cause.LINES, 1, 2)
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two")))
+    assert_accounted(stack, job)
+    assert [row["code"] for row in stack.rows(job, "errors")] == ["FAKE_LINE"] * 2
+    assert batches.made == 1
+
+
+def test_a_service_that_says_it_names_lines_and_names_none_gets_halves(stack: Stack, batches: FakeBatches) -> None:
+    fails(batches, Cause.LINES)
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two")))
+    assert_accounted(stack, job)
+    assert (job.counts.results, batches.made) == (2, 3)
 
 
 def test_lines_that_we_made_wrongly_do_not_go_again(stack: Stack, batches: FakeBatches) -> None:

@@ -85,9 +85,9 @@ class BatchRef(Value):
 
     @property
     def failed_whole(self) -> bool:
-        """True when nothing of it was answered, and not for lines that were made wrongly."""
+        """True when nothing of it was answered, and not for lines that were made wrongly or that are named."""
         failed = self.state is BatchState.FAILED and not self.parts
-        return failed and self.cause is not Cause.OURS
+        return failed and self.cause is not Cause.OURS and not self.named_lines
 
     @property
     def cut_short(self) -> bool:

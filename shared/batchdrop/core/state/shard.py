@@ -129,6 +129,13 @@ class Shard(Leasable):
         """The ledger that its tokens are reserved in, and the queue it waits in."""
         return pool_of(self.provider, self.model)
 
+    @property
+    def rest_kind(self) -> ShardKind | None:
+        """What a child of its other lines is, when its batch was refused for lines that are named: they ran in none."""
+        if not self.batch.named_lines:
+            return None
+        return self.kind if self.kind.repeats else ShardKind.AGAIN
+
     def lies_ready(self, account: str, until: datetime) -> bool:
         """Tell whether its lines lie ready in this account, and will until then."""
         lasts = self.file_expires_at is None or until < self.file_expires_at

@@ -120,6 +120,8 @@ def _again(
     context: Context[WriteSettings], job: Job, shard: Shard, answer: Answer
 ) -> ShardKind | None:
     """Decide what another try at a line would be; a stopped shard has none, unless the job finishes at once."""
+    if shard.stop is None and answer.outcome is Outcome.MISSING and shard.rest_kind:
+        return shard.rest_kind
     if shard.stop is None:
         rounds = (
             context.settings.max_rounds if job.max_rounds is None else job.max_rounds

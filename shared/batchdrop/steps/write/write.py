@@ -43,6 +43,7 @@ from batchdrop.steps.segment_lists import kept, segments_of
 from batchdrop.steps.shard_lines import input_lines, ranges_of
 from batchdrop.steps.stack import wire
 from batchdrop.steps.write.children import halves, next_round
+from batchdrop.steps.write.named import named_results
 from batchdrop.steps.write.results import results, sorted_results
 from batchdrop.steps.write.segments import write_segment
 from batchdrop.store import Stored
@@ -130,10 +131,15 @@ def _write_rows(
         stored = answered
     shard, nothing = stored.value, _nothing(stored.value)
     judge = spoken(context.provider_of(shard).facts.dialect).answer
+    found = (
+        named_results(context, job, shard)
+        if shard.batch.named_lines
+        else results(context, shard)
+    )
     try:
         answers = partial(
             Windowed,
-            results(context, shard),
+            found,
             judge,
             nothing,
             context.settings.window_bytes,
