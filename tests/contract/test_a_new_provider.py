@@ -260,7 +260,7 @@ def test_lines_that_are_named_are_refused_and_the_rest_goes_again(
 ) -> None:
     fails(batches, Cause.LINES, 2, 3)
     texts = lines("one", "two", "three", "four")
-    job = stack.run(stack.upload("a.jsonl", texts, {"max-rounds": str(max_rounds)}))
+    job = stack.run(stack.upload("a.jsonl", texts, {"redo": str(max_rounds)}))
     assert_accounted(stack, job)
     assert [(row["line"], row["text"], row["round"]) for row in stack.rows(job, "results")] == [
         (1, "ONE", 0),
@@ -294,6 +294,48 @@ def test_lines_that_we_made_wrongly_do_not_go_again(stack: Stack, batches: FakeB
     job = stack.run(stack.upload("a.jsonl", lines("one", "two")))
     assert_accounted(stack, job)
     assert [row["code"] for row in stack.rows(job, "errors")] == ["BATCH_FAILED_FAKE_FAILURE"] * 2
+
+
+# ---------------------------------------------------------------------------------------- results that come late
+def shows(stack: Stack, batches: FakeBatches, *counts: int) -> list[int]:
+    """Let a batch have so many parts at each look after its end; return what each look showed."""
+    seen: list[int] = []
+
+    def get(name: str) -> Batch | None:
+        batch = FakeBatches.get(batches, name)
+        if batch is None:
+            return None
+        seen.append(counts[min(len(seen), len(counts) - 1)])
+        return dataclasses.replace(batch, parts=batch.parts * seen[-1], ended_at=stack.clock.now())
+
+    batches.get = get  # type: ignore[method-assign]
+    return seen
+
+
+late = pytest.mark.parametrize("batches", [dataclasses.replace(FACTS, settle_seconds=900)], indirect=True)
+
+
+@late
+def test_a_batch_is_read_when_two_looks_show_the_same_parts(stack: Stack, batches: FakeBatches) -> None:
+    seen = shows(stack, batches, 1, 2, 2)
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two")))
+    assert_accounted(stack, job)
+    assert seen == [1, 2, 2]
+    assert len(stack.shards(job.job_id)[0].batch.parts) == 2
+
+
+@late
+def test_a_batch_whose_parts_change_for_ever_is_read_all_the_same(stack: Stack, batches: FakeBatches) -> None:
+    shows(stack, batches, *range(1, 100))
+    ended = stack.clock.now()
+    get = batches.get
+
+    def ended_then(name: str) -> Batch | None:
+        batch = get(name)
+        return batch and dataclasses.replace(batch, ended_at=ended)
+
+    batches.get = ended_then  # type: ignore[method-assign]
+    assert_accounted(stack, stack.run(stack.upload("a.jsonl", lines("one"))))
 
 
 # -------------------------------------------------------------------------------------------- instances

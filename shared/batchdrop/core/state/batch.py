@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -98,6 +98,12 @@ class BatchRef(Value):
     def stopped(self) -> bool:
         """True when it ended before the provider had done all of it."""
         return self.state in (BatchState.CANCELLED, BatchState.EXPIRED)
+
+    def settled(self, batch: Batch, now: datetime, seconds: float) -> bool:
+        """Tell whether what an ended batch says is the last word: it said so before, or so many seconds have passed."""
+        said_before = self.state is batch.state and self.parts == batch.parts
+        late = timedelta(seconds=seconds)
+        return said_before or now >= (batch.ended_at or now) + late
 
     def seen(self, batch: Batch) -> BatchRef:
         """Keep the provider's word, and the results it names so far."""

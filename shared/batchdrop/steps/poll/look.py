@@ -3,6 +3,7 @@
     the provider says                              the shard
     it runs, in another word than recorded         keeps the word
     it runs, and must not any more                 the batch is told to cancel; half an hour later: ENDED without it
+    it has ended, its results may still change     keeps the word and the parts, until two looks show the same
     it has ended                                   ENDED
     it was refused after it had been accepted      QUEUED: it ran nothing and costs nothing
     nothing, within the quarantine                 stays: services show a batch late
@@ -57,8 +58,7 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
         requeue_refused(context, stored, batch)
         return True
     if batch.state.terminal:
-        end_shard(context, stored, batch)
-        return True
+        return _look_at_end(context, stored, batch)
     if _overdue(shard, now):
         log(
             "batch ended without an answer",
@@ -72,15 +72,32 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
         batches.cancel(batch.name)
         context.store.change(stored, lambda shard: shard.cancel_sent(now, batch))
     elif batch.raw_state != shard.batch.raw_state:
-        if batch.state is BatchState.UNKNOWN:
-            log(
-                "unknown batch state",
-                severity="ERROR",
-                shard_id=shard.shard_id,
-                state=batch.raw_state,
-            )
-        context.store.change(stored, lambda shard: shard.seen(now, batch))
+        _keep_word(context, stored, batch)
     return False
+
+
+def _look_at_end(context: Polling, stored: Stored[Shard], batch: Batch) -> bool:
+    """End the shard when what its batch says is settled; services export late, and count late."""
+    facts, now = context.provider_of(stored.value).facts, context.now()
+    late = facts.settle_seconds
+    settled = not late or stored.value.batch.settled(batch, now, late)
+    if settled:
+        end_shard(context, stored, batch)
+    else:
+        context.store.change(stored, lambda shard: shard.seen(now, batch))
+    return settled
+
+
+def _keep_word(context: Polling, stored: Stored[Shard], batch: Batch) -> None:
+    if batch.state is BatchState.UNKNOWN:
+        log(
+            "unknown batch state",
+            severity="ERROR",
+            shard_id=stored.value.shard_id,
+            state=batch.raw_state,
+        )
+    now = context.now()
+    context.store.change(stored, lambda shard: shard.seen(now, batch))
 
 
 def is_due(shard: Shard, now: datetime, settings: PollSettings) -> bool:
