@@ -64,7 +64,6 @@ LEFT = {
     "steps/plan/price.py": "the gates of cost",
     "steps/plan/receive.py": "GONE, SNAPSHOT",
     "steps/plan/recipes.py": "RECIPE_INVALID, METADATA_INVALID",
-    "steps/submit/submit.py": "STATE_LOST, POISONED, TIME_OVER, INTENT_LATE",
     "steps/write/write.py": "the reasons of rows without an answer",
     "wiring.py": "SETTINGS_INVALID",
 }

@@ -19,7 +19,7 @@ from batchdrop.core.provider.batch import (
     ModelInfo,
     NamedLine,
 )
-from batchdrop.core.provider.facts import Facts, Profile, Staging, Unit
+from batchdrop.core.provider.facts import Facts, Staging, Unit
 from batchdrop.core.state.collections import Collection, IndexValue, Query
 from batchdrop.ports.documents import Document, Documents, Json
 from batchdrop.ports.objects import ObjectInfo, ObjectPage, Objects, ObjectWriter
@@ -89,7 +89,6 @@ __all__ = [
     "ObjectWriter",
     "Objects",
     "Part",
-    "Profile",
     "Provider",
     "ProviderFile",
     "Query",

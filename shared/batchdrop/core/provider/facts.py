@@ -34,20 +34,6 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """What a service changes in its language; it hands this to the dialect."""
-
-    version: str = ""
-    """Of the language, where a service pins one."""
-    removed: frozenset[str] = frozenset()
-    """Fields of a request the service does not take."""
-    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Fields it takes by another name."""
-    schemes: frozenset[str] = frozenset()
-    """Schemes of addresses that it reads by itself; any other object is uploaded first."""
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """What is true of a service. Sizes are bytes, times seconds; a setting of the same meaning comes first."""
 
@@ -87,7 +73,6 @@ class Facts:
     """Enqueued tokens by the beginning of a model's name; the longest that fits rules."""
     other_tokens: int = 1 << 62
     """For a model that `tokens` does not name."""
-    profile: Profile = Profile()
 
     def tokens_of(self, model: str) -> int:
         """Return how many input tokens of a model may be enqueued."""

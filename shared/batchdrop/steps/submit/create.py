@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import TransientError
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.batch import Intent as StoredIntent
@@ -41,7 +42,7 @@ def create(context: Submitting, stored: Stored[Shard]) -> None:
     """Write the intent, then send one create call; or look first, where a batch may be running unknown to us."""
     shard, batches = stored.value, context.provider_of(stored.value).batches
     if context.time_left.remaining() < create_seconds(context, shard):
-        hand_back(context, stored, "TIME_OVER", seconds=0)
+        hand_back(context, stored, Code.TIME_OVER, seconds=0)
     elif waits_for_resume(context, stored):
         return
     elif shard.account != batches.account():
@@ -53,7 +54,7 @@ def create(context: Submitting, stored: Stored[Shard]) -> None:
         intent = intent_of(context, shard, shard.attempts + 1, mark)
         stored = _intended(context, stored, mark)
         if look_first:
-            hand_back(context, stored, "STATE_LOST", seconds=0)
+            hand_back(context, stored, Code.STATE_LOST, seconds=0)
         else:
             _send(context, stored, intent)
 
@@ -78,7 +79,7 @@ def _intended(
     late = waited > INTENT_SECONDS or context.now() > intent.deadline
     if late:
         keep(context, stored, lambda shard: shard.not_sent(context.now()))
-        raise TransientError("paused between intent and create", code="INTENT_LATE")
+        raise TransientError("paused between intent and create", code=Code.INTENT_LATE)
     return stored
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import TransientError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
@@ -35,7 +36,7 @@ from batchdrop.store import Stored
 Submitting = Context[SubmitSettings]
 
 _STATE_LOST: Final = Failure(
-    code="STATE_LOST",
+    code=Code.STATE_LOST,
     message="What was known of this upload was lost with the stack's documents, no batch of it was found, and it is not"
     " run unasked: upload it again, or run `batchdrop rerun`.",
 )

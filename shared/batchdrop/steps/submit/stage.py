@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import CapacityError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
@@ -102,9 +103,7 @@ def _in_work(
     name = names.staged(shard.shard_id, shard.wire, shard.fence)
     info = work.put(context, name, chunks)
     if info.size != size:
-        raise PermanentError(
-            "the rendered shard has another length than planned", code="SIZE_MISMATCH"
-        )
+        raise PermanentError(Code.SIZE_MISMATCH)
     return f"gs://{info.bucket}/{info.name}"
 
 

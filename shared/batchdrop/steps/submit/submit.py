@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, LeaseLostError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
@@ -38,7 +39,7 @@ from batchdrop.store import Stored
 _S = ShardState
 STATES = frozenset({_S.STAGING, _S.STAGED, _S.CREATING})
 _POISONED: Final = Failure(
-    code="POISONED",
+    code=Code.POISONED,
     message="submitting this shard crashed repeatedly; it was given up",
 )
 
