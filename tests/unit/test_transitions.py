@@ -78,7 +78,7 @@ SHARD_TRANSITIONS: dict[str, Callable[[Shard], Shard | None]] = {
     "stopped_here": lambda it: it.stopped_here(NOW, STOP),
 }
 CHANGING = {"_with", "_moved", "_known"}
-QUESTIONS = {"leased", "knows", "must_stop", "lies_ready", "sought_since"}
+QUESTIONS = {"leased", "knows", "must_stop", "lies_ready", "sought_since", "must_not_go_on", "ignores_cancel"}
 
 
 def methods(model: type[Value]) -> dict[str, Callable[..., object]]:

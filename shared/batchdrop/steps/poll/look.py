@@ -59,7 +59,7 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
         return True
     if batch.state.terminal:
         return _look_at_end(context, stored, batch)
-    if _overdue(shard, now):
+    if shard.ignores_cancel(now, CANCEL_GRACE):
         log(
             "batch ended without an answer",
             severity="ERROR",
@@ -68,7 +68,7 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
         )
         end_shard(context, stored, batch)
         return True
-    if must_cancel(shard, now) and shard.cancel_sent_at is None:
+    if shard.must_not_go_on(now) and shard.cancel_sent_at is None:
         batches.cancel(batch.name)
         context.store.change(stored, lambda shard: shard.cancel_sent(now, batch))
     elif batch.raw_state != shard.batch.raw_state:
@@ -103,24 +103,14 @@ def _keep_word(context: Polling, stored: Stored[Shard], batch: Batch) -> None:
 def is_due(shard: Shard, now: datetime, settings: PollSettings) -> bool:
     """Decide by age alone whether the tick of this minute looks at a shard's batch."""
     age = now - (shard.submitted_at or shard.created_at)
-    if age < timedelta(minutes=settings.look_first_minutes) or must_cancel(shard, now):
+    if age < timedelta(minutes=settings.look_first_minutes) or shard.must_not_go_on(
+        now
+    ):
         return True
     ticks = int(now.timestamp() / TICK.total_seconds())
     return (
         ticks + zlib.crc32(shard.shard_id.encode())
     ) % settings.look_spread_ticks == 0
-
-
-def must_cancel(shard: Shard, now: datetime) -> bool:
-    """Tell whether a batch must not go on: its job was stopped, its time is over, or it is stuck."""
-    stuck = shard.batch_deadline_at is not None and now >= shard.batch_deadline_at
-    return shard.stop is not None or now >= shard.deadline_at or stuck
-
-
-def _overdue(shard: Shard, now: datetime) -> bool:
-    return (
-        shard.cancel_sent_at is not None and now >= shard.cancel_sent_at + CANCEL_GRACE
-    )
 
 
 def _look_at_nothing(context: Polling, stored: Stored[Shard], batches: Batches) -> bool:

@@ -82,8 +82,7 @@ def reconcile(context: Submitting, stored: Stored[Shard]) -> Stored[Shard] | Non
 
 
 def _found(context: Submitting, shard: Shard) -> Found:
-    mark = shard.intent.mark if shard.intent else None
-    intent = intent_of(context, shard, shard.attempts, mark)
+    intent = intent_of(context, shard, shard.attempts, shard.mark)
     batches = context.provider_of(shard).batches
     return batches.find(intent, context.time_left.over)
 
@@ -194,9 +193,9 @@ def _none(
 
 def _proof_at(context: Submitting, shard: Shard, looked_at: datetime) -> datetime:
     """Return when a look that shows no batch is proof: some time after the first that showed none."""
-    first = (shard.intent.unseen_at if shard.intent else None) or looked_at
     facts = context.provider_of(shard).facts
-    return first + timedelta(seconds=facts.proof_seconds)
+    apart = timedelta(seconds=facts.proof_seconds)
+    return (shard.unseen_at or looked_at) + apart
 
 
 def _wait(
