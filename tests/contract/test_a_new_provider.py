@@ -259,8 +259,8 @@ def test_lines_that_are_named_are_refused_and_the_rest_goes_again(
     stack: Stack, batches: FakeBatches, max_rounds: int
 ) -> None:
     fails(batches, Cause.LINES, 2, 3)
-    texts = lines("one", "two", "three", "four")
-    job = stack.run(stack.upload("a.jsonl", texts, {"redo": str(max_rounds)}))
+    stack = dataclasses.replace(stack, overrides={**stack.overrides, "max_rounds": max_rounds})
+    job = stack.run(stack.upload("a.jsonl", lines("one", "two", "three", "four")))
     assert_accounted(stack, job)
     assert [(row["line"], row["text"], row["round"]) for row in stack.rows(job, "results")] == [
         (1, "ONE", 0),
