@@ -58,7 +58,6 @@ LEFT = {
     "steps/cache.py": "CACHE_IMPOSSIBLE",
     "steps/plan/gates.py": "what a plan is refused for",
     "steps/plan/price.py": "the gates of cost",
-    "steps/submit/submit.py": "STATE_LOST, POISONED, TIME_OVER, INTENT_LATE",
     "wiring.py": "SETTINGS_INVALID",
 }
 """Modules that still write codes, or sentences of theirs, as literals. The list only becomes shorter."""

@@ -90,6 +90,12 @@ LIMITS: Final[dict[str, Limit]] = {
     "record_list": Limit(
         500, "entries a document holds itself; longer lists are work objects", _OURS
     ),
+    "named_lines": Limit(
+        200, "lines a document holds that a service objects to", _OURS
+    ),
+    "named_message": Limit(
+        500, "characters kept of a service's sentence about one of them", _OURS
+    ),
     "shared_units": Limit(
         10_000, "parts of a first line that a cache is looked for in", _OURS
     ),

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from batchdrop.core.money.usage import Usage
+from batchdrop.core.provider.batch import BatchKind, ModelInfo
 from batchdrop.core.recipe.draft import Draft
 from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.result.inline import Inline
@@ -32,7 +33,6 @@ from batchdrop.core.value import Failure
 from batchdrop.dialects.hub import Reader
 from batchdrop.dialects.line import Accepted, Json, LineForm, Rejected
 from batchdrop.dialects.reply import Reply, Said
-from batchdrop.ports import BatchKind, ModelInfo
 
 
 class Written(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from batchdrop.ports import BatchKind
+from batchdrop.core.provider.batch import BatchKind
 
 Json = dict[str, Any]
 """A decoded JSON object of a foreign API; its shape is what the tables of this package are about."""

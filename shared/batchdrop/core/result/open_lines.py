@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from batchdrop.core.codes import Code
-from batchdrop.core.result.outcome import Answer, missing, redo_kind
+from batchdrop.core.result.outcome import Answer, Outcome, missing, redo_kind
 from batchdrop.core.state.batch import BatchState, Cause
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import DEADLINE, Shard, ShardKind
@@ -44,6 +44,8 @@ def another_try(
 
     A stopped shard has none, unless the job finishes at once.
     """
+    if shard.stop is None and answer.outcome is Outcome.MISSING and shard.rest_kind:
+        return shard.rest_kind
     if shard.stop is None:
         return redo_kind(answer, shard.kind, shard.round, rounds)
     if shard.kind is ShardKind.LATE or job.finish != "standard":

@@ -13,6 +13,7 @@ from batchdrop.core.codes import Code
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.state import names
 from batchdrop.core.state.caching import CacheUse, Caching
+from batchdrop.core.state.collections import IndexValue
 from batchdrop.core.state.cursors import (
     Conversion,
     Counts,
@@ -31,7 +32,6 @@ from batchdrop.core.state.job_steps import (
 )
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import IndexValue
 
 CANCEL: Final = "cancel"
 RELEASE: Final = "release"

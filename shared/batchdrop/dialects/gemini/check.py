@@ -8,10 +8,10 @@ from typing import Any
 from batchdrop.core import strict_json
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
+from batchdrop.core.provider.batch import BatchKind
 from batchdrop.dialects.converted import read
 from batchdrop.dialects.gemini import fast, fields
 from batchdrop.dialects.line import Accepted, Rejected
-from batchdrop.ports import BatchKind
 
 ENVELOPE = frozenset({"key", "request"})
 

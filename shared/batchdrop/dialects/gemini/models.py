@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from batchdrop.core.provider.batch import BatchKind, ModelInfo
 from batchdrop.core.value import Failure
-from batchdrop.ports import BatchKind, ModelInfo
 
 DEFAULT: Final = "gemini-2.5-flash-lite"
 """A stack's default model."""

@@ -39,6 +39,7 @@ from batchdrop.steps.segment_lists import kept, segments_of
 from batchdrop.steps.shard_lines import input_lines, ranges_of
 from batchdrop.steps.stack import wire
 from batchdrop.steps.write.children import halves, next_round
+from batchdrop.steps.write.named import named_results
 from batchdrop.steps.write.results import results, sorted_results
 from batchdrop.steps.write.segments import write_segment
 from batchdrop.store import Stored
@@ -134,8 +135,9 @@ def _write_rows(
         stored = answered
     shard, nothing = stored.value, unanswered(stored.value)
     judge, window = context.language_of(shard).answer, context.settings.window_bytes
+    named = shard.batch.named_lines
     try:
-        found = results(context, shard)
+        found = named_results(context, job, shard) if named else results(context, shard)
         in_order = partial(Windowed, found, judge, nothing, window)
         return _write_ranges(context, stored, job, in_order, "a")
     except OutOfWindowError:
