@@ -27,7 +27,7 @@ from batchdrop_local.stack.emulated import emulated
 from batchdrop_local.stack.functions import Functions
 from batchdrop_local.stack.pusher import pushing
 from batchdrop_local.stack.stack import ROUTES, Options, Stack, export, gemini, variables_of
-from batchdrop_local.stack.ticking import nothing_open, ticking
+from batchdrop_local.stack.ticking import FIRST_SECONDS, nothing_open, ticking
 from batchdrop_local.threads import in_threads
 from tests.bench.counting import Tally, counted
 
@@ -73,20 +73,23 @@ def counted_stack(stack: str, options: Options, tally: Tally) -> Generator[Stack
         context = build(load(CommonSettings))
         serving = running.enter_context(_served(tally))
         queue = CountedTopics(options.root / "state" / "topics.sqlite", tally)
-        running.enter_context(pushing(queue, {topic: serving.url_of(name) for topic, name in ROUTES.items()}))
+        running.enter_context(pushing(queue, {topic: partial(serving.post, name) for topic, name in ROUTES.items()}))
         idle = partial(nothing_open, context)
-        running.enter_context(ticking(serving.url_of("poll"), options.tick_seconds, idle=idle))
+        running.enter_context(
+            ticking(serving.url_of("poll"), options.tick_seconds, idle=idle, first_seconds=FIRST_SECONDS)
+        )
         yield Stack(context, variables, serving.url_of, url, children, options.root / "input", notifies=False)
 
 
 @contextmanager
 def _served(tally: Tally, port: int = 0) -> Generator[Functions]:
     """Serve the functions with counted contexts."""
-    apps: Any = {f"/{name}": _app(name, tally) for name in HANDLERS}
+    made: Any = {name: _app(name, tally) for name in HANDLERS}
+    apps = {f"/{name}": app for name, app in made.items()}
     nothing_else = DispatcherMiddleware(Response("not found", status=404), apps)
     server = make_server("127.0.0.1", port, nothing_else, threaded=True, request_handler=Quiet)
     with in_threads({"functions": server.serve_forever}, server.shutdown):
-        yield Functions(server.server_port)
+        yield Functions(server.server_port, made)
     server.server_close()
 
 

@@ -81,6 +81,7 @@ class FakeBatches:
         self.facts = facts
         self.objects = objects
         self.files: dict[str, bytes] = {}
+        self.staged: list[bytes] = []
         self.batches: dict[str, Batch] = {}
         self.made = 0
         self.hanging: set[str] = set()
@@ -95,6 +96,7 @@ class FakeBatches:
         data = b"".join(chunks)
         if len(data) != size:
             raise PermanentError("the lines have another length than planned", code="SIZE_MISMATCH")
+        self.staged.append(data)
         self.files[reference := f"{name}#{len(self.files)}"] = data
         return Staged(reference)
 

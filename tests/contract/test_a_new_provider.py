@@ -129,7 +129,7 @@ RECIPE = b'prompt: "About {{ name }}"'
 
 def bodies(batches: FakeBatches) -> list[bytes]:
     """The requests that went out."""
-    return [line.partition(b" ")[2] for file in batches.files.values() for line in file.splitlines()]
+    return [line.partition(b" ")[2] for file in batches.staged for line in file.splitlines()]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from batchdrop.core.errors import ConfigurationError
+from batchdrop.core.facts import Facts
 from batchdrop.core.limits import MIB, limit
-from batchdrop.core.provider.facts import Facts
 
 FINISH_GROUP: Final = 4
 """Synchronous calls go out in groups of this many for each of the concurrent ones (`steps.ask.ask`)."""

@@ -9,6 +9,7 @@ Each port has one contract suite (`tests/contract/test_*_contract.py`) run again
 """
 
 from batchdrop.core.clock import Clock
+from batchdrop.core.facts import Facts, Staging, Unit
 from batchdrop.core.provider.batch import (
     Batch,
     BatchKind,
@@ -19,7 +20,6 @@ from batchdrop.core.provider.batch import (
     ModelInfo,
     NamedLine,
 )
-from batchdrop.core.provider.facts import Facts, Staging, Unit
 from batchdrop.core.state.collections import Collection, IndexValue, Query
 from batchdrop.ports.documents import Document, Documents, Json
 from batchdrop.ports.objects import ObjectInfo, ObjectPage, Objects, ObjectWriter

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from batchdrop.core.facts import Facts, Unit
 from batchdrop.core.provider.batch import Batch, BatchKind, Mark, ModelInfo
-from batchdrop.core.provider.facts import Facts, Unit
 from batchdrop.core.result.result import Result
 from batchdrop.ports.optional import Ask, Caches, Files, Inputs, Tokens
 
