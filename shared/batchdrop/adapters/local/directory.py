@@ -19,7 +19,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -178,7 +177,10 @@ class DirectoryObjects:
         with self._lock:
             rows = self._index.execute(_LIST, (bucket, *bounds, page_size + 1))
             page = rows.fetchall()
-        found = [info for info, _ in map(_row, page)]
+        found: list[ObjectInfo] = []
+        for row in page:
+            info, _ = _row(row)
+            found.append(info)
         more = len(found) > page_size
         return ObjectPage(
             tuple(found[:page_size]), found[page_size - 1].name if more else None
@@ -248,7 +250,7 @@ class DirectoryObjects:
                 )
         if found is not None:
             self._unlink(found[1])
-        return replace(draft, generation=generation)
+        return _with_generation(draft, generation)
 
     def _place(self, written: Path, draft: ObjectInfo, generation: int) -> str:
         """Link a file to its readable place, or beside it when that is taken; return the place."""
@@ -408,6 +410,20 @@ def _row(row: tuple[Any, ...]) -> tuple[ObjectInfo, str]:
     moment = datetime.fromisoformat(created)
     described = (content_type, content_encoding, json.loads(metadata))
     return ObjectInfo(bucket, name, generation, size, crc32c, moment, *described), file
+
+
+def _with_generation(draft: ObjectInfo, generation: int) -> ObjectInfo:
+    return ObjectInfo(
+        draft.bucket,
+        draft.name,
+        generation,
+        draft.size,
+        draft.crc32c,
+        draft.created_at,
+        draft.content_type,
+        draft.content_encoding,
+        draft.metadata,
+    )
 
 
 def _component(part: str) -> str:
