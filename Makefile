@@ -103,8 +103,8 @@ types: $(VENV)/.check ## Types, strictly
 imports: $(VENV)/.check ## The direction of dependencies
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.test ## Ratios against a floor measured in the same run; SIZE=small takes less than a minute
-	@$(BIN)/python -m tests.bench --size $(or $(SIZE),full)
+bench: $(VENV)/.test ## Ratios against a script, curl and floors of the same run; SIZE=small takes minutes, ONLY=rivals,many less
+	@$(BIN)/python -m tests.bench --size $(or $(SIZE),full) --only "$(ONLY)"
 
 installs: $(VENV)/.check ## Install and run the demo in empty environments: each Python there is, with its oldest and the newest pip, and uv
 	@UV=$(BIN)/uv sh .ci/installs

@@ -8,14 +8,31 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tests.bench import cold, cost, decoding, end_to_end, latency, memory, streaming, ticking
+from tests.bench import (
+    cold,
+    cost,
+    decoding,
+    end_to_end,
+    faults,
+    hot,
+    latency,
+    many,
+    memory,
+    rivalry,
+    streaming,
+    ticking,
+)
 from tests.bench.figures import Figure, Size, machine, table, write_json
 
 BENCHES: dict[str, Callable[[Size], Iterable[Figure]]] = {
+    "rivals": rivalry.run,
+    "faults": faults.run,
     "decode": decoding.run,
     "stream": streaming.run,
     "tick": ticking.run,
     "cold": cold.run,
+    "many": many.run,
+    "hot": hot.run,
     "latency": latency.run,
     "end": end_to_end.run,
     "memory": memory.run,

@@ -1,6 +1,7 @@
 """What a million requests cost on Google Cloud at list prices, and a stack at rest for a month.
 
-    operations   counted at the ports during a run of this machine, scaled to a million requests
+    operations   counted at the ports during a run of this machine, scaled to a million requests in one file, and in
+                 10,000 files of a hundred
     seconds      the functions' own here, and for each call and byte the wait in the cloud assumed below
     compared     with the Gemini bill of the same requests: 500 tokens in, 100 out, Flash-Lite, batch
 
@@ -27,6 +28,8 @@ from tests.bench.stands import Stand, stand
 LINE_BYTES: Final = 2_100
 """About 500 tokens at four characters a token, and the envelope."""
 REQUESTS: Final = {Size.SMALL: 5_000, Size.FULL: 100_000}
+FILES: Final = {Size.SMALL: 20, Size.FULL: 200}
+FILE_REQUESTS: Final = 100
 MILLION: Final = 1_000_000
 SWEEP_LATER: Final = timedelta(seconds=700)
 MESSAGE_BYTES: Final = 2_000
@@ -48,25 +51,35 @@ SHARE: Final = 0.01
 
 
 def run(size: Size) -> Iterator[Figure]:
-    """Measure an upload and an idle tick, then price them."""
+    """Measure one large upload, many small ones and idle ticks, then price them."""
+    yield _priced("in one file", spent(REQUESTS[size], 1))
+    yield _priced(f"in {MILLION // FILE_REQUESTS:,} files", spent(FILE_REQUESTS * FILES[size], FILES[size]))
+    rest, alerts = _at_rest(), _alerts()
+    total = sum((*rest.values(), *alerts.values()), Decimal(0))
+    yield _month("at rest", rest)
+    yield _month("alerts", alerts)
+    yield Figure("cost", "at rest with alerts for a month, US dollars", float(total), "$")
+
+
+def spent(requests: int, files: int) -> dict[str, float]:
+    """Run so many requests in so many files; return what a million of them would use, by the names of the prices."""
     with stand() as it:
-        count = REQUESTS[size]
-        info = it.put(lines(count, LINE_BYTES))
+        per_file = requests // files
+        infos = [it.put(lines(per_file, LINE_BYTES), f"bench/{number}.jsonl") for number in range(files)]
         it.tally.clear()
-        it.announce(info)
+        for info in infos:
+            it.announce(info)
         it.deliver()
         it.tick()
         it.deliver()
-        results = it.job(info).counts.results
-        stored = 2 * info.size + it.tally.bytes["object.write"]  # upload, snapshot, what was written: kept a month
+        results = sum(it.job(info).counts.results for info in infos)
+        uploaded = sum(info.size for info in infos)
+        stored = 2 * uploaded + it.tally.bytes["object.write"]  # upload, snapshot, what was written: kept a month
         amounts = _amounts(it.tally, it.seconds) | {"storage": stored / 1e9}
-        million = {name: amount * MILLION / results for name, amount in amounts.items()}
-        yield _priced(million)
-        yield _at_rest(it)
-    yield _alerts()
+        return {name: amount * MILLION / results for name, amount in amounts.items()}
 
 
-def _priced(million: dict[str, float]) -> Figure:
+def _priced(how: str, million: dict[str, float]) -> Figure:
     priced = cost(million)
     bill = sum(cost(GEMINI_TOKENS).values(), Decimal(0))
     total = sum(priced.values(), Decimal(0))
@@ -78,30 +91,32 @@ def _priced(million: dict[str, float]) -> Figure:
         "class A": million["class_a"],
     }
     context |= {name: f"${dollars:.4f}" for name, dollars in priced.items()}
-    return Figure("cost", "a million requests, US dollars", float(total), "$", None, float(bill) * SHARE, context)
+    return Figure(
+        "cost", f"a million requests {how}, US dollars", float(total), "$", None, float(bill) * SHARE, context
+    )
 
 
-def _at_rest(it: Stand) -> Figure:
+def _at_rest() -> dict[str, Decimal]:
     """Price a month of ticks that find nothing, one sweep in ten."""
-    idle = _tick(it)
-    it.stack.clock.ahead += SWEEP_LATER
-    sweep = _tick(it)
+    with stand() as it:
+        _tick(it)
+        idle = _tick(it)
+        it.stack.clock.ahead += SWEEP_LATER
+        sweep = _tick(it)
     month = {name: idle[name] * (TICKS - SWEEPS) + sweep[name] * SWEEPS for name in idle}
-    month |= {"scheduler_job": 1, "secret": 1, "image_gb": IMAGE_GB}
-    priced = cost(month)
-    context: dict[str, float | str] = {name: f"${dollars:.3f}" for name, dollars in priced.items()}
-    total = sum(priced.values(), Decimal(0))
-    return Figure("cost", "at rest for a month, US dollars", float(total), "$", None, 1.0, context)
+    return cost(month | {"scheduler_job": 1, "secret": 1, "image_gb": IMAGE_GB})
 
 
-def _alerts() -> Figure:
+def _alerts() -> dict[str, Decimal]:
     """Price a month of the deployed alerts: what a stack without any does not pay."""
     series = {"messages": 2 * len(PUSHED), "silence": 1, "errors": 0}
-    priced = cost({"alert_condition": len(series), "alert_series": sum(series.values()) * LOOKS})
+    return cost({"alert_condition": len(series), "alert_series": sum(series.values()) * LOOKS})
+
+
+def _month(what: str, priced: dict[str, Decimal]) -> Figure:
     context: dict[str, float | str] = {name: f"${dollars:.3f}" for name, dollars in priced.items()}
-    return Figure(
-        "cost", "alerts for a month, US dollars", float(sum(priced.values(), Decimal(0))), "$", None, 1.0, context
-    )
+    total = float(sum(priced.values(), Decimal(0)))
+    return Figure("cost", f"{what} for a month, US dollars", total, "$", None, 1.0, context)
 
 
 def _tick(it: Stand) -> dict[str, float]:

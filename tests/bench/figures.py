@@ -23,7 +23,7 @@ class Size(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured; `goal` bounds the ratio when there is a floor, else the value."""
+    """What was measured; `goal` is the bar: of the ratio when there is a floor or a rival, else of the value."""
 
     bench: str
     what: str
@@ -35,7 +35,7 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """Times the floor."""
+        """Times the floor, or the rival."""
         return self.value / self.floor if self.floor else None
 
     @property
@@ -61,7 +61,7 @@ def machine() -> Context:
 
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as aligned columns."""
-    head = ("bench", "what", "value", "floor", "ratio", "goal", "", "context")
+    head = ("bench", "what", "ours", "rival or floor", "ratio", "bar", "", "context")
     rows = [head, *(_row(figure) for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
     return "\n".join("  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows)
@@ -82,7 +82,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
         "" if figure.floor is None else _short(figure.floor),
         "" if ratio is None else f"{ratio:.2f}x",
         "" if figure.goal is None else f"<= {figure.goal:g}",
-        "" if met is None else ("ok" if met else "MISSED"),
+        "" if met is None else ("met" if met else "MISSED"),
         ", ".join(f"{name} {_short(value)}" for name, value in figure.context.items()),
     )
 

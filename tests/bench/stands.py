@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from batchdrop.core import logs
 from batchdrop.core.settings import CommonSettings
@@ -38,6 +38,28 @@ class Remote:
     url: str
 
 
+class Spent(NamedTuple):
+    """Seconds of the wall, and of this process on a processor: the second hardly depends on what others do."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def since(cls, begun: Spent) -> Spent:
+        """Return what has passed since a moment."""
+        now = cls.now()
+        return cls(now.wall - begun.wall, now.cpu - begun.cpu)
+
+    @classmethod
+    def now(cls) -> Spent:
+        """Return this moment."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def least(self, other: Spent) -> Spent:
+        """Return the less of each."""
+        return Spent(min(self.wall, other.wall), min(self.cpu, other.cpu))
+
+
 @dataclass
 class Stand:
     """A stack, what its ports counted, and the seconds each function took."""
@@ -46,10 +68,11 @@ class Stand:
     root: Path
     tally: Tally = field(default_factory=Tally)
     seconds: dict[str, float] = field(default_factory=dict[str, float])
+    cpu: dict[str, float] = field(default_factory=dict[str, float])
 
     def put(self, chunks: Iterable[bytes], name: str = "bench/upload.jsonl") -> ObjectInfo:
-        """Put an object into the input bucket; nobody is told."""
-        with self.stack.objects.create("input", name) as writer:
+        """Put an object into the input bucket, a request of its own whatever it holds; nobody is told."""
+        with self.stack.objects.create("input", name, metadata={"again": name}) as writer:
             for chunk in chunks:
                 writer.write(chunk)
             return writer.close()
@@ -61,7 +84,7 @@ class Stand:
     def deliver(self) -> None:
         """Handle every message and time it; nothing may be refused."""
         while message := next(filter(None, (self.stack.topics.lease(topic, 600) for topic in PUSHED)), None):
-            begun = time.perf_counter()
+            begun = Spent.now()
             status = self.stack.handle(message)[1]
             self._spent("write" if message.topic is Topic.BATCHES_FINISHED else "submit", begun)
             if status != 204:
@@ -70,7 +93,7 @@ class Stand:
 
     def tick(self) -> float:
         """Let the scheduler call once; return the seconds."""
-        begun = time.perf_counter()
+        begun = Spent.now()
         self.stack.tick()
         return self._spent("poll", begun)
 
@@ -85,10 +108,11 @@ class Stand:
         """Return a context of no function in particular."""
         return self.stack.context(CommonSettings)
 
-    def _spent(self, function: str, begun: float) -> float:
-        seconds = time.perf_counter() - begun
-        self.seconds[function] = self.seconds.get(function, 0.0) + seconds
-        return seconds
+    def _spent(self, function: str, begun: Spent) -> float:
+        spent = Spent.since(begun)
+        self.seconds[function] = self.seconds.get(function, 0.0) + spent.wall
+        self.cpu[function] = self.cpu.get(function, 0.0) + spent.cpu
+        return spent.wall
 
 
 @contextmanager
@@ -117,25 +141,25 @@ def stand(*, faults: str = "", **overrides: Any) -> Generator[Stand]:
         yield Stand(wrapped(plain, **ports), root, tally)
 
 
-def staged(objects: Objects, provider: GeminiApi, info: ObjectInfo) -> float:
+def staged(objects: Objects, provider: GeminiApi, info: ObjectInfo) -> Spent:
     """Read an object and upload it as it is; return the seconds. The floor of intake."""
-    begun = time.perf_counter()
+    begun = Spent.now()
     file = provider.stage(objects.read(info.bucket, info.name), size=info.size, name="floor").reference
-    seconds = time.perf_counter() - begun
+    spent = Spent.since(begun)
     provider.delete_file(file)
-    return seconds
+    return spent
 
 
-def downloaded(objects: Objects, provider: GeminiApi, batches: Iterable[Batch]) -> tuple[float, int]:
+def downloaded(objects: Objects, provider: GeminiApi, batches: Iterable[Batch]) -> tuple[Spent, int]:
     """Download results and write them as they are; return seconds and bytes. The floor of writing."""
-    size, begun = 0, time.perf_counter()
+    size, begun = 0, Spent.now()
     for number, batch in enumerate(batches):
         with objects.create("floor", f"{number}-{time.monotonic_ns()}") as writer:
             for part in provider.results(batch):
                 for chunk in part.chunks:
                     writer.write(chunk)
             size += writer.close().size
-    seconds = time.perf_counter() - begun
+    spent = Spent.since(begun)
     for info in objects.list("floor").objects:
         objects.delete("floor", info.name)
-    return seconds, size
+    return spent, size

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+from batchdrop.core.state.identity import WAITING
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.ports import Collection
-from batchdrop.steps.plan.identities import WAITING
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.harness import Stack, assert_accounted, jsonl, lines, request
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.problem import Problem
-from batchdrop.core.recipe.recipe import Generation, Recipe, merged, parse_recipe
+from batchdrop.core.recipe.parse import merged, parse_recipe
+from batchdrop.core.recipe.recipe import Generation, Recipe
 from batchdrop.core.recipe.template import FILTERS, TemplateError, compile_template
 from batchdrop.core.result.tables import Joined, Kind, plan_columns, write_csv, write_parquet
 from batchdrop.core.upload.tables import Blank, Entry, Record, Unreadable, read_jsonl, read_parquet, read_separated

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batchdrop.core.problem import Problem
-from batchdrop.core.recipe.recipe import parse_recipe
+from batchdrop.core.recipe.parse import parse_recipe
 from batchdrop.core.upload.tables import Unreadable, read_jsonl, read_separated
 from batchdrop.dialects.dialect import LineForm
 from batchdrop.dialects.gemini.check import check_line

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batchdrop.core.recipe.recipe import Format, Recipe, RecipeProblem, digest, merged, parse_recipe
+from batchdrop.core.recipe.parse import RecipeProblem, merged, parse_recipe
+from batchdrop.core.recipe.recipe import Format, Recipe, digest
 from batchdrop.core.result.schema import SchemaError, schema_check
 from tests.samples.tables import PRODUCTS_RECIPE, REVIEWS_RECIPE, TICKETS_RECIPE
 

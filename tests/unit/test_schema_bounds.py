@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchdrop.core.recipe.recipe import parse_recipe
+from batchdrop.core.recipe.parse import parse_recipe
 from batchdrop.core.result.schema import SchemaError, breaks, schema_check
 from batchdrop.core.result.schema_bounds import MAX_UNFOLDED
 from batchdrop.dialects.dialect import Accepted, Rejected

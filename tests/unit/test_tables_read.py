@@ -15,7 +15,8 @@ import pytest
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.problem import Code, Problem
-from batchdrop.core.recipe.recipe import Recipe, parse_recipe
+from batchdrop.core.recipe.parse import parse_recipe
+from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.result.tables import Kind
 from batchdrop.core.upload.tables import (
     Blank,

@@ -28,7 +28,8 @@ from batchdrop.core.money.cache_cost import (
 )
 from batchdrop.core.money.estimate import Expected, Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing, source
-from batchdrop.core.recipe.recipe import RECIPE_NAME, Recipe, merged, parse_recipe
+from batchdrop.core.recipe.parse import merged, parse_recipe
+from batchdrop.core.recipe.recipe import RECIPE_NAME, Recipe
 from batchdrop.core.upload.kinds import Form, form_of, refused_name
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.core.upload.tables import Place

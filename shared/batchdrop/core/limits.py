@@ -42,11 +42,6 @@ LIMITS: Final[dict[str, Limit]] = {
     ),
     "lines": Limit(20_000_000, "lines", _OURS),
     "counted_keys": Limit(1_000_000, "keys", _OURS),
-    "recipe": Limit(
-        128 * KIB,
-        "bytes",
-        "ours: PyYAML reads 200 KiB a second, and all of it twice here",
-    ),
     "template_steps": Limit(2_000_000, "steps of one rendering", _BOUND),
     "template_made": Limit(64 * MIB, "bytes one rendering makes on the way", _BOUND),
     "parquet_ratio": Limit(

@@ -85,7 +85,7 @@ def loads(raw: bytes) -> Any:
             )
         )
     if "\\u" in text and not all(map(_is_whole, _strings(value))):
-        raise _wrong(Code.LONE_SURROGATE, "A string holds half of a surrogate pair.")
+        raise _wrong(Code.LONE_SURROGATE, Code.LONE_SURROGATE.sentence)
     if _depth(value) > MAX_DEPTH:
         raise _wrong(
             Code.TOO_DEEP, f"The line is nested deeper than {MAX_DEPTH} levels."

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from batchdrop.core.codes import Code
+from batchdrop.core.errors import BatchdropError
 
 
 class Value(BaseModel):
@@ -43,3 +44,8 @@ class Failure(Value):
             message=message or code.sentence,
             fix=fix or code.fix,
         )
+
+    @classmethod
+    def of(cls, error: BatchdropError, fix: str = "") -> Self:
+        """Say what an error says, and what would mend it."""
+        return cls(code=error.code, message=error.sentence, fix=fix)

@@ -15,17 +15,22 @@ GENERATION: Final = "generation"
 
 def is_refused(context: Context[CommonSettings], info: ObjectInfo) -> bool:
     """Tell from a listing whether this generation of an object was refused."""
-    return refusal_of(context, info, str(info.generation)) is not None
+    return answers(refusal_of(context, info), info)
 
 
-def refusal_of(
-    context: Context[CommonSettings], info: ObjectInfo, generation: str | None
-) -> ObjectInfo | None:
-    """Return the refusal of an object, of that generation of it if one is given."""
+def refusal_of(context: Context[CommonSettings], info: ObjectInfo) -> ObjectInfo | None:
+    """Return the refusal of an object, whichever generation of it was refused."""
     bucket = context.settings.output_bucket
     name = names.refusal(info.bucket, info.name)
     page = context.objects.list(bucket, prefix=name, page_size=1)
-    refusal = next((listed for listed in page.objects if listed.name == name), None)
-    if refusal is None or generation is None:
-        return refusal
-    return refusal if refusal.metadata.get(GENERATION) == generation else None
+    for report in page.objects:
+        if report.name == name:
+            return report
+    return None
+
+
+def answers(refusal: ObjectInfo | None, info: ObjectInfo) -> bool:
+    """Tell whether a refusal is about this very generation."""
+    if refusal is None:
+        return False
+    return refusal.metadata.get(GENERATION) == str(info.generation)

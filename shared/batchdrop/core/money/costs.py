@@ -146,6 +146,12 @@ class Sum:
         return self.cached / self.input if self.input else 0.0
 
 
+def left_of(most: Decimal, entries: Iterable[Entry]) -> Decimal:
+    """Return what is left of an amount after costs; what has no price counts as nothing."""
+    spent = sum((each.amount or Decimal(0) for each in entries), Decimal(0))
+    return max(most - spent, Decimal(0))
+
+
 def job_cost(entries: Iterable[Entry]) -> dict[str, Any]:
     """Return what a job cost, for its manifest and message."""
     total, reasons, flags = Sum(), Counter[str](), set[str]()

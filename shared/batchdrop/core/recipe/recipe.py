@@ -2,27 +2,21 @@
 
     model: gemini-2.5-flash-lite
     system: You sort customer reviews.
-    prompt: "Review of {{ product }}: {{ text }}"      see `templates`
+    prompt: "Review of {{ product }}: {{ text }}"      see `template`
     key: review_id                                     a field; without it the rows have no key
     labels: [positive, negative, mixed]                or response_schema: {type: object, …}
     attachments: [photo, {field: manual, type: application/pdf}]
     output: {formats: [jsonl, csv], join: true}
 
-Object metadata of an upload overrides a few of the fields (`merged`). pydantic checks the fields, `yaml_lines` knows
-their lines, so that every problem has one.
-Invariant: `parse_recipe` returns a recipe or at least one problem, whatever the bytes.
+pydantic checks the fields; `parse` reads a recipe from its file, and merges an upload's metadata into it.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 import msgspec
 from pydantic import (
@@ -30,11 +24,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from batchdrop.core.limits import limit
 from batchdrop.core.problem import Problem
@@ -42,21 +35,8 @@ from batchdrop.core.recipe.template import TemplateError, compile_template
 from batchdrop.core.result.schema import SchemaError, schema_check
 from batchdrop.core.result.schema_shape import check_json_schema
 
-if TYPE_CHECKING:
-    from batchdrop.core.recipe import yaml
-
 RECIPE_NAME: Final = "recipe.yaml"
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86400}
-
-
-@dataclass(frozen=True, slots=True)
-class RecipeProblem:
-    """One thing wrong with a recipe or with the metadata over it; `line` is 1-based, 0 for metadata."""
-
-    line: int
-    field: str
-    message: str
-    fix: str
 
 
 class Dialect(StrEnum):
@@ -284,6 +264,10 @@ class Recipe(_Part):
         """True when the recipe can make requests of records."""
         return self.prompt is not None or bool(self.attachments)
 
+    def attaches(self, media_type: str) -> bool:
+        """Tell whether a field of the records names objects of that type."""
+        return any(entry.type == media_type for entry in self.attachments)
+
     def answer_schema(self) -> dict[str, Any] | None:
         """Return the JSON Schema of the answers; labels are an enumeration."""
         return (
@@ -293,8 +277,7 @@ class Recipe(_Part):
         )
 
 
-# ------------------------------------------------------------------------------------------- reading and merging
-_FIXES: Final = {
+FIXES: Final = {
     "model": "Write a model's name without models/, for example gemini-2.5-flash-lite.",
     "deadline": "Write a number with m, h or d: 90m, 6h, 2d.",
     "max_cost": "Write an amount in the stack's currency: 12.50.",
@@ -307,70 +290,7 @@ _FIXES: Final = {
     "attribution": "Write names and values of lower-case letters, digits, - and _.",
     "output": "Write {dialect: rows, formats: [jsonl, csv, parquet], join: false}.",
 }
-
-
-def parse_recipe(data: bytes) -> Recipe | list[RecipeProblem]:
-    """Return the recipe a file holds, or every problem with its line. Total over all bytes."""
-    from batchdrop.core.recipe import yaml  # and PyYAML: for uploads with a recipe
-
-    try:
-        document = yaml.read(data)
-    except yaml.YamlError as error:
-        return [
-            RecipeProblem(
-                error.line, "", error.sentence, "Write the recipe as plain YAML."
-            )
-        ]
-    value: Any = {} if document.value is None else document.value
-    if not isinstance(value, dict):
-        return [
-            RecipeProblem(
-                1,
-                "",
-                "The recipe is not a list of fields.",
-                "Write `model: …`, `prompt: …`.",
-            )
-        ]
-    try:
-        return Recipe.model_validate(value)
-    except ValidationError as error:
-        return [_problem(item, document) for item in error.errors(include_url=False)]
-
-
-def merged(recipe: Recipe, metadata: Mapping[str, str]) -> Recipe | list[RecipeProblem]:
-    """Return the recipe with an upload's metadata over it, or every problem.
-
-    Names: model, deadline, priority, finish, policy, max-cost, cache, output (words of its three settings, for
-    example `csv,join`) and label-*. Other names are other people's, unless one is nearly one of these.
-    """
-    changes: dict[str, Any] = {}
-    problems: list[RecipeProblem] = []
-    attribution = dict(recipe.attribution)
-    for name, value in metadata.items():
-        word = name.lower().replace("_", "-")
-        if word.startswith("label-"):
-            attribution[word.removeprefix("label-")] = value
-        elif word == "output":
-            changes["output"] = _output(recipe.output, value, problems)
-        elif word in _OVERRIDES:
-            changes[word.replace("-", "_")] = value
-        elif close := difflib.get_close_matches(word, _OVERRIDES, n=1, cutoff=0.8):
-            problems.append(
-                RecipeProblem(
-                    0, name, "There is no such setting.", f"Did you mean {close[0]}?"
-                )
-            )
-    fields = recipe.model_dump(mode="json", exclude_unset=True) | changes
-    try:
-        found = Recipe.model_validate(
-            fields | ({"attribution": attribution} if attribution else {})
-        )
-    except ValidationError as error:
-        from batchdrop.core.recipe.yaml import Document
-
-        items = error.errors(include_url=False)
-        return problems + [_problem(item, Document(lines={(): 0})) for item in items]
-    return problems or found
+"""How the value of a field is written."""
 
 
 def digest(recipe: Recipe) -> str:
@@ -379,66 +299,3 @@ def digest(recipe: Recipe) -> str:
     return hashlib.sha256(
         msgspec.json.encode(fields, order="deterministic")
     ).hexdigest()
-
-
-_OVERRIDES: Final = (
-    "model",
-    "deadline",
-    "priority",
-    "finish",
-    "policy",
-    "max-cost",
-    "cache",
-    "output",
-)
-
-
-def _output(output: Output, text: str, problems: list[RecipeProblem]) -> dict[str, Any]:
-    """Return the output settings with the words of a metadata value put in."""
-    found = output.model_dump(mode="json")
-    words = [word for word in re.split(r"[,\s]+", text.strip().lower()) if word]
-    formats = [word for word in words if word in list(Format)]
-    if formats:
-        found["formats"] = formats
-    for word in words:
-        if word in list(Dialect):
-            found["dialect"] = word
-        elif word == "join":
-            found["join"] = True
-        elif word not in formats:
-            allowed = ", ".join([*Dialect, *Format, "join"])
-            problems.append(
-                RecipeProblem(
-                    0, "output", "The value has an unknown word.", f"Use {allowed}."
-                )
-            )
-    return found
-
-
-def _problem(item: ErrorDetails, document: yaml.Document) -> RecipeProblem:
-    path = tuple(item["loc"])
-    field = ".".join(map(str, path))
-    fix = (
-        _FIXES.get(str(path[0]), "Write a value as the sentence says.")
-        if path
-        else "Remove one of the two."
-    )
-    message = item["msg"]
-    if item["type"] == "extra_forbidden":
-        message = "A recipe has no such field here."
-        close = difflib.get_close_matches(str(path[-1]), _siblings(path), n=1)
-        fix = f"Did you mean {close[0]}?" if close else "Remove it."
-    return RecipeProblem(document.line(path), field, message, fix)
-
-
-def _siblings(path: tuple[str | int, ...]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {
-        "generation": Generation,
-        "embed": Embed,
-        "output": Output,
-        "attachments": Attachment,
-        "thinking_config": Thinking,
-        "image_config": Image,
-    }
-    names = [str(part) for part in path[:-1] if not isinstance(part, int)]
-    return list((parts.get(names[-1], Recipe) if names else Recipe).model_fields)

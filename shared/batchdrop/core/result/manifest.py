@@ -6,6 +6,7 @@ Schema `batchdrop.manifest/1`; the message's data is `batchdrop.job/1`, its attr
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -15,7 +16,9 @@ from typing import Any, Final
 from batchdrop.core.limits import limit
 from batchdrop.core.money.cache_cost import SENTENCES
 from batchdrop.core.money.usage import tokens
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.cursors import Counts
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_state import JobState
 from batchdrop.core.state.messages import JOB_SCHEMA
 from batchdrop.core.state.shard import Shard
 
@@ -49,6 +52,28 @@ class Part:
     def from_json(entry: dict[str, Any]) -> Part:
         """Read a part as `to_json` wrote it."""
         return Part(**entry)
+
+
+def with_outcomes(parts: Iterable[Part], outcomes: dict[str, int]) -> list[Part]:
+    """Hang a range's outcomes on its first part, so that they are counted once."""
+    return [
+        part.with_outcomes(outcomes if index == 0 else {})
+        for index, part in enumerate(parts)
+    ]
+
+
+def counted(planned: Counts, parts: Iterable[Part]) -> Counts:
+    """Return what planning counted, with the rows of the output."""
+    rows: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
+    for part in parts:
+        rows[part.what] += part.rows
+        outcomes.update(part.by_outcome)
+    return planned.answered(
+        results=rows["results"],
+        errors=rows["errors"],
+        by_outcome=dict(sorted(outcomes.items())),
+    )
 
 
 def sendable(labels: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

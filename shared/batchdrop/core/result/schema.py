@@ -85,7 +85,7 @@ def schema_check(schema: dict[str, Any]) -> Check:
             if validator.is_valid(answer):
                 return None
             if limits.unfolded * _values(text) * len(text) > MAX_EXPLAINED:
-                return "The answer does not keep to the schema."
+                return Code.NOT_AS_SCHEMA.sentence
             error = next(iter(validator.iter_errors(answer)))
         except (ValueError, OverflowError, RecursionError):
             return "The answer cannot be held against the schema."
@@ -116,9 +116,7 @@ def _refuse_cost(limits: Bounded, answer: Any, text: str) -> None:
     except (SchemaCostError, RecursionError):
         steps = MAX_STEPS + 1
     if steps > MAX_STEPS:
-        raise TooCostlyError(
-            "The answer cannot be held against the schema in the time there is."
-        )
+        raise TooCostlyError(Code.SCHEMA_TOO_COSTLY.sentence)
 
 
 def breaks(schema: bytes, text: str) -> tuple[str, str] | None:

@@ -286,7 +286,7 @@ class Steps:
             if self._left < 0:
                 raise SchemaCostError(
                     "",
-                    "The answer cannot be held against the schema in the time there is.",
+                    Code.SCHEMA_TOO_COSTLY.sentence,
                 )
             found = self._counts[pair] = self._sum(schema, value)
         return found

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from pydantic import Field
 
+from batchdrop.core.state.identity import Content
 from batchdrop.core.value import Value
 
 
@@ -43,6 +47,11 @@ class Counts(Value):
     """Lines whose key an earlier line has; None: too many keys, not checked."""
     missing_keys: int = 0
 
+    @property
+    def verdict(self) -> str:
+        """Whether every line of the upload has an answer: `complete` or `partial`."""
+        return "partial" if self.errors or self.rejections else "complete"
+
     def planned(
         self,
         *,
@@ -68,6 +77,17 @@ class Counts(Value):
     def answered(self, results: int, errors: int, by_outcome: dict[str, int]) -> Counts:
         """Count the rows of the output."""
         return self._with(results=results, errors=errors, by_outcome=by_outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What one planning step cut, added up."""
+
+    ranges: int
+    shards: int
+    requests: int
+    tokens: int
+    bytes: int
 
 
 class PlanCursor(Value):
@@ -98,6 +118,47 @@ class PlanCursor(Value):
     checksum: str = ""
     """sha256 over the plan parts, chained; RUNNING with it is the commit point of planning."""
 
+    def read_to(self, line: int, offset: int, content: Content) -> PlanCursor:
+        """All lines before this one, which begins at that byte, were read."""
+        return self._with(
+            line=line, offset=offset, hashed=content.end, content=content.chained
+        )
+
+    def with_part(self, name: str, cut: Cut, checksum: str) -> PlanCursor:
+        """One more step is done: its ranges and shards stand in that plan part.
+
+        Args:
+            name: The work object.
+            cut: What it holds.
+            checksum: Of the plan, with this part.
+        """
+        return self._with(
+            step=self.step + 1,
+            ranges=self.ranges + cut.ranges,
+            shards=self.shards + cut.shards,
+            requests=self.requests + cut.requests,
+            tokens=self.tokens + cut.tokens,
+            bytes=self.bytes + cut.bytes,
+            parts=(*self.parts, name),
+            checksum=checksum,
+        )
+
+    def with_lines(self, batch_kind: str, attached: str, counts: Counts) -> PlanCursor:
+        """Keep what the lines so far are, what they attach, and how many there are."""
+        return self._with(batch_kind=batch_kind, attached=attached, counts=counts)
+
+    def with_keys(self, name: str) -> PlanCursor:
+        """One more work object holds the hashes of keys."""
+        return self._with(keys=(*self.keys, name))
+
+    def agreed(self, counts: Sequence[int] | None) -> PlanCursor:
+        """Keep how far the lines so far agree; None: they share nothing that is worth a cache."""
+        return self._with(agreeing=None if counts is None else tuple(counts))
+
+    def or_further(self, other: PlanCursor) -> PlanCursor:
+        """Return the one of two that has read more; this one when they have read the same."""
+        return other if other.offset > self.offset else self
+
     def ended(self, identity: str, counts: Counts) -> PlanCursor:
         """All lines were read."""
         return self._with(identity=identity, counts=counts)
@@ -108,3 +169,8 @@ class Finalizing(Value):
 
     next_range: int = 0
     lists: tuple[str, ...] = ()
+
+    def up_to(self, next_range: int, name: str | None) -> Finalizing:
+        """Ranges below that one have their parts, new ones stand in one more work object, if there are any."""
+        lists = self.lists if name is None else (*self.lists, name)
+        return self._with(next_range=next_range, lists=lists)

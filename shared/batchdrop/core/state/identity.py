@@ -36,6 +36,8 @@ _RESERVED: Final = "goog-reserved-"
 cloud.google.com/sdk/gcloud/reference/storage/rsync. They say nothing of what is asked.
 """
 _MODULUS: Final = 2**256
+WAITING: Final = 100
+"""Jobs that an identity lists as waiting; those beyond look for themselves only."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,10 @@ class Content:
             view = view[len(part) :]
             if self._size == BLOCK:
                 self._close()
+
+    def feed_from(self, place: int, data: bytes) -> None:
+        """Take the stream's bytes from a place on; those that were taken before count once."""
+        self.feed(data[max(self.end + self._size - place, 0) :])
 
     def whole(self) -> str:
         """Return the checksum of all that was fed."""
@@ -139,6 +145,14 @@ class Claim(Value):
         """A job answers the request from now on; those who wait go on waiting, for its end."""
         waiting = tuple(other for other in self.waiting if other != job_id)
         return self._with(job_id=job_id, until=until, waiting=waiting)
+
+    def lives(self, now: datetime) -> bool:
+        """True while the rows of the job that answered are taken for the answer."""
+        return self.until is not None and now < self.until
+
+    def lists(self, job_id: str) -> bool:
+        """True when a job need not be listed as waiting: it is, or the list is full."""
+        return job_id in self.waiting or len(self.waiting) >= WAITING
 
     def joined_by(self, job_id: str) -> Claim:
         """A job waits for the end of the one that answers."""

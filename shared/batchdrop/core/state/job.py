@@ -1,23 +1,17 @@
-r"""Jobs: what one upload asks for, and the pure transitions of its document.
-
-    RECEIVED > PLANNING > [HELD] > RUNNING > FINALIZING > DONE
-        \_________\_________\________\__________\____> REJECTED DUPLICATE GONE CANCELLED FAILED
-
-A DONE job's verdict (complete, partial) comes from its rows.
-"""
+"""Jobs: what one upload asks for, and the pure transitions of its document (`job_state` has the moves)."""
 
 from __future__ import annotations
 
 import dataclasses
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Final, Literal
 
 from pydantic import Field
 
 from batchdrop.core.codes import Code
 from batchdrop.core.errors import LeaseLostError
+from batchdrop.core.state import names
 from batchdrop.core.state.caching import CacheUse, Caching
 from batchdrop.core.state.cursors import (
     Conversion,
@@ -26,6 +20,7 @@ from batchdrop.core.state.cursors import (
     Piece,
     PlanCursor,
 )
+from batchdrop.core.state.job_state import JOB_MOVES, JobState
 from batchdrop.core.state.job_steps import (
     Output,
     Passed,
@@ -37,47 +32,6 @@ from batchdrop.core.state.job_steps import (
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
 from batchdrop.ports import IndexValue
-
-
-class JobState(StrEnum):
-    """Where a job is."""
-
-    RECEIVED = "RECEIVED"
-    PLANNING = "PLANNING"
-    HELD = "HELD"
-    RUNNING = "RUNNING"
-    FINALIZING = "FINALIZING"
-    DONE = "DONE"
-    REJECTED = "REJECTED"
-    DUPLICATE = "DUPLICATE"
-    GONE = "GONE"
-    CANCELLED = "CANCELLED"
-    FAILED = "FAILED"
-
-    @property
-    def terminal(self) -> bool:
-        """True when nothing will happen to the job any more."""
-        return not JOB_MOVES[self]
-
-
-_S = JobState
-_STOPS = frozenset({_S.REJECTED, _S.GONE, _S.CANCELLED, _S.FAILED})
-JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    _S.RECEIVED: frozenset({_S.PLANNING}) | _STOPS,
-    _S.PLANNING: frozenset({_S.HELD, _S.RUNNING, _S.FINALIZING}) | _STOPS,
-    _S.HELD: frozenset({_S.PLANNING, _S.RUNNING, _S.FINALIZING}) | _STOPS,
-    _S.RUNNING: frozenset({_S.FINALIZING, _S.FAILED}),
-    _S.FINALIZING: frozenset(
-        {_S.DONE, _S.REJECTED, _S.DUPLICATE, _S.CANCELLED, _S.FAILED}
-    ),
-    _S.DONE: frozenset(),
-    _S.REJECTED: frozenset(),
-    _S.DUPLICATE: frozenset(),
-    _S.GONE: frozenset(),
-    _S.CANCELLED: frozenset(),
-    _S.FAILED: frozenset(),
-}
-
 
 CANCEL: Final = "cancel"
 RELEASE: Final = "release"
@@ -173,6 +127,38 @@ class Job(Leasable):
     ended_at: datetime | None = None
 
     model_config = Leasable.model_config | {"populate_by_name": True}
+
+    # ---------------------------------------------------------------------------------------------- facts
+    @property
+    def output_prefix(self) -> str:
+        """The folder of its output, ending in a slash."""
+        return names.output_prefix(self.source.object, self.job_id)
+
+    @property
+    def manifest_name(self) -> str:
+        """The output object that makes its output complete."""
+        return f"{self.output_prefix}manifest.json"
+
+    @property
+    def ran(self) -> bool:
+        """True when the output of a finalizing job has rows of its shards: it was not refused, and no duplicate."""
+        return self.final_state not in (JobState.REJECTED, JobState.DUPLICATE)
+
+    @property
+    def answers_the_same(self) -> bool:
+        """True when an ended job's rows are all that another run of the same request could give.
+
+        Rejected lines do not count against it: the same content is rejected again.
+        """
+        return self.state is JobState.DONE and self.counts.errors == 0
+
+    def deadline_after(self, length: timedelta) -> datetime:
+        """Return when a job that may take so long is over: the time it was held is no part of it."""
+        return self.created_at + length + timedelta(seconds=self.held_seconds)
+
+    def waits_since(self, code: str) -> datetime | None:
+        """Return since when the job has waited for this very thing; None when it waits for something new."""
+        return self.held_at if self.held_for in ("", code) else None
 
     # ------------------------------------------------------------------------------------------- receiving
     def finished_before(self, now: datetime, manifest: str) -> Job:
@@ -333,6 +319,10 @@ class Job(Leasable):
         return (
             None if self.state.terminal else self._with(due_at=due_at, updated_at=now)
         )
+
+    def still_running(self, now: datetime, due_at: datetime) -> Job | None:
+        """Look then whether its shards have ended; None when it runs no more."""
+        return self.due_again(now, due_at) if self.state is JobState.RUNNING else None
 
     def with_cache(self, use: CacheUse) -> Job | None:
         """Name a cache in the document; None when it has one, or runs no more."""

@@ -34,6 +34,12 @@ class Segment(Value):
     open_list: str = ""
     open: dict[str, int] = Field(default_factory=dict[str, int])
 
+    @property
+    def row_files(self) -> tuple[tuple[str, SegmentFile], ...]:
+        """Its work objects that hold rows, each with what the rows are."""
+        both = (("results", self.results), ("errors", self.errors))
+        return tuple((what, file) for what, file in both if file.rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Segments:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
+
+from batchdrop.core.state.cursors import Cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,18 @@ def encode_plan(plans: Iterable[RangePlan | ShardPlan]) -> bytes:
 def decode_plan(data: bytes) -> list[RangePlan | ShardPlan]:
     """Read a plan part."""
     return _decode_plans(data)
+
+
+def summed(plans: Sequence[RangePlan | ShardPlan]) -> Cut:
+    """Add up what a planning step cut."""
+    shards = [plan for plan in plans if isinstance(plan, ShardPlan)]
+    return Cut(
+        ranges=len(plans) - len(shards),
+        shards=len(shards),
+        requests=sum(shard.requests for shard in shards),
+        tokens=sum(shard.tokens for shard in shards),
+        bytes=sum(shard.bytes for shard in shards),
+    )
 
 
 def chained(checksum: str, part: bytes) -> str:

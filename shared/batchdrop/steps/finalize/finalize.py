@@ -11,35 +11,33 @@ Every output object is created once (`if_generation_match=0`); one that exists w
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import JOB_ENDED, log
 from batchdrop.core.money.costs import job_cost, job_tokens
 from batchdrop.core.result.ended import ended_fields
-from batchdrop.core.result.manifest import Part, done_message, manifest
+from batchdrop.core.result.manifest import Part, counted, done_message, manifest
 from batchdrop.core.settings import WriteSettings
-from batchdrop.core.state import names, queries
-from batchdrop.core.state.cursors import Counts, Finalizing
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state import names
+from batchdrop.core.state.closure import closed, segments_by_range
+from batchdrop.core.state.job import Job
+from batchdrop.core.state.job_state import JobState
 from batchdrop.core.state.job_steps import Result
-from batchdrop.core.state.segment import Segment
 from batchdrop.core.state.shard import Shard
-from batchdrop.core.state.shard_state import ShardState
 from batchdrop.core.upload.cut import RangePlan
 from batchdrop.core.value import Failure
-from batchdrop.ports import ObjectInfo, Topic
+from batchdrop.ports import Topic
 from batchdrop.steps import work
-from batchdrop.steps.attach import detach
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import entries_of, record_cache, settle
-from batchdrop.steps.finalize.parts import joined_fields, range_parts
+from batchdrop.steps.finalize.clean import clean
+from batchdrop.steps.finalize.parts import making, range_parts
 from batchdrop.steps.next import wake_waiting
 from batchdrop.steps.progress import go_on_later, hand_back, keep
-from batchdrop.steps.recipe import frozen
 from batchdrop.steps.row_file import RowFile
 from batchdrop.steps.segment_lists import whole
 from batchdrop.steps.shard_lines import all_ranges
@@ -48,6 +46,7 @@ from batchdrop.store import Stored
 Writing = Context[WriteSettings]
 CLOSING: Final = timedelta(hours=24)
 """For the last shards and the output, after results that cannot be read were given up."""
+_REJECTIONS: Final = "rejections"
 _S = JobState
 
 
@@ -57,17 +56,12 @@ def advance_output(context: Writing, job_id: str) -> None:
     if stored is None:
         log("wake for an unknown job", severity="WARNING", job_id=job_id)
         return
+
     if stored.value.state is _S.RUNNING:
-        begun = _begin(context, stored)
-        if begun is None:
-            return
-        stored = begun
-    if stored.value.state is _S.FINALIZING:
-        finished = _finalize(context, stored)
-        if finished is None:
-            return
-        stored = finished
-    if stored.value.state.terminal:
+        stored = _begin(context, stored)
+    if stored is not None and stored.value.state is _S.FINALIZING:
+        stored = _finalize(context, stored)
+    if stored is not None and stored.value.state.terminal:
         _publish(context, stored)
 
 
@@ -76,159 +70,113 @@ def last_end(context: Writing, job: Job) -> datetime:
     return job.deadline_at + timedelta(hours=context.settings.results_hours) + CLOSING
 
 
-def closed(shards: Iterable[Shard], planned: int, job_id: str) -> bool:
-    """True when every planned shard and every named child exists and has ended."""
-    found = {shard.shard_id: shard for shard in shards}
-    expected = {names.shard_id(job_id, index) for index in range(planned)}
-    for shard in found.values():
-        expected.update(child.shard_id for child in shard.children)
-    return all(name in found and found[name].state.terminal for name in expected)
-
-
+# -------------------------------------------------------------------------------------------------- the closure
 def _begin(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
     """Go to FINALIZING if the job is complete; else look again later, unless that is planned already."""
     job, now = stored.value, context.now()
     if not job.spawned:
         return None
-    shards = [
-        entry.value for entry in context.store.shards(queries.shards_of(job.job_id))
-    ]
-    if not closed(shards, job.plan.shards, job.job_id):
-        if now >= last_end(context, job):
-            return _fail(
-                context,
-                stored,
-                "OVERDUE",
-                "Some of its batches had not ended long after its deadline.",
-            )
-        if job.due_at is None or job.due_at <= now:
-            later = context.later(context.settings.lease_seconds)
-            context.store.change(
-                stored,
-                lambda job: (
-                    job.due_again(now, later) if job.state is _S.RUNNING else None
-                ),
-            )
-        return None
-    return context.store.change(stored, lambda job: job.complete(now))
+
+    if closed(job, _shards(context, job)):
+        return context.store.change(stored, lambda job: job.complete(now))
+    if now >= last_end(context, job):
+        sentence = "Some of its batches had not ended long after its deadline."
+        failure = Failure(code=Code.OVERDUE, message=sentence)
+        return _fail(context, stored, failure)
+
+    if job.due_at is None or job.due_at <= now:
+        _look_again(context, stored, now)
+    return None
 
 
+def _shards(context: Writing, job: Job) -> list[Shard]:
+    """Read all shards of a job."""
+    return [stored.value for stored in context.store.shards_of(job.job_id)]
+
+
+def _look_again(context: Writing, stored: Stored[Job], now: datetime) -> None:
+    """Look at a job that runs when a lease could have ended."""
+    later = context.later(context.settings.lease_seconds)
+    context.store.change(stored, lambda job: job.still_running(now, later))
+
+
+# --------------------------------------------------------------------------------------------------- the output
 def _finalize(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
+    """Make the output under a lease; None when another message goes on."""
     lease = context.settings.lease_seconds
     stored = context.store.claim(stored, context.now(), lease, {_S.FINALIZING})
+
     try:
-        if stored.value.claims > context.settings.max_claims:
-            return _fail(
-                context,
-                stored,
-                "POISONED",
-                "Writing the output crashed repeatedly; it was given up.",
-            )
         return _output(context, stored)
     except LeaseLostError:
         raise
     except PermanentError as error:
-        return _fail(context, stored, error.code, error.sentence)
+        return _fail(context, stored, Failure.of(error))
     except BatchdropError as error:
-        if context.now() >= last_end(context, stored.value):
-            return _fail(
-                context,
-                stored,
-                "OVERDUE",
-                f"The output could not be written by now ({error.code}).",
-            )
-        hand_back(context, stored, error.code, severity="WARNING")
-        return None
+        return _again(context, stored, error.code)
+
+
+def _again(context: Writing, stored: Stored[Job], code: str) -> Stored[Job] | None:
+    """Try once more when it is due, unless the job had its time."""
+    if context.now() >= last_end(context, stored.value):
+        sentence = f"The output could not be written by now ({code})."
+        return _fail(context, stored, Failure(code=Code.OVERDUE, message=sentence))
+
+    hand_back(context, stored, code, severity="WARNING")
+    return None
 
 
 def _output(context: Writing, stored: Stored[Job]) -> Stored[Job] | None:
+    """Make the parts, then the rejections, then the manifest; None when the time is over."""
+    if stored.value.claims > context.settings.max_claims:
+        sentence = "Writing the output crashed repeatedly; it was given up."
+        return _fail(context, stored, Failure(code=Code.POISONED, message=sentence))
+
     job = stored.value
-    shards = [
-        whole(context, entry.value)
-        for entry in context.store.shards(queries.shards_of(job.job_id))
-    ]
-    runs = job.final_state not in (_S.REJECTED, _S.DUPLICATE)
+    shards = [whole(context, shard) for shard in _shards(context, job)]
     ranges = all_ranges(context, job)
-    if runs:
+
+    if job.ran:
         progress = _write_parts(context, stored, ranges, shards)
         if progress is None:
             return None
         stored = progress
+
     parts = _kept_parts(context, stored.value)
-    rejections = (
-        None if job.final_state is _S.DUPLICATE else _rejections(context, job, ranges)
-    )
-    if rejections is not None:
-        parts.append(rejections)
+    if job.final_state is not _S.DUPLICATE:
+        parts += _rejections(context, job, ranges)
     return _finish(context, stored, shards, parts)
 
 
-def _finish(
-    context: Writing, stored: Stored[Job], shards: list[Shard], parts: list[Part]
-) -> Stored[Job]:
-    """Write the manifest, then end the job."""
-    job, now = stored.value, context.now()
-    counts = _counts(job, parts)
-    verdict = None
-    if job.final_state is _S.DONE:
-        verdict = "partial" if counts.errors or counts.rejections else "complete"
-    name = names.output_prefix(job.source.object, job.job_id) + "manifest.json"
-    entries = [*entries_of(context, job, shards), *record_cache(context, job)]
-    result = Result(
-        counts=counts,
-        verdict=verdict,
-        cost=job_cost(entries) if entries else None,
-        tokens=job_tokens(entries),
-        manifest=f"{context.settings.output_bucket}/{name}",
-    )
-    final = job.finished(now, result)
-    if context.objects.stat(context.settings.output_bucket, name) is None:
-        body = manifest(final, shards, parts)
-        _create(
-            context,
-            name,
-            json.dumps(body, indent=2, ensure_ascii=False).encode() + b"\n",
-        )
-    return keep(context, stored, lambda _: final)
-
-
-def _fail(
-    context: Writing, stored: Stored[Job], code: str, message: str
-) -> Stored[Job]:
+def _fail(context: Writing, stored: Stored[Job], failure: Failure) -> Stored[Job]:
+    """End a job whose output cannot be completed."""
     now = context.now()
-    failure = Failure(code=code, message=message)
-    log("job failed", severity="ERROR", job_id=stored.value.job_id, code=code)
+    log(
+        "job failed",
+        severity="ERROR",
+        job_id=stored.value.job_id,
+        code=failure.code,
+    )
     return keep(context, stored, lambda job: job.ended(now, _S.FAILED, failure))
 
 
-def _counts(job: Job, parts: list[Part]) -> Counts:
-    outcomes: Counter[str] = Counter()
-    for part in parts:
-        outcomes.update(part.by_outcome)
-    return job.plan.counts.answered(
-        results=sum(part.rows for part in parts if part.what == "results"),
-        errors=sum(part.rows for part in parts if part.what == "errors"),
-        by_outcome=dict(sorted(outcomes.items())),
-    )
-
-
+# ---------------------------------------------------------------------------------------------------- the parts
 def _write_parts(
     context: Writing, stored: Stored[Job], ranges: list[RangePlan], shards: list[Shard]
 ) -> Stored[Job] | None:
     """Make the output of the ranges that have none; None when the time is over."""
     job = stored.value
-    by_range = _segments_by_range(shards)
+    by_range = segments_by_range(shards)
     parts: list[Part] = []
-    recipe, fields = frozen(context, job), joined_fields(context, job)
+    made = making(context, job)
+
     for plan in ranges[job.finalizing.next_range :]:
-        parts += range_parts(
-            context, job, recipe, fields, plan, by_range.get(plan.index, [])
-        )
+        parts += range_parts(context, made, plan, by_range.get(plan.index, []))
         if context.time_left.over() and plan is not ranges[-1]:
-            go_on_later(
-                context, stored, _note_parts(context, job, parts, plan.index + 1)
-            )
+            noted = _note_parts(context, job, parts, plan.index + 1)
+            go_on_later(context, stored, noted)
             return None
+
     return keep(context, stored, _note_parts(context, job, parts, len(ranges)))
 
 
@@ -236,101 +184,129 @@ def _note_parts(
     context: Writing, job: Job, parts: list[Part], next_range: int
 ) -> Callable[[Job], Job]:
     """Write which parts exist to a work object; return the transition that names it in the record."""
-    lists = job.finalizing.lists
-    if parts:
-        name = names.parts_list(job.job_id, len(lists), job.fence)
-        work.put(
-            context, name, [json.dumps([part.to_json() for part in parts]).encode()]
-        )
-        lists = (*lists, name)
-    now, progress = context.now(), Finalizing(next_range=next_range, lists=lists)
+    name = _write_list(context, job, parts) if parts else None
+    now = context.now()
+    progress = job.finalizing.up_to(next_range, name)
     return lambda job: job.with_finalizing(now, progress)
 
 
+def _write_list(context: Writing, job: Job, parts: list[Part]) -> str:
+    """Keep what the manifest will say of parts; return the work object's name."""
+    step = len(job.finalizing.lists)
+    name = names.parts_list(job.job_id, step, job.fence)
+    entries = [part.to_json() for part in parts]
+    text = json.dumps(entries)
+    work.put(context, name, [text.encode()])
+    return name
+
+
 def _kept_parts(context: Writing, job: Job) -> list[Part]:
-    lists = (json.loads(work.get(context, name)) for name in job.finalizing.lists)
-    return [Part.from_json(entry) for entries in lists for entry in entries]
+    """Read what was kept of all parts."""
+    parts: list[Part] = []
+    for name in job.finalizing.lists:
+        entries = json.loads(work.get(context, name))
+        parts += map(Part.from_json, entries)
+    return parts
 
 
-def _segments_by_range(shards: list[Shard]) -> dict[int, list[tuple[Shard, Segment]]]:
-    found: dict[int, list[tuple[Shard, Segment]]] = {}
-    for shard in shards:
-        if shard.state is ShardState.WRITTEN:
-            for segment in shard.segments:
-                found.setdefault(segment.range, []).append((shard, segment))
-    return found
-
-
-def _rejections(context: Writing, job: Job, ranges: list[RangePlan]) -> Part | None:
-    """Write all rejections as one object, streamed."""
+def _rejections(context: Writing, job: Job, ranges: list[RangePlan]) -> list[Part]:
+    """Write all rejections as one object, streamed; none when no line was rejected."""
     name = "rejections.jsonl"
-    target = names.output_prefix(job.source.object, job.job_id) + name
-    rejected = sum(plan.rejected for plan in ranges)
-    if not rejected:
-        return None
-    rows = RowFile(context, context.settings.output_bucket, target)
+    if not any(plan.rejected for plan in ranges):
+        return []
+    bucket = context.settings.output_bucket
+    rows = RowFile(context, bucket, job.output_prefix + name)
     try:
-        for plan in ranges:
-            if plan.rejections:
-                for row in work.lines(context, plan.rejections):
-                    rows.add(row + b"\n")
+        for row in _rejected_rows(context, ranges):
+            rows.add(row + b"\n")
         info = rows.close()
     finally:
         rows.abort()
+
+    first, last = ranges[0].first_line, ranges[-1].last_line
     assert info is not None
-    return Part(
-        "rejections",
-        name,
-        rows.rows,
-        info.size,
-        info.crc32c,
-        ranges[0].first_line,
-        ranges[-1].last_line,
+    part = Part(
+        what=_REJECTIONS,
+        name=name,
+        rows=rows.rows,
+        bytes=info.size,
+        crc32c=info.crc32c,
+        first_line=first,
+        last_line=last,
+    )
+    return [part]
+
+
+def _rejected_rows(context: Writing, ranges: list[RangePlan]) -> Iterator[bytes]:
+    """Yield the rows that planning wrote, in order."""
+    for plan in ranges:
+        if plan.rejections:
+            yield from work.lines(context, plan.rejections)
+
+
+# --------------------------------------------------------------------------------------------------- its end
+def _finish(
+    context: Writing, stored: Stored[Job], shards: list[Shard], parts: list[Part]
+) -> Stored[Job]:
+    """Write the manifest, then end the job."""
+    job = stored.value
+    now = context.now()
+    final = job.finished(now, _result(context, job, shards, parts))
+
+    bucket = context.settings.output_bucket
+    name = job.manifest_name
+    if context.objects.stat(bucket, name) is None:
+        _write_manifest(context, name, manifest(final, shards, parts))
+    return keep(context, stored, lambda _: final)
+
+
+def _result(
+    context: Writing, job: Job, shards: list[Shard], parts: list[Part]
+) -> Result:
+    """Return what the output holds and cost."""
+    counts = counted(job.plan.counts, parts)
+    costs = [*entries_of(context, job, shards), *record_cache(context, job)]
+    return Result(
+        counts=counts,
+        verdict=counts.verdict if job.final_state is _S.DONE else None,
+        cost=job_cost(costs) if costs else None,
+        tokens=job_tokens(costs),
+        manifest=f"{context.settings.output_bucket}/{job.manifest_name}",
     )
 
 
-def _create(context: Writing, name: str, data: bytes) -> ObjectInfo:
+def _write_manifest(context: Writing, name: str, body: dict[str, Any]) -> None:
+    """Write the object that makes the output complete."""
+    data = json.dumps(body, indent=2, ensure_ascii=False).encode() + b"\n"
     with context.objects.create(
         context.settings.output_bucket, name, content_type="application/json"
     ) as writer:
         writer.write(data)
-        return writer.close()
+        writer.close()
 
 
 def _publish(context: Writing, stored: Stored[Job]) -> None:
     """Publish the completion and wake who waits, until both are recorded (at least once); then clean up."""
-    job, now = stored.value, context.now()
-    if not job.published:
-        data, attributes = done_message(job)
-        context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
-        wake_waiting(context, job)
-        stored = context.store.change(stored, lambda job: job.announced(now))
-        log(JOB_ENDED, severity="INFO", **ended_fields(stored.value))
-    if not stored.value.cleaned:
-        record_cache(context, stored.value)
-        settle(context, stored.value)
-        clean(context, stored.value)
-        context.store.change(stored, Job.tidied)
+    now = context.now()
+    if not stored.value.published:
+        stored = _announce(context, stored, now)
+
+    job = stored.value
+    if job.cleaned:
+        return
+    record_cache(context, job)
+    settle(context, job)
+    clean(context, job)
+    context.store.change(stored, Job.tidied)
 
 
-def clean(context: Writing, job: Job) -> None:
-    """Delete what an ended job no longer needs: caches, provider files, batches and work objects."""
-    caches = context.provider_of(job).caches
-    if caches is not None and job.caching is not None:
-        for use in job.caching.uses:
-            caches.delete_cache(use.name)
-    for stored in context.store.shards(queries.shards_of(job.job_id)):
-        shard = stored.value
-        detach(context, shard)
-        provider = context.provider_of(shard)
-        if shard.file and provider.files is not None:
-            provider.files.delete_file(shard.file)
-        for batch in filter(None, (shard.batch.name, *shard.past)):
-            provider.batches.delete(batch)
-    bucket = context.settings.work_bucket
-    while True:
-        page = context.objects.list(bucket, prefix=f"{job.job_id}/")
-        for info in page.objects:
-            context.objects.delete(bucket, info.name, generation=info.generation)
-        if page.next_token is None:
-            return
+def _announce(context: Writing, stored: Stored[Job], now: datetime) -> Stored[Job]:
+    """Publish the completion and wake who waits; only then it counts as said."""
+    job = stored.value
+    data, attributes = done_message(job)
+    context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
+    wake_waiting(context, job)
+
+    announced = context.store.change(stored, lambda job: job.announced(now))
+    log(JOB_ENDED, severity="INFO", **ended_fields(announced.value))
+    return announced

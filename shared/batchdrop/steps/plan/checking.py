@@ -16,7 +16,7 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.wire import id_bytes
 from batchdrop.dialects.dialect import Accepted, Rejected
 from batchdrop.dialects.spoken import spoken
-from batchdrop.ports import BatchKind
+from batchdrop.ports import BatchKind, Envelope
 from batchdrop.steps.attach import Looked
 from batchdrop.steps.context import Context
 
@@ -43,63 +43,75 @@ class Checks:
     def __init__(self, context: Context[SubmitSettings], job: Job) -> None:
         """Begin where the job's cursor stands."""
         self._provider = context.provider_of(job)
-        self._language = spoken(self._provider.facts.dialect)
-        self._check = self._language.check
+        self._language = language = spoken(self._provider.facts.dialect)
+
+        self._check = language.check
+        self._body_bytes = language.body_bytes
         self._model = job.model
         self._converted = job.converted
-        self._draws = self._language.draws(job.model)
-        self._draws_nothing = self._language.draws_nothing(job.model)
-        self._max_line_bytes = context.settings.max_line_bytes
+        self._draws = language.draws(job.model)
+        self._draws_nothing = language.draws_nothing(job.model)
+        self._too_long = _too_long(context.settings.max_line_bytes)
+
         self.looked = Looked(context, job, job.plan.attached)
         self.kind = job.plan.batch_kind
-        self._envelope = self._provider.envelope(
-            job.model, BatchKind(self.kind or BatchKind.GENERATE)
-        )
+        self._envelope = self._envelope_of(self.kind or BatchKind.GENERATE)
 
     def ask(self, raw: bytes | None, number: int) -> Asked | Rejected:
         """Return what a line asks for, or the first thing wrong with it; None is a line over the limit."""
         if raw is None:
-            return rejected(
-                b"null",
-                Code.LINE_TOO_LONG,
-                "",
-                f"The line is longer than {self._max_line_bytes} bytes.",
-            )
+            return self._too_long
+
         accepted = self._check(raw, self._model, converted=self._converted)
         if isinstance(accepted, Rejected):
             return accepted
+
         objects = self._against_job(raw, accepted) or self._objects(raw, accepted)
         if isinstance(objects, Rejected):
             return objects
-        if accepted.kind != self.kind:
-            self.kind = accepted.kind
-            self._envelope = self._provider.envelope(self._model, accepted.kind)
-        size = self._envelope.size(
-            id_bytes(number), self._language.body_bytes(raw, accepted)
-        )
-        output_bytes = self._language.request(raw).image_bytes if self._draws else 0
-        return Asked(accepted.key, size, accepted.tokens, output_bytes, objects)
+        return self._measured(raw, number, accepted, objects)
 
     def _against_job(self, raw: bytes, accepted: Accepted) -> Rejected | None:
         """Say why a request cannot run beside the lines before it, or on the job's model."""
-        if accepted.kind != (self.kind or accepted.kind):
-            message = "The upload mixes embedding requests with generation requests."
-            return rejected(accepted.key, Code.MIXED_KINDS, "/request", message)
-        if (
-            self._draws_nothing
-            and self._language.may_ask_images(raw)
-            and self._language.request(raw).asks_images
-        ):
+        if self.kind and accepted.kind != self.kind:
+            code = Code.MIXED_KINDS
+            return rejected(accepted.key, code, "/request", code.sentence)
+
+        if self._draws_nothing and self._asks_images(raw):
             return self._language.no_images(accepted.key, self._model)
         return None
 
+    def _asks_images(self, raw: bytes) -> bool:
+        """Tell whether a request asks for images; the bytes of most say at once that it does not."""
+        language = self._language
+        return language.may_ask_images(raw) and language.request(raw).asks_images
+
     def _objects(self, raw: bytes, accepted: Accepted) -> Mapping[str, int] | Rejected:
         """Return the objects a line attaches, or what is wrong with an address in it."""
-        return (
-            self.looked.at(raw, accepted.key)
-            if accepted.media and self._language.may_name(raw)
-            else _NONE
-        )
+        if accepted.media and self._language.may_name(raw):
+            return self.looked.at(raw, accepted.key)
+        return _NONE
+
+    def _measured(
+        self, raw: bytes, number: int, accepted: Accepted, objects: Mapping[str, int]
+    ) -> Asked:
+        """Return what a request adds to its shard; the first one says what kind the job is of."""
+        if accepted.kind != self.kind:
+            self.kind = accepted.kind
+            self._envelope = self._envelope_of(accepted.kind)
+
+        body = self._body_bytes(raw, accepted)
+        size = self._envelope.size(id_bytes(number), body)
+        output_bytes = self._language.request(raw).image_bytes if self._draws else 0
+        return Asked(accepted.key, size, accepted.tokens, output_bytes, objects)
+
+    def _envelope_of(self, kind: str) -> Envelope:
+        return self._provider.envelope(self._model, BatchKind(kind))
+
+
+def _too_long(most: int) -> Rejected:
+    message = f"The line is longer than {most} bytes."
+    return rejected(b"null", Code.LINE_TOO_LONG, "", message)
 
 
 def rejected(key: bytes, code: Code, pointer: str, message: str) -> Rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from batchdrop.core.settings import SubmitSettings
@@ -29,37 +30,47 @@ def spawn(context: Planning, stored: Stored[Job]) -> None:
     job = stored.value
     pool = pool_of(job.provider, job.model)
     ensure_ledger(context, pool)
-    for name in job.plan.parts:
-        for entry in decode_plan(work.get(context, name)):
-            if isinstance(entry, ShardPlan):
-                context.store.ensure(_shard(context, job, entry))
+    for plan in _planned(context, job):
+        context.store.ensure(_shard(context, job, plan))
+
     now = context.now()
-    due_at = min(context.later(context.settings.lease_seconds), job.deadline_at)
+    later = context.later(context.settings.lease_seconds)
+    due_at = min(later, job.deadline_at)
     keep(context, stored, lambda job: job.queued(now, due_at))
     dispatch(context, pool)
 
 
-def _shard(context: Planning, job: Job, entry: ShardPlan) -> Shard:
-    now, shard_id = context.now(), names.shard_id(job.job_id, entry.index)
+def _planned(context: Planning, job: Job) -> Iterator[ShardPlan]:
+    """Yield the shards of a plan, part by part."""
+    for name in job.plan.parts:
+        part = work.get(context, name)
+        for plan in decode_plan(part):
+            if isinstance(plan, ShardPlan):
+                yield plan
+
+
+def _shard(context: Planning, job: Job, plan: ShardPlan) -> Shard:
+    now = context.now()
+    shard_id = names.shard_id(job.job_id, plan.index)
     return Shard(
         shard_id=shard_id,
         job_id=job.job_id,
         state=ShardState.QUEUED,
         batch_kind=job.plan.batch_kind,
-        first_range=entry.first_range,
-        last_range=entry.last_range,
-        requests=entry.requests,
-        bytes=entry.bytes,
-        attached_bytes=entry.attached,
+        first_range=plan.first_range,
+        last_range=plan.last_range,
+        requests=plan.requests,
+        bytes=plan.bytes,
+        attached_bytes=plan.attached,
         measured=True,
-        tokens=entry.tokens,
+        tokens=plan.tokens,
         provider=job.provider,
         model=job.model,
         account=job.account,
         wire=wire(context, job, shard_id),
         team=job.team,
         priority=job.priority,
-        queued_at=job.created_at + entry.index * STRIDE,
+        queued_at=job.created_at + plan.index * STRIDE,
         created_at=now,
         updated_at=now,
         due_at=job.deadline_at,

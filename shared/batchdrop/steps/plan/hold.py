@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.logs import log
 from batchdrop.core.result.manifest import done_message
 from batchdrop.core.settings import SubmitSettings
@@ -19,8 +20,8 @@ from batchdrop.store import Stored
 
 Planning = Context[SubmitSettings]
 
-MISSING: Final = "RECIPE_MISSING"
-HOLDS: Final = frozenset({MISSING, "RECIPE_INVALID", *RELEASABLE, SAME_AS})
+MISSING: Final[str] = Code.RECIPE_MISSING
+HOLDS: Final = frozenset({MISSING, Code.RECIPE_INVALID, *RELEASABLE, SAME_AS})
 """What a job is held for; everything else ends it."""
 SOONEST: Final = timedelta(minutes=1)
 LATEST: Final = timedelta(minutes=15)
@@ -28,29 +29,52 @@ LATEST: Final = timedelta(minutes=15)
 
 def holds(context: Planning, job: Job, failure: Failure) -> bool:
     """Tell whether a failure holds the job, or ends it: for what it is, or because it was held long enough."""
-    return failure.code in HOLDS and context.now() < _until(context, job, failure)
+    if failure.code not in HOLDS:
+        return False
+    return context.now() < _until(context, job, failure.code)
 
 
 def hold(context: Planning, stored: Stored[Job], failure: Failure) -> None:
     """Hold the job; say so once for each reason; look again after a quarter of the time it has waited."""
     now = context.now()
     said = stored.value.held_for == failure.code
+    stored = keep(context, stored, lambda job: _held(context, job, failure, now))
+    if not said:
+        _say(context, stored, failure.code, now)
 
-    def held(job: Job) -> Job:
-        since, until = _since(job, failure) or now, _until(context, job, failure)
-        again = min(max((now - since) / 4, SOONEST), LATEST)
-        ends = None if failure.code == SAME_AS else until
-        return job.held(
-            now, failure, since=since, until=ends, due_at=min(now + again, until)
-        )
 
-    stored = keep(context, stored, held)
-    if said:
-        return
-    log("job held", severity="WARNING", job_id=stored.value.job_id, code=failure.code)
+def _held(context: Planning, job: Job, failure: Failure, now: datetime) -> Job:
+    """Return the job as it waits, and when it looks again."""
+    since = job.waits_since(failure.code) or now
+    until = _until(context, job, failure.code)
+    return job.held(
+        now,
+        failure,
+        since=since,
+        until=None if failure.code == SAME_AS else until,
+        due_at=min(_next_look(since, now), until),
+    )
+
+
+def _next_look(since: datetime, now: datetime) -> datetime:
+    """Return when to look again: the longer it has waited, the later."""
+    quarter = (now - since) / 4
+    pause = min(max(quarter, SOONEST), LATEST)
+    return now + pause
+
+
+def _say(context: Planning, stored: Stored[Job], code: str, now: datetime) -> None:
+    """Publish that a job is held, and remember for what."""
+    log(
+        "job held",
+        severity="WARNING",
+        job_id=stored.value.job_id,
+        code=code,
+    )
+
     data, attributes = done_message(stored.value)
     context.topics.publish(Topic.JOBS_COMPLETED, data, attributes)
-    context.store.change(stored, lambda job: job.said_held(now, failure.code))
+    context.store.change(stored, lambda job: job.said_held(now, code))
 
 
 def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
@@ -62,19 +86,18 @@ def resumed(context: Planning, stored: Stored[Job]) -> Stored[Job]:
     return keep(context, stored, lambda job: job.resumed(context.now()))
 
 
-def _since(job: Job, failure: Failure) -> datetime | None:
-    """Return since when the job has waited for this very thing."""
-    return job.held_at if job.held_for in ("", failure.code) else None
-
-
-def _until(context: Planning, job: Job, failure: Failure) -> datetime:
+def _until(context: Planning, job: Job, code: str) -> datetime:
     """Return when the wait is given up; another job is waited for until it ends, and it has a deadline itself."""
-    settings, now = context.settings, context.now()
-    if failure.code == SAME_AS:
+    now = context.now()
+    if code == SAME_AS:
         return now + LATEST
-    length = (
-        timedelta(minutes=settings.held_minutes)
-        if failure.code == MISSING
-        else timedelta(days=settings.held_days)
-    )
-    return (_since(job, failure) or now) + length
+
+    since = job.waits_since(code) or now
+    return since + _patience(context.settings, code)
+
+
+def _patience(settings: SubmitSettings, code: str) -> timedelta:
+    """Return how long a job waits for a file, or for a person."""
+    if code == MISSING:
+        return timedelta(minutes=settings.held_minutes)
+    return timedelta(days=settings.held_days)

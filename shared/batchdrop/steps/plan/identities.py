@@ -15,14 +15,13 @@ crashed behind its creation finds its own id there.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from batchdrop.core.logs import log
 from batchdrop.core.settings import SubmitSettings
-from batchdrop.core.state import names
 from batchdrop.core.state.identity import Claim, identity
-from batchdrop.core.state.job import Job, JobState
+from batchdrop.core.state.job import Job
 from batchdrop.core.state.job_steps import SameRows
 from batchdrop.core.value import Failure
 from batchdrop.steps.context import Context
@@ -30,8 +29,6 @@ from batchdrop.steps.context import Context
 Planning = Context[SubmitSettings]
 
 SAME_AS: Final = "SAME_AS"
-WAITING: Final = 100
-"""Jobs that an identity lists as waiting; those beyond look for themselves only."""
 
 
 def identify(job: Job, content: str, attached: str) -> str:
@@ -53,33 +50,52 @@ def original(context: Planning, job: Job, digest: str) -> Job | None:
     Raises:
         TransientError: Others kept changing the document.
     """
-    if not context.settings.duplicate_days:
+    days = context.settings.duplicate_days
+    if not days:
         return None
-    until = context.now() + timedelta(days=context.settings.duplicate_days)
+
+    until = context.now() + timedelta(days=days)
+    answering = _claimed(context, job, digest, until)
+    if isinstance(answering, Claim) and answering.job_id != job.job_id:
+        # On the list now, but perhaps after the other's end woke those on it: look once more.
+        answering = _claimed(context, job, digest, until)
+
+    return answering if isinstance(answering, Job) else None
+
+
+def _claimed(context: Planning, job: Job, digest: str, until: datetime) -> Claim | Job:
+    """Claim a request for a job, or put it on the list of those who wait; return the claim, or who answers already."""
 
     def claimed(claim: Claim) -> Claim | Job:
         if claim.job_id == job.job_id:
             return claim
+
         other = _other(context, job, claim)
         if other is None:
             return claim.taken_by(job.job_id, until)
-        if (
-            other.state.terminal
-            or job.job_id in claim.waiting
-            or len(claim.waiting) >= WAITING
-        ):
+
+        if other.state.terminal or claim.lists(job.job_id):
             return other
         return claim.joined_by(job.job_id)
 
-    found = context.store.identities.change(
-        digest, Claim(), claimed, {"expire_at": until}
-    )
-    if isinstance(found, Claim) and found.job_id != job.job_id:
-        # On the list now, but perhaps after the other's end woke those on it: look once more.
-        found = context.store.identities.change(
-            digest, Claim(), claimed, {"expire_at": until}
-        )
-    return found if isinstance(found, Job) else None
+    index = {"expire_at": until}
+    return context.store.identities.change(digest, Claim(), claimed, index)
+
+
+def _other(context: Planning, job: Job, claim: Claim) -> Job | None:
+    """Return the job that answers the request if that runs, or is complete and not too old."""
+    stored = context.store.job(claim.job_id) if claim.job_id else None
+    if stored is None:
+        return None
+
+    other = stored.value
+    if not other.state.terminal:
+        return other
+    if claim.lives(context.now()) and other.answers_the_same:
+        return other
+
+    log("request taken over", job_id=job.job_id, before=claim.job_id)
+    return None
 
 
 def same_as(other: Job) -> Failure:
@@ -94,26 +110,6 @@ def same_as(other: Job) -> Failure:
 
 def rows_of(context: Planning, other: Job) -> SameRows:
     """Return what a duplicate's record says of the job that answers it."""
-    name = names.output_prefix(other.source.object, other.job_id) + "manifest.json"
-    manifest = other.manifest or f"{context.settings.output_bucket}/{name}"
+    bucket = context.settings.output_bucket
+    manifest = other.manifest or f"{bucket}/{other.manifest_name}"
     return SameRows(other.job_id, manifest)
-
-
-def _other(context: Planning, job: Job, claim: Claim) -> Job | None:
-    """Return the job that answers the request if that runs, or is complete and not too old."""
-    stored = context.store.job(claim.job_id) if claim.job_id else None
-    if stored is None or not stored.value.state.terminal:
-        return None if stored is None else stored.value
-    lives = claim.until is not None and context.now() < claim.until
-    if lives and answers(stored.value):
-        return stored.value
-    log("request taken over", job_id=job.job_id, before=claim.job_id)
-    return None
-
-
-def answers(job: Job) -> bool:
-    """Tell whether an ended job's rows are all that another run of the same request could give.
-
-    Rejected lines do not count against it: the same content is rejected again.
-    """
-    return job.state is JobState.DONE and job.counts.errors == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings
-from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
 from batchdrop.steps.context import Context
 from batchdrop.steps.stack import recovered_at
@@ -18,12 +17,12 @@ def finished_before(context: Context[CommonSettings], job: Job) -> Job:
     recovered = recovered_at(context)
     if recovered is None or job.source.uploaded_at >= recovered:
         return job
+
     bucket = context.settings.output_bucket
-    name = f"{names.output_prefix(job.source.object, job.job_id)}manifest.json"
-    if not any(
-        info.name == name
-        for info in context.objects.list(bucket, prefix=name, page_size=1).objects
-    ):
+    manifest = job.manifest_name
+    page = context.objects.list(bucket, prefix=manifest, page_size=1)
+    if manifest not in {info.name for info in page.objects}:
         return job
+
     log("upload was answered before the documents were lost", job_id=job.job_id)
-    return job.finished_before(context.now(), f"{bucket}/{name}")
+    return job.finished_before(context.now(), f"{bucket}/{manifest}")

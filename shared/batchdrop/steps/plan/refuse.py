@@ -8,12 +8,11 @@ A refusal is written once for each generation, and taken away when the object is
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from batchdrop.core.errors import ObjectExistsError, PermanentError
 from batchdrop.core.logs import log
+from batchdrop.core.recipe.parse import RecipeProblem
 from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
@@ -24,7 +23,8 @@ from batchdrop.dialects.dialect import LineForm
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.recipes import nearest_recipe
-from batchdrop.steps.refusals import GENERATION, is_refused, refusal_of
+from batchdrop.steps.plan.reports import delete_report, write_report
+from batchdrop.steps.refusals import GENERATION, answers, refusal_of
 
 Receiving = Context[SubmitSettings]
 SCHEMA: Final = "batchdrop.refused/1"
@@ -37,62 +37,73 @@ def taken(context: Receiving, info: ObjectInfo, form: Form) -> bool:
     reason = _reason(context, info, form)
     if isinstance(reason, Failure):
         _refuse(context, info, reason)
-        # A recipe that came meanwhile found no refusal to take away: so it is looked for once more.
-        reason = (
-            _reason(context, info, form)
-            if reason.code == convert.RECIPE_MISSING.code
-            else reason
-        )
-    if reason is True:
-        _forgive(context, info)
-    return reason is True
+        if reason.code == convert.RECIPE_MISSING.code:
+            # A recipe that came meanwhile found no refusal to take away: so it is looked for once more.
+            reason = _reason(context, info, form)
+
+    if reason is not True:
+        return False
+
+    delete_report(context, refusal_of(context, info))
+    return True
 
 
+# ------------------------------------------------------------------------------------------------------ reasons
 def _reason(context: Receiving, info: ObjectInfo, form: Form) -> Failure | bool:
     """Return True for an upload, False for what is passed over, or why an object is refused."""
     if form is Form.DATA:
         return refused_name(info.name) or False
+
     recipe = nearest_recipe(context, info.name)
     if form is Form.TEXT:
         return False if recipe is None else TEXT_FILE
-    attached = isinstance(recipe, Recipe) and any(
-        entry.type == _ATTACHED for entry in recipe.attachments
-    )
-    found = _dialect(context, info)
-    if found is not LineForm.RECORDS:
-        return (
-            found
-            if isinstance(found, Failure) and not attached
-            else not isinstance(found, Failure)
-        )
-    if isinstance(recipe, Recipe):
-        return convert.RECIPE_MISSING if not recipe.renders else not attached
-    return convert.RECIPE_MISSING if recipe is None else True
+    return _reason_of_json(recipe, _contents(context, info))
 
 
-def _dialect(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
+def _reason_of_json(
+    recipe: Recipe | list[RecipeProblem] | None, contents: LineForm | Failure
+) -> Failure | bool:
+    """Say the same of a JSON file: requests run by themselves, records need a recipe that renders them."""
+    attached = isinstance(recipe, Recipe) and recipe.attaches(_ATTACHED)
+    if isinstance(contents, Failure):
+        return False if attached else contents
+
+    if contents is not LineForm.RECORDS:
+        return True
+    if recipe is None:
+        return convert.RECIPE_MISSING
+    if isinstance(recipe, list):
+        return True  # a job that is held until its recipe is mended
+    return not attached if recipe.renders else convert.RECIPE_MISSING
+
+
+def _contents(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
     """Return what a JSON file holds, from its beginning."""
     settings = context.settings
+    chunks = context.objects.read(info.bucket, info.name, generation=info.generation)
     try:
         file = convert.opened(
             info.name,
-            context.objects.read(info.bucket, info.name, generation=info.generation),
+            chunks,
             max_bytes=settings.max_upload_bytes,
             max_ratio=settings.max_gzip_ratio,
         )
     except PermanentError as error:
-        if not error.code.startswith("GZIP"):
-            raise
-        return Failure(code=error.code, message=error.sentence, fix=_GZIP_FIX)
+        if error.code.startswith("GZIP"):
+            return Failure.of(error, _GZIP_FIX)
+        raise
+
     return file.failure or file.dialect
 
 
+# ------------------------------------------------------------------------------------------------------ refusal
 def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
-    """Write the refusal unless it is there."""
-    if is_refused(context, info):
+    """Write the refusal of this generation, unless it is there."""
+    before = refusal_of(context, info)
+    if answers(before, info):
         return
-    there = refusal_of(context, info, None)
-    body: dict[str, Any] = {
+
+    body = {
         "schema": SCHEMA,
         "bucket": info.bucket,
         "object": info.name,
@@ -101,16 +112,11 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
         "message": reason.message,
         "fix": reason.fix,
     }
+    name = names.refusal(info.bucket, info.name)
+    noted = {GENERATION: str(info.generation)}
+
     try:
-        with context.objects.create(
-            context.settings.output_bucket,
-            names.refusal(info.bucket, info.name),
-            if_generation_match=there.generation if there else 0,
-            content_type="application/json",
-            metadata={GENERATION: str(info.generation)},
-        ) as writer:
-            writer.write(msgspec.json.format(msgspec.json.encode(body)) + b"\n")
-            writer.close()
+        write_report(context, name, body, before=before, metadata=noted)
     except ObjectExistsError:
         return
     log(
@@ -119,10 +125,3 @@ def _refuse(context: Receiving, info: ObjectInfo, reason: Failure) -> None:
         generation=info.generation,
         code=reason.code,
     )
-
-
-def _forgive(context: Receiving, info: ObjectInfo) -> None:
-    """Take an earlier refusal of the object away."""
-    there = refusal_of(context, info, None)
-    if there is not None:
-        context.objects.delete(there.bucket, there.name, generation=there.generation)
