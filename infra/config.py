@@ -2,6 +2,9 @@
 
 pulumi config set gcp:project P ; pulumi config set gcp:region R
 pulumi config set --secret batchdrop:gemini_api_key KEY
+pulumi config set --path batchdrop:providers.paid.kind gemini               several, or others, instead of that key;
+pulumi config set --path batchdrop:providers.paid.secret paid_key           `secret` is the name of the setting that
+pulumi config set --secret batchdrop:paid_key KEY                           holds its key
 pulumi config set batchdrop:uploaders group:data@example.com,user:ada@example.com
 pulumi config set --path batchdrop:settings.budgets.stack 500
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 from pydantic import ValidationError
@@ -45,10 +48,10 @@ def read(
     where = {
         "project": gcp.require("project"),
         "region": gcp.require("region"),
-        "api_key": config.require_secret(KEY),
     }
+    values = _values(config, written)
     try:
-        return StackArgs.model_validate({**where, **_values(config, written)})
+        return StackArgs.model_validate({**where, **values, **_keys(config, values)})
     except ValidationError as error:
         raise _wrong(
             f"{_where(item['loc'])}{item['msg']}" for item in error.errors()
@@ -61,15 +64,50 @@ def _values(config: pulumi.Config, written: Iterable[str]) -> Mapping[str, Any]:
         for name in written
         if name.startswith(f"{SPACE}:")
     }
-    unknown = sorted(names - {*FIELDS, KEY})
+    values = {
+        name: _parsed(value)
+        for name in FIELDS
+        if (value := config.get(name)) is not None
+    }
+    unknown = sorted(names - {*FIELDS, KEY, *key_names(values.get("providers"))})
     if unknown:
         raise _wrong(
             f"{SPACE}:{name}: no such setting{_near(name)}" for name in unknown
         )
+    return values
+
+
+def key_names(providers: object) -> list[str]:
+    """Return the settings that hold the keys of configured providers."""
+    if not isinstance(providers, Mapping):
+        return []
+    found = cast("Mapping[str, object]", providers).values()
+    instances = [
+        cast("Mapping[str, object]", it) for it in found if isinstance(it, Mapping)
+    ]
+    return [str(instance["secret"]) for instance in instances if "secret" in instance]
+
+
+def _keys(config: pulumi.Config, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that hold keys: Gemini's, or the providers with theirs.
+
+    Raises:
+        pulumi.RunError: A key is not set.
+    """
+    providers = values.get("providers")
+    if providers is None:
+        return {"api_key": config.require_secret(KEY)}
+    named = key_names(providers)
+    if not named:
+        return {"api_key": config.get_secret(KEY)}
     return {
-        name: _parsed(value)
-        for name in FIELDS
-        if (value := config.get(name)) is not None
+        "api_key": None if KEY in named else config.get_secret(KEY),
+        "providers": {
+            name: {**instance, "secret": config.require_secret(instance["secret"])}
+            if "secret" in instance
+            else instance
+            for name, instance in providers.items()
+        },
     }
 
 

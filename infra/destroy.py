@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 PROGRAM = Path(__file__).resolve().parent
 DRAIN = "import sys; from batchdrop.cli.main import main; sys.exit(main(['drain']))"
@@ -61,13 +62,29 @@ def drained() -> bool:
             "the stack has no outputs: it never ran, nothing is to be drained\n"
         )
         return True
-    key = asked("config", "get", "batchdrop:gemini_api_key")
-    drain = subprocess.run(
-        [sys.executable, "-c", DRAIN],
-        env={**os.environ, **variables, "GEMINI_API_KEY": key},
-        check=False,
-    )
+    with TemporaryDirectory() as folder:
+        drain = subprocess.run(
+            [sys.executable, "-c", DRAIN],
+            env={**os.environ, **variables, **keys(Path(folder))},
+            check=False,
+        )
     return drain.returncode == 0
+
+
+def keys(folder: Path) -> dict[str, str]:
+    """Return how the command line reaches the providers: their keys are written to files of this folder."""
+    settings = json.loads(asked("config", "--json"))
+    configured = settings.get("batchdrop:providers", {}).get("value")
+    if configured is None:
+        return {"GEMINI_API_KEY": asked("config", "get", "batchdrop:gemini_api_key")}
+    providers: dict[str, dict[str, object]] = json.loads(configured)
+    for name, instance in providers.items():
+        if "secret" in instance:
+            path = folder / name
+            path.touch(mode=0o600)
+            path.write_text(asked("config", "get", f"batchdrop:{instance['secret']}"))
+            instance["secret"] = str(path)
+    return {"BATCHDROP_PROVIDERS": json.dumps(providers)}
 
 
 def environment() -> dict[str, str]:

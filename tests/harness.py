@@ -23,6 +23,8 @@ from batchdrop.core.state import names, queries
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.messages import Uploaded
 from batchdrop.core.state.shard import Shard
+from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.known.spoken import SPOKEN
 from batchdrop.handling import Response, answered, on_poll, on_submit, on_tick, on_write
 from batchdrop.ports import (
     Batch,
@@ -115,6 +117,7 @@ class Stack:
     settings: dict[tuple[type[Any], int], Any] = field(default_factory=dict[tuple[type[Any], int], Any])
     providers: Mapping[str, Provider] = field(default_factory=dict[str, Provider])
     """Those the stack has instead of Gemini."""
+    languages: Mapping[str, Dialect] = field(default_factory=lambda: SPOKEN)
 
     def context(self, settings: type[Any]) -> Context[Any]:
         """Return a fresh context of one function; its settings are read once, as an instance does."""
@@ -132,6 +135,7 @@ class Stack:
             providers=self.providers or {"gemini": gemini(self.provider, found.tier)},
             clock=self.clock,
             time_left=TimeLeft.start(self.clock, self.overrides.get("call_seconds", found.call_seconds)),
+            languages=self.languages,
         )
 
     # ------------------------------------------------------------------------------------------ driving

@@ -24,6 +24,7 @@ from batchdrop.core.errors import ConflictError, LeaseLostError, TransientError
 from batchdrop.core.money.budgets import Budget
 from batchdrop.core.money.costs import Entry
 from batchdrop.core.state import queries
+from batchdrop.core.state.batch import Owner
 from batchdrop.core.state.capacity import Ledger
 from batchdrop.core.state.identity import Claim
 from batchdrop.core.state.job import Job, job_index
@@ -139,6 +140,11 @@ class Store:
     def costs(self) -> Table[Entry]:
         """What was spent, by shard."""
         return Table(self, Collection.COST, Entry)
+
+    @property
+    def owners(self) -> Table[Owner]:
+        """Whose a batch is that carries no name, by `names.owner`."""
+        return Table(self, Collection.BATCH, Owner)
 
     @property
     def identities(self) -> Table[Claim]:

@@ -44,8 +44,8 @@ class ServiceRoles(pulumi.ComponentResource):
             self._grant.foreign_bucket(account, bucket)
         for topic in service.publishes:
             self._grant.topic(account, topic, PUBLISHER)
-        for secret in service.secrets:
-            self._grant.secret(account, self._secrets.secrets[secret.name], secret.name)
+        for secret, made in self._secrets.secrets.items():
+            self._grant.secret(account, made, secret.name)
         self._grant.database(account)
 
 

@@ -10,6 +10,8 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import pulumi
@@ -23,9 +25,14 @@ from pydantic import (
 )
 
 from batchdrop.core.limits import limit
-from batchdrop.core.settings import SubmitSettings, WriteSettings
+from batchdrop.core.settings import (
+    Instance,
+    InstanceName,
+    SubmitSettings,
+    WriteSettings,
+)
 from batchdrop_pulumi.regions import REGIONS
-from batchdrop_pulumi.services import SERVICES
+from batchdrop_pulumi.services import SERVICES, MountedSecret
 
 DAY = 24 * 3600
 SPARE_DAYS = 2
@@ -46,11 +53,19 @@ FIXED = frozenset(
         "tier",
         "policy",
         "function_timeout_seconds",
+        "providers",
         "gemini_api_key_file",
+        "gemini_base_url",
         "attachment_buckets",
     }
 )
-"""Settings of the functions that the component itself sets."""
+"""Settings of the functions that the component itself sets, or that its providers take the place of."""
+KINDS = frozenset(
+    entry.name
+    for entry in files("batchdrop").joinpath("providers").iterdir()
+    if entry.is_dir() and entry.name.isidentifier() and entry.name[:1] != "_"
+)
+"""Of providers: the folders of the package that have one."""
 
 if TYPE_CHECKING:
     Secret = pulumi.Input[str]
@@ -89,6 +104,39 @@ Members = Annotated[
 ]
 
 
+class ProviderArgs(BaseModel):
+    """One configured account of a provider: what its `Instance` says, with the key itself instead of its file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    kind: str
+    base_url: str | None = None
+    location: str = ""
+    secret: Secret | None = None
+    """Its key; give a secret output. None: it needs none."""
+    facts: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(
+                f"there is no kind {kind!r}; there are {', '.join(sorted(KINDS))}"
+            )
+        return kind
+
+    def instance(self, secret: MountedSecret) -> Instance:
+        """Return the setting of the functions, which read its key from a file."""
+        path = None if self.secret is None else Path(secret.path)
+        return Instance(
+            kind=self.kind,
+            base_url=self.base_url,
+            location=self.location,
+            secret=path,
+            facts=self.facts,
+        )
+
+
 class StackArgs(BaseModel):
     """The arguments of a `Stack`; the names are those of `pulumi config set batchdrop:NAME` in this repository."""
 
@@ -99,8 +147,13 @@ class StackArgs(BaseModel):
     region: str
     allow_region: bool = False
     """Take a region that `regions.REGIONS` does not know."""
-    api_key: Secret
-    """The Gemini API key; give a secret output: it is kept in Secret Manager, and encrypted in the state."""
+    api_key: Secret | None = None
+    """The Gemini API key; give a secret output: it is kept in Secret Manager, and encrypted in the state. With it the
+    stack has one provider; `providers` names others, or several, instead."""
+    providers: dict[InstanceName, ProviderArgs] = Field(
+        default_factory=dict[InstanceName, ProviderArgs]
+    )
+    """By name, which may stand before a model's; the first takes the models that nobody claims."""
     prefix: str = Field(default="batchdrop", pattern=r"^[a-z][a-z0-9-]{2,18}[a-z0-9]$")
     """Begins every name, so that several stacks fit into one project. 4 letters are the least a database's id may have
     (cloud.google.com/firestore/docs/manage-databases), 20 the most that leaves room in an account's id of 30."""
@@ -111,7 +164,7 @@ class StackArgs(BaseModel):
     models: Texts = ()
     """Allowed models; empty: any."""
     tier: int = Field(default=1, ge=1, le=3)
-    """The usage tier of the API key's project: it decides the token limits."""
+    """The usage tier of the API key's project: it decides the token limits. A provider has it among its facts."""
     policy: Literal["lenient", "strict"] = "lenient"
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Any other setting of the functions (`batchdrop.core.settings`): budgets, prices, limits, times."""
@@ -226,6 +279,41 @@ class StackArgs(BaseModel):
                 f"work_days: {self.work_days} is too short; a job may wait, run and look for results for {least} days"
             )
         return self
+
+    @model_validator(mode="after")
+    def _served(self) -> Self:
+        if bool(self.providers) == (self.api_key is not None):
+            raise ValueError("give either the Gemini API key or providers")
+        if self.providers and "tier" in self.model_fields_set:
+            raise ValueError("tier: of which provider? write it among its facts")
+        return self
+
+    def configured(self) -> dict[str, ProviderArgs]:
+        """Return the providers by name: Gemini alone where only its key is given."""
+        facts = {"tier": self.tier}
+        alone = ProviderArgs(kind="gemini", secret=self.api_key, facts=facts)
+        return self.providers or {"gemini": alone}
+
+    def mounted_keys(self) -> dict[MountedSecret, Secret]:
+        """Return each provider's key, by where the functions read it; some need none."""
+        return {
+            MountedSecret.of(name): provider.secret
+            for name, provider in self.configured().items()
+            if provider.secret is not None
+        }
+
+    def instances(self) -> str:
+        """Return the providers as the functions' setting: without a key."""
+        instances = {
+            name: provider.instance(MountedSecret.of(name))
+            for name, provider in self.configured().items()
+        }
+        return json.dumps(
+            {
+                name: instance.model_dump(mode="json", exclude_defaults=True)
+                for name, instance in instances.items()
+            }
+        )
 
     def variables(self) -> dict[str, str]:
         """Return `settings` as text, by setting."""

@@ -134,7 +134,7 @@ class Functions(pulumi.ComponentResource):
                         )
                     ],
                 )
-                for secret in service.secrets
+                for secret in self._args.mounted_keys()
             ],
         )
 
@@ -151,11 +151,10 @@ class Functions(pulumi.ComponentResource):
             "topic_prefix": args.prefix,
             "model": args.model,
             "models": ",".join(args.models),
-            "tier": str(args.tier),
             "policy": args.policy,
             "attachment_buckets": ",".join(args.attachment_buckets),
             "function_timeout_seconds": str(service.timeout_seconds),
-            **{secret.setting: secret.path for secret in service.secrets},
+            "providers": args.instances(),
             **args.variables(),
         }
         variables: dict[str, pulumi.Input[str]] = dict(SERVED)

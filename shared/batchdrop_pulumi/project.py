@@ -6,6 +6,8 @@ project; what is looked up is looked up after the APIs; agents are made, because
 
 from __future__ import annotations
 
+from typing import Final
+
 import pulumi
 import pulumi_gcp as gcp
 
@@ -18,7 +20,6 @@ APIS = (
     "cloudfunctions",
     "cloudscheduler",
     "firestore",
-    "generativelanguage",
     "iam",
     "logging",
     "monitoring",
@@ -27,6 +28,14 @@ APIS = (
     "secretmanager",
     "storage",
 )
+OF_KINDS: Final = {"gemini": ("generativelanguage",)}
+"""What a kind of provider needs besides."""
+
+
+def needed(args: StackArgs) -> list[str]:
+    """Return the APIs of the providers that a stack has, each once."""
+    kinds = {provider.kind for provider in args.configured().values()}
+    return sorted({api for kind in kinds for api in OF_KINDS.get(kind, ())})
 
 
 class Project(pulumi.ComponentResource):
@@ -41,7 +50,7 @@ class Project(pulumi.ComponentResource):
         first = self._api(FIRST, [])
         self.apis: list[pulumi.Resource] = [
             first,
-            *(self._api(api, [first]) for api in APIS),
+            *(self._api(api, [first]) for api in (*APIS, *needed(args))),
         ]
         after = pulumi.InvokeOutputOptions(parent=self, depends_on=self.apis)
         self.number = gcp.organizations.get_project_output(

@@ -1,4 +1,4 @@
-"""The API key in Secret Manager, kept in the region of the stack."""
+"""The providers' keys in Secret Manager, kept in the region of the stack: one secret each, for those that need one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pulumi
 import pulumi_gcp as gcp
 
 from batchdrop_pulumi.arguments import StackArgs
-from batchdrop_pulumi.services import GEMINI_KEY, MountedSecret
+from batchdrop_pulumi.services import MountedSecret
 
 
 class Secrets(pulumi.ComponentResource):
-    """The secrets of the services table and their first versions."""
+    """The keys and their first versions."""
 
     def __init__(
         self, name: str, args: StackArgs, opts: pulumi.ResourceOptions
@@ -18,7 +18,10 @@ class Secrets(pulumi.ComponentResource):
         """Make them."""
         super().__init__("batchdrop:index:Secrets", f"{name}-secrets", None, opts)
         self._stem, self._args = name, args
-        self.secrets = {GEMINI_KEY.name: self._secret(GEMINI_KEY, args.api_key)}
+        self.secrets = {
+            secret: self._secret(secret, value)
+            for secret, value in args.mounted_keys().items()
+        }
         self.register_outputs({})
 
     def _secret(

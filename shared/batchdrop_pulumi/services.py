@@ -7,8 +7,8 @@ poll     poll    read   list, delete          own reports   the clock, looks  up
 write    write   read   create, read, delete  create, read  batches-finished  shards, batches-finished, jobs-completed
 
 `submit` and `shards` run the same code: uploads that convert for minutes must not take the instances that send batches.
-Every row: the database of the stack only, and its secrets. A function that is added later is a row here, a folder in
-`functions/` and, if it is pushed to, a topic.
+Every row: the database of the stack only, and the keys of its providers. A function that is added later is a row here,
+a folder in `functions/` and, if it is pushed to, a topic.
 """
 
 from __future__ import annotations
@@ -56,12 +56,16 @@ class BucketRole:
 
 @dataclass(frozen=True, slots=True)
 class MountedSecret:
-    """A secret that a function reads from a file whose path stands in a setting."""
+    """A secret that a function reads from a file: the key of one provider."""
 
     name: str
-    setting: str
     folder: str
     file: str = "api-key"
+
+    @staticmethod
+    def of(provider: str) -> MountedSecret:
+        """Return where the key of a configured provider is kept, and where it is read."""
+        return MountedSecret(f"{provider}-key", f"/etc/secrets/{provider}")
 
     @property
     def path(self) -> str:
@@ -82,7 +86,6 @@ class Service:
     pushed: tuple[Topic, ...]
     publishes: tuple[Topic, ...]
     buckets: tuple[BucketRole, ...]
-    secrets: tuple[MountedSecret, ...]
     attaches: bool
     """Whether it reads the objects that requests name in other buckets."""
     cpu: str = "1"
@@ -92,10 +95,6 @@ class Service:
     """At most so many at once; None: as the program chooses."""
     timeout_seconds: int = limit("event_function")
 
-
-GEMINI_KEY: Final = MountedSecret(
-    "gemini-key", "gemini_api_key_file", "/etc/secrets/gemini"
-)
 
 _READS_INPUT = BucketRole(Place.INPUT, "roles/storage.objectViewer")
 _USES_WORK = BucketRole(Place.WORK, "roles/storage.objectUser")
@@ -132,7 +131,6 @@ SERVICES: Final = (
         pushed=(Topic.UPLOADS,),
         publishes=_STEPS,
         buckets=(_READS_INPUT, *_ADDS_WORK, _LISTS_OUTPUT, _REPORTS),
-        secrets=(GEMINI_KEY,),
         attaches=True,
     ),
     Service(
@@ -144,7 +142,6 @@ SERVICES: Final = (
         pushed=(Topic.SHARDS,),
         publishes=_STEPS,
         buckets=(_READS_INPUT, *_ADDS_WORK, _LISTS_OUTPUT, _FOUNDS_STACK),
-        secrets=(GEMINI_KEY,),
         attaches=True,
     ),
     Service(
@@ -156,7 +153,6 @@ SERVICES: Final = (
         pushed=(Topic.LOOKS,),
         publishes=(Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED),
         buckets=(_READS_INPUT, _USES_WORK, _LISTS_OUTPUT, _REPORTS_SPENDING),
-        secrets=(GEMINI_KEY,),
         attaches=False,
         instances=1,
     ),
@@ -174,7 +170,6 @@ SERVICES: Final = (
             BucketRole(Place.OUTPUT, "roles/storage.objectCreator"),
             BucketRole(Place.OUTPUT, "roles/storage.objectViewer"),
         ),
-        secrets=(GEMINI_KEY,),
         attaches=True,
     ),
 )

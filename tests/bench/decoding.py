@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
-from batchdrop.dialects.dialect import Accepted
 from batchdrop.dialects.gemini.check import examine
+from batchdrop.dialects.line import Accepted
 from tests.bench.data import MB, line
 from tests.bench.figures import Figure, Size
 from tests.bench.kinds import NATIVE

@@ -1,7 +1,8 @@
-"""A provider in sixty lines: all that a new one has to write. It answers each request with its own text, in capitals.
+"""A provider in a hundred lines: all that a new one has to write. It answers a request with its own text in capitals.
 
-Its line is `<id> <body>`, so that nothing can rely on another service's shape; its language is Gemini's. A request
-whose text is `fail` gets a fault.
+Its line is `<id> <body>`, so that nothing can rely on another service's shape; its language is `fake_language`. A
+request whose text is `fail` gets a fault. It comes in six kinds, as services do: its input is a file of its own, an
+object that it reads when results are asked for, or a body that `create` sends; and its batches carry a name, or none.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from batchdrop.ports import (
     Facts,
     Found,
     Intent,
+    Mark,
     ModelInfo,
+    Objects,
     Part,
     Provider,
+    Sight,
     Staged,
     Staging,
     Unit,
@@ -36,7 +40,7 @@ from batchdrop.providers.by_name import find_by_name
 
 FACTS = Facts(
     kind="fake",
-    dialect="gemini",
+    dialect="fake",
     models=(r"fake-.*",),
     staging=Staging.FILE,
     unit=Unit.TOKENS,
@@ -71,11 +75,15 @@ class FakeEnvelope:
 
 
 class FakeBatches:
-    """Batches that have ended when they are looked at."""
+    """Batches that have ended when they are looked at; `objects` are those of the stack, for what lies in WORK."""
 
-    def __init__(self) -> None:
+    def __init__(self, facts: Facts = FACTS, objects: Objects | None = None) -> None:
+        self.facts = facts
+        self.objects = objects
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, Batch] = {}
+        self.made = 0
+        self.hanging: set[str] = set()
 
     def account(self) -> str:
         return "nobody's"
@@ -90,18 +98,53 @@ class FakeBatches:
         self.files[reference := f"{name}#{len(self.files)}"] = data
         return Staged(reference)
 
+    def delete_file(self, name: str) -> None:
+        self.files.pop(name, None)
+
+    def mark(self) -> Mark | None:
+        return None if self.facts.names_batches else Mark(at=datetime.now(UTC), newest=next(reversed(self.batches), ""))
+
     def create(self, intent: Intent) -> Created:
-        name = f"fake/{len(self.batches)}"
-        state, part = BatchState.RUNNING, (intent.staged,)
-        made = Batch(name, intent.name, intent.model, state, "busy", datetime.now(UTC), parts=part)
+        name, source = f"fake/{self.made}", intent.staged
+        self.made += 1
+        if self.facts.staging is Staging.STREAM:
+            self.files[source := f"body of {name}"] = self.read(intent.staged)
+        ours = intent.name if self.facts.names_batches else ""
+        made = Batch(name, ours, intent.model, BatchState.RUNNING, "busy", datetime.now(UTC), parts=(source,))
         self.batches[name] = made
         return made
 
+    def read(self, reference: str) -> bytes:
+        """Return what lies in a file, or in an object of WORK: its length is known before it is read."""
+        if reference in self.files:
+            return self.files[reference]
+        bucket, _, name = reference.removeprefix("gs://").partition("/")
+        assert self.objects is not None
+        info = self.objects.stat(bucket, name)
+        assert info is not None
+        data = b"".join(self.objects.read(bucket, name, generation=info.generation))
+        assert len(data) == info.size
+        return data
+
     def find(self, intent: Intent, over: Callable[[], bool]) -> Found:
-        return find_by_name(self.list, intent, over)
+        if self.facts.names_batches:
+            return find_by_name(self.list, intent, over)
+        since = intent.mark.at if intent.mark else datetime.fromtimestamp(0, UTC)
+        later = [batch for batch in self.list().batches if batch.created_at >= since]
+        candidates = tuple(batch for batch in later if self.may_be(batch, intent))
+        ours = tuple(batch for batch in candidates if batch.state.terminal)
+        for batch in candidates:
+            self.get(batch.name)  # what runs has ended when it is looked for again
+        return Found(Sight.OURS, ours) if ours else Found(Sight.IN_DOUBT if candidates else Sight.NONE, candidates)
+
+    def may_be(self, batch: Batch, intent: Intent) -> bool:
+        """Tell whether a batch has the right count and, when it has ended, the ids of the intent."""
+        lines = self.read(batch.parts[0]).splitlines()
+        ids = not batch.state.terminal or lines[0].startswith(intent.wire.encode())
+        return ids and len(lines) == intent.requests and batch.name not in intent.past
 
     def get(self, name: str) -> Batch | None:
-        if name in self.batches and not self.batches[name].state.terminal:
+        if name in self.batches and not self.batches[name].state.terminal and name not in self.hanging:
             self.batches[name] = replace(self.batches[name], state=BatchState.SUCCEEDED, raw_state="done")
         return self.batches.get(name)
 
@@ -117,19 +160,19 @@ class FakeBatches:
 
     def results(self, batch: Batch) -> Iterator[Part]:
         for part in batch.parts:
-            yield Part(part, map(answered, reversed(self.files[part].splitlines())))
+            yield Part(part, map(answered, reversed(self.read(part).splitlines())))
 
 
 def answered(line: bytes) -> bytes:
     """Return the line of results for a request."""
     id, _, body = line.partition(b" ")
-    text = json.loads(body)["contents"][0]["parts"][0]["text"]
+    text = json.loads(body)["say"]
     if text == "fail":
         return id + b" !it was told to\n"
-    content = {"role": "model", "parts": [{"text": text.upper()}]}
-    return b"%b %b\n" % (id, json.dumps({"candidates": [{"content": content, "finishReason": "STOP"}]}).encode())
+    return b"%b %b\n" % (id, json.dumps({"said": text.upper()}).encode())
 
 
 def fake(batches: FakeBatches) -> Provider:
     """Return the provider."""
-    return Provider(FACTS, lambda _model, _kind: FakeEnvelope(), batches)
+    inputs = batches if batches.facts.staging is Staging.FILE else None
+    return Provider(batches.facts, lambda _model, _kind: FakeEnvelope(), batches, inputs)

@@ -21,6 +21,7 @@ from batchdrop.adapters.cloud.firestore import FirestoreDocuments
 from batchdrop.adapters.cloud.gcs import GcsObjects
 from batchdrop.adapters.cloud.pubsub import PubSubTopics
 from batchdrop.adapters.reaching import reached
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, ConfigurationError, TransientError
 from batchdrop.core.state import queries
 from batchdrop.ports import Collection, Topic
@@ -185,7 +186,7 @@ def test_an_answer_that_is_shorter_than_asked_for_is_passing(server: Server, mon
     ids=lambda fault: type(fault).__name__,
 )
 def test_every_fault_of_the_transport_is_passing(fault: Exception) -> None:
-    with pytest.raises(TransientError), reached("The service", "CODE"):
+    with pytest.raises(TransientError), reached(Code.STORAGE_UNAVAILABLE):
         raise fault
 
 

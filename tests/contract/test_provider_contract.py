@@ -34,19 +34,22 @@ def provider(request: pytest.FixtureRequest) -> Provider:
     return gemini(GeminiApi(lambda: "a key", emulator.url))
 
 
-def body(text: str) -> bytes:
-    return json.dumps({"contents": [{"role": "user", "parts": [{"text": text}]}]}).encode()
+def body(provider: Provider, text: str) -> bytes:
+    """A request in the provider's language."""
+    gemini = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+    return json.dumps({"say": text} if provider.facts.dialect == "fake" else gemini).encode()
 
 
 def rendered(provider: Provider, *texts: str) -> bytes:
     envelope = provider.envelope(MODELS[provider.facts.kind], KIND)
-    return b"".join(envelope.line(b"wire-%d" % number, body(text)) for number, text in enumerate(texts))
+    return b"".join(envelope.line(b"wire-%d" % number, body(provider, text)) for number, text in enumerate(texts))
 
 
 def intent(provider: Provider, name: str = NAMES[0], past: frozenset[str] = frozenset()) -> Intent:
     """Stage two lines and return what is stored before they are created."""
     data = rendered(provider, "one", "two")
-    staged = provider.batches.stage([data[:7], data[7:]], size=len(data), name=name)
+    assert provider.inputs is not None
+    staged = provider.inputs.stage([data[:7], data[7:]], size=len(data), name=name)
     return Intent(name, MODELS[provider.facts.kind], KIND, staged.reference, requests=2, past=past)
 
 
@@ -73,6 +76,7 @@ def test_facts_agree_with_each_other(provider: Provider) -> None:
     assert facts.serves(MODELS[facts.kind])
     assert not facts.serves("somebody-elses")
     assert facts.tokens_of("somebody-elses") > 0
+    assert (provider.inputs is not None) == (facts.staging is Staging.FILE)
     if facts.staging is Staging.FILE:
         assert facts.stuck_after < facts.file_life, "a staged file must outlive its batch"
     assert re.fullmatch(facts.id_pattern, "abcdefghij23-zik0zj"), "our ids must be in the service's alphabet"
@@ -83,8 +87,8 @@ def test_facts_agree_with_each_other(provider: Provider) -> None:
 @pytest.mark.parametrize("provider", ENVELOPES, ids=lambda provider: provider.facts.kind)
 def test_a_lines_size_is_known_without_making_it(provider: Provider, id: str, text: str) -> None:
     envelope = provider.envelope("m", KIND)
-    line = envelope.line(id.encode(), body(text))
-    assert len(line) == envelope.size(len(id), len(body(text)))
+    line = envelope.line(id.encode(), body(provider, text))
+    assert len(line) == envelope.size(len(id), len(body(provider, text)))
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
 
@@ -105,8 +109,9 @@ def test_a_line_of_nobody_is_told_from_others(provider: Provider, line: bytes) -
 @pytest.mark.parametrize("wrong", [-1, 1])
 def test_a_staging_of_another_length_is_refused(provider: Provider, wrong: int) -> None:
     data = rendered(provider, "one")
+    assert provider.inputs is not None
     with pytest.raises(PermanentError) as caught:
-        provider.batches.stage([data], size=len(data) + wrong, name=NAMES[0])
+        provider.inputs.stage([data], size=len(data) + wrong, name=NAMES[0])
     assert caught.value.code == "SIZE_MISMATCH"
 
 

@@ -121,7 +121,8 @@ class Watched:
 
 def _watched(provider: Provider, trap: Gate) -> Provider:
     """Return a provider whose every call goes through the trap."""
-    calls = {name: Watched(getattr(provider, name), trap) for name in ("batches", "files", "caches", "tokens", "ask")}
+    ports = {name: getattr(provider, name) for name in ("batches", "inputs", "files", "caches", "tokens", "ask")}
+    calls: dict[str, Any] = {name: Watched(port, trap) for name, port in ports.items() if port is not None}
     return dataclasses.replace(provider, **calls)
 
 

@@ -58,14 +58,14 @@ MUTANTS = (
     ),
     Mutant(
         "quarantine",
-        f"{SHARED}/steps/submit/submit.py",
+        f"{SHARED}/steps/submit/reconcile.py",
         "if looked_at < quiet_until:",
         "if False:",
         GUARDS,
     ),
     Mutant(
         "quarantine, by chance",
-        f"{SHARED}/steps/submit/submit.py",
+        f"{SHARED}/steps/submit/reconcile.py",
         "if looked_at < quiet_until:",
         "if False:",
         SIMULATION,
@@ -73,7 +73,7 @@ MUTANTS = (
     ),
     Mutant(
         "quarantine, by the state machine",
-        f"{SHARED}/steps/submit/submit.py",
+        f"{SHARED}/steps/submit/reconcile.py",
         "if looked_at < quiet_until:",
         "if False:",
         MACHINE,
@@ -81,21 +81,21 @@ MUTANTS = (
     ),
     Mutant(
         "the listing begins after the quarantine",
-        f"{SHARED}/steps/submit/submit.py",
+        f"{SHARED}/steps/submit/reconcile.py",
         "if looked_at < quiet_until:",
         "if context.now() < quiet_until:",
         ("tests/fault/test_pauses.py",),
     ),
     Mutant(
         "a look before the first create after a recovery",
-        f"{SHARED}/steps/submit/submit.py",
-        "look_first = _may_have_run_before(context, stored.value)",
-        "look_first = stored.value.attempts == 0 and _may_have_run_before(context, stored.value)",
+        f"{SHARED}/steps/submit/create.py",
+        "look_first = may_have_run_before(context, shard)",
+        "look_first = shard.attempts == 0 and may_have_run_before(context, shard)",
         LOST_STATE,
     ),
     Mutant(
         "quarantine from the recovery on",
-        f"{SHARED}/steps/submit/submit.py",
+        f"{SHARED}/steps/submit/lost_state.py",
         "return known if recovered is None else max(known, recovered)",
         "return known",
         LOST_STATE,
@@ -121,7 +121,7 @@ MUTANTS = (
         "    if restored:\n        claim(context, restored=restored)\n",
         LOST_STATE,
     ),
-    Mutant("deadline re-check", f"{SHARED}/steps/submit/submit.py", "    if late:\n", "    if False:\n", GUARDS),
+    Mutant("deadline re-check", f"{SHARED}/steps/submit/create.py", "    if late:\n", "    if False:\n", GUARDS),
     Mutant(
         "precondition of records",
         f"{SHARED}/adapters/local/sqlite_documents.py",
@@ -175,7 +175,7 @@ MUTANTS = (
     ),
     Mutant(
         "could not look is not none",
-        f"{SHARED}/steps/submit/submit.py",
+        f"{SHARED}/steps/submit/reconcile.py",
         "    if found.sight is Sight.COULD_NOT_LOOK:\n",
         "    if False:\n",
         GUARDS,
@@ -189,9 +189,9 @@ MUTANTS = (
     ),
     Mutant(
         "first recorded adoption is final",
-        f"{SHARED}/steps/submit/submit.py",
-        "        for other in others:\n            if may_cancel(context, other):\n",
-        "        for other in ():\n            if may_cancel(context, other):\n",
+        f"{SHARED}/steps/submit/reconcile.py",
+        "    for other in others:\n        if may_cancel(context, other):\n",
+        "    for other in ():\n        if may_cancel(context, other):\n",
         GUARDS,
     ),
     Mutant(

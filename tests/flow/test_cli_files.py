@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batchdrop.cli.main import main
-from batchdrop.dialects.dialect import LineForm
+from batchdrop.dialects.line import LineForm
 from tests.harness import Stack, jsonl, lines, request
 from tests.samples.dialects import write_sample
 from tests.samples.tables import write_samples

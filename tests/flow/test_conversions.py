@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from batchdrop.dialects.dialect import LineForm
+from batchdrop.dialects.line import LineForm
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator, RowFaults
 from tests.harness import Row, Stack, assert_accounted, jsonl, lines
 from tests.samples.dialects import write_sample

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from batchdrop.core.result.inline import Inline
 from batchdrop.dialects.gemini import request as view
-from batchdrop.dialects.gemini.media import Inline, taken_out
+from batchdrop.dialects.gemini.media import taken_out
 from batchdrop_local.emulators.gemini import Faults, GeminiEmulator
 from tests.harness import Row, Stack, assert_accounted, jsonl, request
 

@@ -20,7 +20,7 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.config import set_all_config
 from pydantic import ValidationError
 
-from batchdrop.core.settings import SubmitSettings, load
+from batchdrop.core.settings import CommonSettings, SubmitSettings, load
 from batchdrop_pulumi import Stack, StackArgs
 from batchdrop_pulumi.archive import installed_archive, source_archive
 from batchdrop_pulumi.arguments import least_work_days
@@ -276,7 +276,9 @@ PULUMI = """#!/bin/sh
 echo "$*" >> "$CALLS"
 case "$*" in
   "stack output --json") echo "$OUTPUTS" ;;
+  "config --json") echo "${SETTINGS:-{\\}}" ;;
   "config get batchdrop:gemini_api_key") echo the-key ;;
+  "config get batchdrop:paid_key") echo another-key ;;
 esac
 """
 """What stands in for the Pulumi CLI: it writes down how it is called, and knows a stack's outputs and its key."""
@@ -284,11 +286,18 @@ esac
 
 def destroyed(folder: Path, outputs: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """Run `infra.destroy` with this Pulumi; return how it ended and the calls."""
+    return asking(folder, ["-m", "infra.destroy", *arguments], {"OUTPUTS": outputs})
+
+
+def asking(
+    folder: Path, arguments: list[str], answers: dict[str, str]
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run Python with this Pulumi; return how it ended and the calls."""
     (folder / "pulumi").write_text(PULUMI)
     (folder / "pulumi").chmod(0o755)
-    own = {"CALLS": str(folder / "calls"), "OUTPUTS": outputs, "PYTHONPATH": f"{ROOT / 'shared'}:{ROOT}"}
+    own = {"CALLS": str(folder / "calls"), "PYTHONPATH": f"{ROOT / 'shared'}:{ROOT}", **answers}
     done = subprocess.run(
-        [sys.executable, "-m", "infra.destroy", *arguments],
+        [sys.executable, *arguments],
         cwd=folder,
         env={**os.environ, **own, "PATH": f"{folder}:{os.environ['PATH']}"},
         capture_output=True,
@@ -310,8 +319,22 @@ def test_nothing_is_destroyed_when_draining_failed(tmp_path: Path) -> None:
     outputs = json.dumps({"environment": "export BATCHDROP_PROJECT=my-project BATCHDROP_MAX_CLAIMS=none"})
     done, calls = destroyed(tmp_path, outputs, "--yes")
     assert done.returncode == 1
-    assert calls == ["stack output --json", "config get batchdrop:gemini_api_key"]
+    assert calls == ["stack output --json", "config --json", "config get batchdrop:gemini_api_key"]
     assert "nothing was removed" in done.stderr
+
+
+def test_draining_reaches_each_provider_by_its_own_key(tmp_path: Path) -> None:
+    providers = {"paid": {"kind": "gemini", "secret": "paid_key"}, "near": {"kind": "gemini"}}
+    settings = json.dumps({"batchdrop:providers": {"value": json.dumps(providers)}})
+    code = "import pathlib, sys; from infra.destroy import keys; print(*keys(pathlib.Path(sys.argv[1])).popitem())"
+    done, calls = asking(tmp_path, ["-c", code, str(tmp_path)], {"SETTINGS": settings})
+    name, _, text = done.stdout.partition(" ")
+    made = load(CommonSettings, **{name.removeprefix("BATCHDROP_").lower(): json.loads(text)}).providers
+    assert calls == ["config --json", "config get batchdrop:paid_key"]
+    assert made["near"].secret is None
+    path = made["paid"].secret
+    assert path is not None
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("another-key", 0o600)
 
 
 def test_a_stack_that_never_ran_needs_no_draining(tmp_path: Path) -> None:

@@ -158,12 +158,12 @@ def with_every_option() -> Journal:
 
 
 def test_every_field_can_be_set_as_text() -> None:
-    assert set(TEXT) == set(FIELDS), "a field has no text here"
+    assert {*TEXT, "providers"} == set(FIELDS), "a field has no text here"
     journal = with_every_option()
     functions = journal.of("cloudfunctionsv2/function")
     by_entry = {entry.inputs["buildConfig"]["entryPoint"]: entry.inputs["serviceConfig"] for entry in functions}
     variables = by_entry["submit"]["environmentVariables"]
-    assert variables["BATCHDROP_TIER"] == "2"
+    assert json.loads(variables["BATCHDROP_PROVIDERS"])["gemini"]["facts"] == {"tier": 2}
     assert json.loads(variables["BATCHDROP_BUDGETS"]) == {"stack": 500}
     assert {entry.inputs["serviceConfig"]["maxInstanceCount"] for entry in functions} >= {20}
     assert {grant.member for grant in grants(journal)} >= {"user:ada@example.com", "domain:example.com"}
@@ -184,6 +184,10 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"batchdrop:prefix": "googly"}, "prefix"),
     ({"batchdrop:settings": '{"budget": 5}'}, "budget"),
     ({"gcp:region": "europe-west99"}, "region"),
+    ({"batchdrop:providers": '{"a": {"kind": "nobodys"}}'}, "there is no kind 'nobodys'"),
+    ({"batchdrop:providers": '{"a": {"kind": "gemini", "key": "k"}}'}, "providers.a.key"),
+    ({"batchdrop:providers": '{"a": {"kind": "gemini", "secret": "a_key"}}'}, "batchdrop:a_key"),
+    ({"batchdrop:providers": '{"a": {"kind": "gemini"}}'}, "give either"),
 ]
 
 

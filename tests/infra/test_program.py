@@ -132,7 +132,8 @@ def test_the_key_stands_in_the_secret_only(graph: Graph) -> None:
         [volume] = function["serviceConfig"]["secretVolumes"]
         assert volume["versions"] == [{"version": "latest", "path": "api-key"}]
         variables = function["serviceConfig"]["environmentVariables"]
-        assert variables["BATCHDROP_GEMINI_API_KEY_FILE"] == f"{volume['mountPath']}/api-key"
+        [instance] = json.loads(variables["BATCHDROP_PROVIDERS"]).values()
+        assert instance["secret"] == f"{volume['mountPath']}/api-key"
 
 
 def granted(graph: Graph) -> set[tuple[str, str, str]]:
@@ -324,6 +325,7 @@ def test_the_functions_variables_are_settings_they_know(graph: Graph) -> None:
     for row in SERVICES:
         variables = functions[f"batchdrop-{row.name}"]["serviceConfig"]["environmentVariables"]
         values = {key.removeprefix("BATCHDROP_").lower(): variables[key] for key in variables if "BATCHDROP_" in key}
+        values["providers"] = json.loads(values["providers"])
         assert set(values) <= set(row.settings.model_fields)
         assert (variables["THREADS"], row.concurrency) == ("1", 1), "gunicorn ends a hung call only when it runs alone"
         made = row.settings(**values)

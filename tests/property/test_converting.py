@@ -101,6 +101,7 @@ def planning(it: Context[SubmitSettings], name: str, data: bytes) -> Stored[Job]
         job_id="j",
         state=JobState.PLANNING,
         source=source,
+        provider="gemini",
         model="m",
         snapshot_generation=snapshot.generation,
         recipe_object=names.recipe("j", 0),

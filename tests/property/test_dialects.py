@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchdrop.dialects.anthropic.messages import TABLE as MESSAGE_FIELDS
-from batchdrop.dialects.detect import detect
-from batchdrop.dialects.dialect import LineForm, Translated
+from batchdrop.dialects.gemini import language as gemini
 from batchdrop.dialects.gemini.check import check_request
+from batchdrop.dialects.known.detect import detect
+from batchdrop.dialects.known.reply import answer
+from batchdrop.dialects.known.translate import key_of, translate
+from batchdrop.dialects.line import LineForm, Translated
 from batchdrop.dialects.openai.chat import TABLE as CHAT_FIELDS
 from batchdrop.dialects.openai.responses import TABLE as RESPONSE_FIELDS
-from batchdrop.dialects.reply import answer
-from batchdrop.dialects.translate import key_of, translate
 from tests.samples.dialects import lines
 
 Json = dict[str, Any]
@@ -90,7 +91,7 @@ anything: Anything = openai_lines | anthropic_lines | gemini_lines | objects
 
 
 def translated_is_valid(dialect: LineForm, raw: bytes) -> None:
-    found = translate(dialect, raw)
+    found = translate(gemini, dialect, raw)
     key_of(dialect, raw)
     if not isinstance(found, Translated):
         assert found.advice()
@@ -154,8 +155,8 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     urls,
 )
 def test_any_row_gives_one_line_and_always_the_same(row: Json, dialect: LineForm, url: str) -> None:
-    line = answer(dialect, row, url)
-    assert line == answer(dialect, row, url)
+    line = answer(gemini, dialect, row, url)
+    assert line == answer(gemini, dialect, row, url)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
 

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from batchdrop.dialects.dialect import Accepted
 from batchdrop.dialects.gemini import fast
 from batchdrop.dialects.gemini.check import _check_slowly, _field_is_valid  # pyright: ignore[reportPrivateUsage]
+from batchdrop.dialects.line import Accepted
 from tests.bench.data import line
 
 LINES = [

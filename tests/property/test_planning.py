@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan, chained, decode_plan, encode_plan
-from batchdrop.dialects.dialect import Accepted
 from batchdrop.dialects.gemini.check import examine
 from batchdrop.dialects.gemini.render import bodies_of, body_bytes, body_of
 from batchdrop.dialects.gemini.request import identify, identify_all
+from batchdrop.dialects.line import Accepted
 
 Line = tuple[int, int, bool]
 

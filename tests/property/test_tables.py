@@ -21,9 +21,10 @@ from batchdrop.core.recipe.recipe import Generation, Recipe
 from batchdrop.core.recipe.template import FILTERS, TemplateError, compile_template
 from batchdrop.core.result.tables import Joined, Kind, plan_columns, write_csv, write_parquet
 from batchdrop.core.upload.tables import Blank, Entry, Record, Unreadable, read_jsonl, read_parquet, read_separated
-from batchdrop.dialects.dialect import Accepted
+from batchdrop.dialects.gemini import language as gemini
 from batchdrop.dialects.gemini.check import check_line, check_request
-from batchdrop.dialects.gemini.render import compile_recipe, render_record
+from batchdrop.dialects.known.render import render_record, renderer
+from batchdrop.dialects.line import Accepted
 from tests.samples.tables import REVIEWS_RECIPE, TICKETS_RECIPE
 
 pa: Any = importlib.import_module("pyarrow")
@@ -212,7 +213,7 @@ records_ = st.dictionaries(st.sampled_from(["a", "b", "k"]), values_ | st.text(m
 @settings(max_examples=300)
 @given(recipes, records_)
 def test_whatever_is_rendered_passes_the_validation(recipe: Recipe, fields: dict[str, Any]) -> None:
-    line = render_record(compile_recipe(recipe), fields)
+    line = render_record(renderer(gemini, recipe), fields)
     if isinstance(line, Problem):
         assert line.message
         return

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from batchdrop.dialects.dialect import LineForm
+from batchdrop.dialects.line import LineForm
 
 Json = dict[str, Any]
 PNG: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

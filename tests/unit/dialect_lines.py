@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from batchdrop.core.problem import Problem
-from batchdrop.dialects.dialect import LineForm, Translated
+from batchdrop.dialects.gemini import language as gemini
 from batchdrop.dialects.gemini.check import check_request
-from batchdrop.dialects.translate import translate
+from batchdrop.dialects.known.translate import translate
+from batchdrop.dialects.line import LineForm, Translated
 
 Json = dict[str, Any]
 USER = [{"role": "user", "content": "Hello"}]
@@ -18,7 +19,7 @@ USER = [{"role": "user", "content": "Hello"}]
 def openai(url: str = "/v1/chat/completions", **body: Any) -> Translated | Problem:
     """Translate an OpenAI line."""
     line = {"custom_id": "a", "method": "POST", "url": url, "body": {"model": "gpt-4o", **body}}
-    return translate(LineForm.OPENAI, msgspec.json.encode(line))
+    return translate(gemini, LineForm.OPENAI, msgspec.json.encode(line))
 
 
 def chat(**body: Any) -> Translated | Problem:
@@ -30,7 +31,7 @@ def chat(**body: Any) -> Translated | Problem:
 def anthropic(**params: Any) -> Translated | Problem:
     """Translate a message that says hello, or the messages given."""
     line = {"custom_id": "a", "params": {"model": "claude", "max_tokens": 2000, "messages": USER} | params}
-    return translate(LineForm.ANTHROPIC, msgspec.json.encode(line))
+    return translate(gemini, LineForm.ANTHROPIC, msgspec.json.encode(line))
 
 
 def request(found: Translated | Problem) -> Json:

@@ -18,14 +18,6 @@ EXCEPTIONS = {
     "core/money/cache_cost.py": "what keeping a cache costs, by model; the price source has no such rates",
     "core/recipe/recipe.py": "the words of `output`: which API's answers are written beside the rows",
     "core/settings.py": "the key, address and tier of the provider a stack has when it configures none; its model",
-    "core/state/job.py": "the form of an upload's lines, until a conversion says otherwise",
-    "steps/plan/convert.py": "lines are rendered and translated into one language until each provider has its own",
-    "steps/plan/gates.py": "the same: what a model cannot do",
-    "steps/plan/price.py": "the same: a sample's requests",
-    "steps/shard_lines.py": "the same: a shard's requests",
-    "steps/attach.py": "the same: the objects that requests name",
-    "steps/cache.py": "the same: the beginning that requests share",
-    "steps/write/blobs.py": "the same: the binary parts of answers",
 }
 """What is still named, and why. The list only becomes shorter."""
 

@@ -10,9 +10,10 @@ import pytest
 from batchdrop.core.problem import Problem
 from batchdrop.core.recipe.parse import parse_recipe
 from batchdrop.core.upload.tables import Unreadable, read_jsonl, read_separated
-from batchdrop.dialects.dialect import LineForm
+from batchdrop.dialects.gemini import language as gemini
 from batchdrop.dialects.gemini.check import check_line
-from batchdrop.dialects.translate import translate
+from batchdrop.dialects.known.translate import translate
+from batchdrop.dialects.line import LineForm
 
 TEXT = {"role": "user", "parts": [{"text": "hello"}]}
 CONFIG = "/request/generationConfig"
@@ -180,7 +181,7 @@ OTHERS: dict[str, tuple[LineForm, bytes, str, str]] = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_broken_line_of_another_dialect_gets_its_code_and_place(name: str) -> None:
     dialect, raw, code, pointer = OTHERS[name]
-    found = translate(dialect, raw)
+    found = translate(gemini, dialect, raw)
     assert isinstance(found, Problem)
     assert (found.code.value, found.pointer) == (code, pointer)
     assert found.advice()

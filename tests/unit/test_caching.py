@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchdrop.core.money.cache_cost import SENTENCES, decide, storage_rate
-from batchdrop.dialects.gemini.beginnings import GIVE_UP, Cut, Watch, beginning, cache_body, units_of_line
+from batchdrop.dialects.dialect import Cut
+from batchdrop.dialects.gemini.beginnings import GIVE_UP, Watch, beginning, cache_body, units_of_line
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 SYSTEM = {"parts": [{"text": "Be brief. " * 100}]}

@@ -16,10 +16,12 @@ from batchdrop.core.problem import Problem
 from batchdrop.core.result import row as rows
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer, Outcome, missing
-from batchdrop.dialects.dialect import LineForm, Translated
+from batchdrop.dialects.forms import EMBEDDINGS_URL, RESPONSES_URL
+from batchdrop.dialects.gemini import language as gemini
 from batchdrop.dialects.gemini.answer import answer as judged
-from batchdrop.dialects.reply import answer
-from batchdrop.dialects.translate import EMBEDDINGS_URL, RESPONSES_URL, key_of, translate
+from batchdrop.dialects.known.reply import answer
+from batchdrop.dialects.known.translate import key_of, translate
+from batchdrop.dialects.line import LineForm, Translated
 from batchdrop.providers.gemini.envelope import GeminiEnvelope
 from tests.samples.dialects import lines
 
@@ -64,7 +66,7 @@ def rejection() -> Json:
 
 
 def openai(row: Json, url: str = "/v1/chat/completions") -> Json:
-    return msgspec.json.decode(answer(LineForm.OPENAI, row, url))
+    return msgspec.json.decode(answer(gemini, LineForm.OPENAI, row, url))
 
 
 def chat(row: Json) -> ChatCompletion:
@@ -76,7 +78,7 @@ def responded(row: Json) -> Response:
 
 
 def message(row: Json) -> Any:
-    return MessageBatchIndividualResponse.model_validate_json(answer(LineForm.ANTHROPIC, row)).result
+    return MessageBatchIndividualResponse.model_validate_json(answer(gemini, LineForm.ANTHROPIC, row)).result
 
 
 # ---------------------------------------------------------------------------------------------------- OpenAI
@@ -249,16 +251,19 @@ def test_a_request_that_never_ran_expired_or_was_canceled(row: Json, expected: s
 # ---------------------------------------------------------------------------------------------------- Gemini
 def test_gemini_gets_its_own_form_back() -> None:
     body = response({"text": "Hello"})
-    assert msgspec.json.decode(answer(LineForm.GEMINI, row_of(body))) == {"key": "a", "response": body}
-    assert msgspec.json.decode(answer(LineForm.GEMINI_BODY, row_of(body))) == {"custom_id": "a", "response": body}
-    failed = msgspec.json.decode(answer(LineForm.GEMINI, row_of(None, error={"code": 8, "message": "No."})))
+    assert msgspec.json.decode(answer(gemini, LineForm.GEMINI, row_of(body))) == {"key": "a", "response": body}
+    assert msgspec.json.decode(answer(gemini, LineForm.GEMINI_BODY, row_of(body))) == {
+        "custom_id": "a",
+        "response": body,
+    }
+    failed = msgspec.json.decode(answer(gemini, LineForm.GEMINI, row_of(None, error={"code": 8, "message": "No."})))
     assert failed == {"key": "a", "error": {"code": 8, "message": "PROVIDER_RESOURCE_EXHAUSTED: No."}}
-    assert msgspec.json.decode(answer(LineForm.GEMINI, rejection()))["error"]["code"] == 3
+    assert msgspec.json.decode(answer(gemini, LineForm.GEMINI, rejection()))["error"]["code"] == 3
 
 
 def test_a_record_gets_the_row() -> None:
     row = row_of(response({"text": "Hello"}))
-    assert msgspec.json.decode(answer(LineForm.RECORDS, row)) == row
+    assert msgspec.json.decode(answer(gemini, LineForm.RECORDS, row)) == row
 
 
 # ------------------------------------------------------------------------------------------------ round trip
@@ -266,7 +271,7 @@ def test_a_record_gets_the_row() -> None:
 def test_every_line_of_a_sample_comes_back_as_one_line_its_vendor_reads(dialect: LineForm) -> None:
     answered = 0
     for number, line in enumerate(lines(dialect, 500), 1):
-        found = translate(dialect, line)
+        found = translate(gemini, dialect, line)
         key = key_of(dialect, line)
         if isinstance(found, Problem):
             row = msgspec.json.decode(
@@ -277,7 +282,7 @@ def test_every_line_of_a_sample_comes_back_as_one_line_its_vendor_reads(dialect:
             assert found.key == key
             row = row_of(response({"text": f"Answer {number}"}), key)
         if dialect is LineForm.ANTHROPIC:
-            parsed = MessageBatchIndividualResponse.model_validate_json(answer(dialect, row))
+            parsed = MessageBatchIndividualResponse.model_validate_json(answer(gemini, dialect, row))
             assert parsed.custom_id == f"ticket-{number}"
             answered += parsed.result.type == "succeeded"
         else:

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from batchdrop.core.problem import Code, Problem
-from batchdrop.dialects.detect import detect
-from batchdrop.dialects.dialect import LineForm, Translated
-from batchdrop.dialects.translate import key_of, translate
+from batchdrop.dialects.gemini import language as gemini
+from batchdrop.dialects.known.detect import detect
+from batchdrop.dialects.known.translate import key_of, translate
+from batchdrop.dialects.line import LineForm, Translated
 from tests.samples.dialects import lines, write_sample
 
 OPENAI = b'{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"messages":[]}}'
@@ -62,7 +63,7 @@ def test_a_record_with_a_telling_field_name_is_still_a_record(record: bytes) -> 
 @pytest.mark.parametrize("other", list(LineForm))
 def test_a_line_of_another_dialect_is_a_problem(dialect: LineForm, other: LineForm) -> None:
     line = next(lines(other, 1))
-    found = translate(dialect, line)
+    found = translate(gemini, dialect, line)
     if dialect is other:
         assert isinstance(found, Translated) or other is LineForm.RECORDS
         return
@@ -90,7 +91,7 @@ def test_a_line_of_another_dialect_is_a_problem(dialect: LineForm, other: LineFo
 )
 def test_the_hazards_of_json_have_their_own_codes(raw: bytes, code: Code) -> None:
     for dialect in LineForm:
-        found = translate(dialect, raw)
+        found = translate(gemini, dialect, raw)
         assert isinstance(found, Problem)
         assert found.code is code
         assert key_of(dialect, raw) == b"null"
@@ -99,7 +100,7 @@ def test_the_hazards_of_json_have_their_own_codes(raw: bytes, code: Code) -> Non
 @pytest.mark.parametrize("dialect", [LineForm.GEMINI, LineForm.GEMINI_BODY, LineForm.OPENAI, LineForm.ANTHROPIC])
 def test_a_refused_line_keeps_its_key(dialect: LineForm) -> None:
     line = list(lines(dialect, 13))[12]
-    assert isinstance(translate(dialect, line), Problem)
+    assert isinstance(translate(gemini, dialect, line), Problem)
     assert key_of(dialect, line) == b'"ticket-13"'
 
 
@@ -107,7 +108,7 @@ def test_a_refused_line_keeps_its_key(dialect: LineForm) -> None:
 def test_a_sample_of_500_has_the_warnings_and_refusals_it_says(dialect: LineForm, tmp_path: Path) -> None:
     path = tmp_path / "sample.jsonl"
     sample = write_sample(dialect, path, 500)
-    found = [translate(dialect, line) for line in path.read_bytes().splitlines()]
+    found = [translate(gemini, dialect, line) for line in path.read_bytes().splitlines()]
     assert len(found) == sample.lines == 500
     if dialect is LineForm.RECORDS:
         return
@@ -121,9 +122,9 @@ def test_requests_in_a_gemini_dialect_stay_as_they_are_written() -> None:
     request = {"contents": {"parts": {"text": "a"}}, "generation_config": {"max_output_tokens": "5"}}
     raw = msgspec.json.encode(request)
     expected = Translated(b'"k"', raw)
-    assert translate(LineForm.GEMINI, b'{"key":"k","request":' + raw + b"}") == expected
-    assert translate(LineForm.GEMINI_BARE, b'{"key":"k",' + raw[1:]) == expected
+    assert translate(gemini, LineForm.GEMINI, b'{"key":"k","request":' + raw + b"}") == expected
+    assert translate(gemini, LineForm.GEMINI_BARE, b'{"key":"k",' + raw[1:]) == expected
     body = b'{"custom_id":"k","method":"POST","url":"/v1beta/models/gemini-x:generateContent","body":' + raw + b"}"
-    found = translate(LineForm.GEMINI_BODY, body)
+    found = translate(gemini, LineForm.GEMINI_BODY, body)
     assert isinstance(found, Translated)
     assert found.request == raw

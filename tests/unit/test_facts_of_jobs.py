@@ -27,7 +27,7 @@ from batchdrop.core.value import Failure
 from tests.unit.test_lease import NOW, job, shard
 
 HOUR = timedelta(hours=1)
-GIVEN = Given(provider="gemini", model="m", account="a", deadline_hours=24, policy="lenient")
+GIVEN = Given(provider="gemini", model="m", dialect="gemini", account="a", deadline_hours=24, policy="lenient")
 
 
 # ------------------------------------------------------------------------------------------------------ jobs

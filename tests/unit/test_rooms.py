@@ -12,9 +12,6 @@ KNOWN: dict[frozenset[str], str] = {
     frozenset({"core", "core/money", "core/result", "core/result/tables", "core/state", "ports"}): (
         "a provider gives a `core.result`, and the settings name what a port has"
     ),
-    frozenset({"dialects", "dialects/anthropic", "dialects/gemini", "dialects/openai"}): (
-        "what is common to the languages and who chooses between them stand in one room"
-    ),
 }
 """Circles that there still are, and why. The list only becomes shorter."""
 

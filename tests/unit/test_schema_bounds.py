@@ -10,8 +10,8 @@ import pytest
 from batchdrop.core.recipe.parse import parse_recipe
 from batchdrop.core.result.schema import SchemaError, breaks, schema_check
 from batchdrop.core.result.schema_bounds import MAX_UNFOLDED
-from batchdrop.dialects.dialect import Accepted, Rejected
 from batchdrop.dialects.gemini.check import examine
+from batchdrop.dialects.line import Accepted, Rejected
 
 CHAIN: dict[str, Any] = {
     "$defs": {"d0": {}} | {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n - 1}"}] * 2} for n in range(1, 40)},

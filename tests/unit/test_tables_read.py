@@ -15,6 +15,7 @@ import pytest
 
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.problem import Code, Problem
+from batchdrop.core.recipe.draft import media_type
 from batchdrop.core.recipe.parse import parse_recipe
 from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.result.tables import Kind
@@ -31,9 +32,10 @@ from batchdrop.core.upload.tables import (
     read_separated,
 )
 from batchdrop.core.upload.tables.csv import MAX_REREAD_BYTES
-from batchdrop.dialects.dialect import Accepted
+from batchdrop.dialects.gemini import language as gemini
 from batchdrop.dialects.gemini.check import check_line
-from batchdrop.dialects.gemini.render import CompiledRecipe, compile_recipe, media_type, render_record
+from batchdrop.dialects.known.render import Renderer, render_record, renderer
+from batchdrop.dialects.line import Accepted
 from batchdrop.ports import BatchKind
 from tests.samples.tables import RECORDS, write_samples
 
@@ -222,13 +224,13 @@ def test_the_kinds_of_parquet_columns_are_told() -> None:
 
 
 # -------------------------------------------------------------------------------------------------- rendering
-def compiled(text: str) -> CompiledRecipe:
+def compiled(text: str) -> Renderer:
     recipe = parse_recipe(text.encode())
     assert isinstance(recipe, Recipe), recipe
-    return compile_recipe(recipe)
+    return renderer(gemini, recipe)
 
 
-def rendered(recipe: CompiledRecipe, record: dict[str, Any]) -> bytes:
+def rendered(recipe: Renderer, record: dict[str, Any]) -> bytes:
     line = render_record(recipe, record)
     assert isinstance(line, bytes), line
     return line

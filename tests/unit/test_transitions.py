@@ -54,6 +54,7 @@ SHARD_TRANSITIONS: dict[str, Callable[[Shard], Shard | None]] = {
     "requeued_without_file": lambda it: it.requeued_without_file(NOW),
     "intended": lambda it: it.intended(NOW, INTENT),
     "not_sent": lambda it: it.not_sent(NOW),
+    "unseen": lambda it: it.unseen(NOW),
     "proved_lost": lambda it: it.proved_lost(LATER, NOW),
     "not_created": lambda it: it.not_created(NOW),
     "submitted": lambda it: it.submitted(NOW, BatchRef(name="b1"), LATER),
@@ -77,7 +78,7 @@ SHARD_TRANSITIONS: dict[str, Callable[[Shard], Shard | None]] = {
     "stopped_here": lambda it: it.stopped_here(NOW, STOP),
 }
 CHANGING = {"_with", "_moved", "_known"}
-QUESTIONS = {"leased", "knows", "must_stop"}
+QUESTIONS = {"leased", "knows", "must_stop", "lies_ready", "sought_since", "must_not_go_on", "ignores_cancel"}
 
 
 def methods(model: type[Value]) -> dict[str, Callable[..., object]]:

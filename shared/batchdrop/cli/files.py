@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
@@ -34,25 +34,19 @@ from batchdrop.core.upload.kinds import Form, form_of, refused_name
 from batchdrop.core.upload.lines import split_lines
 from batchdrop.core.upload.tables import Place
 from batchdrop.core.value import Failure
-from batchdrop.dialects import convert
-from batchdrop.dialects.convert import PARQUET, Findings
-from batchdrop.dialects.dialect import LineForm, Rejected
-from batchdrop.dialects.gemini.attachments import addresses, may_name
-from batchdrop.dialects.gemini.beginnings import Watch
-from batchdrop.dialects.gemini.check import examine, no_images
-from batchdrop.dialects.gemini.models import (
-    DEFAULT,
-    cannot,
-    draws_nothing,
-    foreign,
-    table,
-)
-from batchdrop.dialects.gemini.render import body_of, compile_recipe
-from batchdrop.dialects.gemini.request import may_ask_images, request, view
-from batchdrop.ports import BatchKind
+from batchdrop.dialects.dialect import Dialect, Watch
+from batchdrop.dialects.known import convert
+from batchdrop.dialects.known.convert import PARQUET, Findings, Opened
+from batchdrop.dialects.known.render import renderer
+from batchdrop.dialects.known.spoken import SPOKEN
+from batchdrop.dialects.line import Accepted, LineForm, Rejected
+from batchdrop.ports import BatchKind, ModelInfo
 
 SHOWN = 100
-DEFAULT_MODEL = DEFAULT
+LANGUAGE: Final[Dialect] = SPOKEN["gemini"]
+"""Files are looked at as a stack does that configures no provider: as its own one."""
+MODELS: Final = LANGUAGE.models
+DEFAULT_MODEL: Final = MODELS.DEFAULT if MODELS else ""
 """The stack's default, unless the recipe or --model names another."""
 MAX_LINE = limit("input_line")
 STDIN = Path("-")
@@ -61,7 +55,7 @@ STDIN = Path("-")
 
 @dataclass(slots=True)
 class Checked:
-    """A file's lines, each as a Gemini line or what is wrong with it."""
+    """A file's lines, each as a line of the stack's language or what is wrong with it."""
 
     kind: str
     lines: Iterator[tuple[int, bytes | Rejected]]
@@ -85,63 +79,59 @@ def checked(path: Path, recipe_path: Path | None, model: str) -> Checked:
         raise PermanentError(
             f"{file.failure.message} {file.failure.fix}", code=file.failure.code
         )
-    found = Findings()
     if file.array:
-        file = replace(
-            file,
-            chunks=convert.unwrapped(file, Place(), max_line_bytes=MAX_LINE),
-            array=False,
+        members = convert.unwrapped(file, Place(), max_line_bytes=MAX_LINE)
+        file = replace(file, chunks=members, array=False)
+    found = Findings()
+    lines = _lines(path, file, recipe, found)
+    converted = not file.has_lines_of(LANGUAGE.form)
+    examined = _examined(lines, model, converted=converted)
+    return Checked(file.kind(LANGUAGE.form), examined, found, model, converted)
+
+
+def _lines(
+    path: Path, file: Opened, recipe: Recipe, found: Findings
+) -> Iterator[bytes]:
+    """Return the file as lines of the stack's language.
+
+    Raises:
+        PermanentError: RECIPE_MISSING.
+    """
+    if file.has_lines_of(LANGUAGE.form):
+        return file.chunks
+    if file.form is not LineForm.RECORDS:
+        return convert.translated(
+            file, LANGUAGE, recipe.model or "", found, Place(), max_line_bytes=MAX_LINE
         )
-    if file.dialect is LineForm.GEMINI:
-        lines: Iterator[bytes] = file.chunks
-    elif file.dialect is not LineForm.RECORDS:
-        lines = convert.translated(file, model, found, Place(), max_line_bytes=MAX_LINE)
-    else:
-        if not recipe.renders:
-            missing = convert.RECIPE_MISSING
-            raise PermanentError(
-                f"{missing.message} {missing.fix} (Or name one: --recipe.)",
-                code=missing.code,
-            )
-        seekable: BinaryIO | None = (
-            path.open("rb") if file.suffix == PARQUET and not file.zipped else None
-        )
-        typed = recipe.output.joins_parquet
-        entries = convert.entries(
-            file,
-            found,
-            Place(),
-            seekable=seekable,
-            max_line_bytes=MAX_LINE,
-            typed=typed,
-        )
-        lines = convert.rendered(compile_recipe(recipe), entries, found)
-    converted = file.dialect is not LineForm.GEMINI
-    return Checked(
-        file.kind, _examined(lines, model, converted=converted), found, model, converted
+    if not recipe.renders:
+        missing = convert.RECIPE_MISSING
+        message = f"{missing.message} {missing.fix} (Or name one: --recipe.)"
+        raise PermanentError(message, code=missing.code)
+    seekable: BinaryIO | None = None
+    if file.suffix == PARQUET and not file.zipped:
+        seekable = path.open("rb")
+    entries = convert.entries(
+        file,
+        found,
+        Place(),
+        seekable=seekable,
+        max_line_bytes=MAX_LINE,
+        typed=recipe.output.joins_parquet,
     )
+    return convert.rendered(renderer(LANGUAGE, recipe), entries, found)
 
 
 def _examined(
     lines: Iterator[bytes], model: str, *, converted: bool
 ) -> Iterator[tuple[int, bytes | Rejected]]:
-    for number, (raw, _) in enumerate(
-        split_lines(lines, max_line_bytes=MAX_LINE * 2), 1
-    ):
+    cut = split_lines(lines, max_line_bytes=MAX_LINE * 2)
+    for number, (raw, _) in enumerate(cut, 1):
         if raw is None or len(raw) > MAX_LINE:
             code = Code.LINE_TOO_LONG
-            yield (
-                number,
-                Rejected(
-                    b"null",
-                    code,
-                    "",
-                    f"The line is longer than {MAX_LINE} bytes.",
-                    code.fix,
-                ),
-            )
+            message = f"The line is longer than {MAX_LINE} bytes."
+            yield number, Rejected(b"null", code, "", message, code.fix)
         elif raw.strip():
-            result = examine(raw, model, converted=converted)
+            result = LANGUAGE.check(raw, model, converted=converted)
             yield number, result if isinstance(result, Rejected) else raw
 
 
@@ -161,26 +151,34 @@ def _refuse_name(name: str) -> None:
 
 def _able(file: Checked, found: Found) -> Iterator[tuple[int, bytes | Rejected]]:
     """Yield the lines again, those rejected too that their model or the lines before rule out."""
-    kind: BatchKind | None = None
-    no_pictures = draws_nothing(file.model or DEFAULT_MODEL)
     for number, result in file.lines:
         if isinstance(result, Rejected):
             yield number, result
             continue
-        line = examine(result, file.model, converted=file.converted)
+        line = LANGUAGE.check(result, file.model, converted=file.converted)
         if isinstance(line, Rejected):
             continue
-        kind = kind or line.kind
-        found.kind = kind
-        found.naming += line.media and may_name(result) and bool(addresses(result))
-        if line.kind is not kind:
-            code = Code.MIXED_KINDS
-            message = "The file mixes embedding requests with generation requests."
-            yield number, Rejected(line.key, code, "/request", message, code.fix)
-        elif no_pictures and may_ask_images(result) and request(result).asks_images:
-            yield number, no_images(line.key, file.model or DEFAULT_MODEL)
-        else:
-            yield number, result
+        found.kind = found.kind or line.kind
+        found.naming += _names_objects(line, result)
+        yield number, _ruled_out(file, found.kind, line, result) or result
+
+
+def _names_objects(line: Accepted, raw: bytes) -> bool:
+    return line.media and LANGUAGE.may_name(raw) and bool(LANGUAGE.addresses(raw))
+
+
+def _ruled_out(
+    file: Checked, kind: BatchKind, line: Accepted, raw: bytes
+) -> Rejected | None:
+    """Say why a line cannot run beside those before it, or on the file's model."""
+    if line.kind is not kind:
+        code = Code.MIXED_KINDS
+        message = "The file mixes embedding requests with generation requests."
+        return Rejected(line.key, code, "/request", message, code.fix)
+    model, images = file.model or DEFAULT_MODEL, LANGUAGE.images
+    if images and images.draws_nothing(model) and images.asked(raw):
+        return images.no_images(line.key, model)
+    return None
 
 
 @dataclass(slots=True)
@@ -195,14 +193,11 @@ class Found:
 def _of_model(file: Checked, found: Found) -> tuple[list[Failure], list[str]]:
     """Say what stands in the model's way, and what only the stack will see."""
     model = file.model or DEFAULT_MODEL
-    info = table(model)
-    unable = cannot(model, found.kind, info) if found.kind and info else None
-    wrong = [failure for failure in (foreign(model), unable) if failure is not None]
+    info = MODELS.table(model) if MODELS else None
+    wrong = _wrong_model(model, found.kind, info)
     notes: list[str] = []
     if not file.model:
-        notes = [
-            f"{failure.code}: {failure.message} {failure.fix}" for failure in wrong
-        ]
+        notes = [f"{each.code}: {each.message} {each.fix}" for each in wrong]
         wrong = []
     elif info is None and not wrong:
         notes = [
@@ -216,6 +211,19 @@ def _of_model(file: Checked, found: Found) -> tuple[list[Failure], list[str]]:
     return wrong, notes
 
 
+def _wrong_model(
+    model: str, kind: BatchKind | None, info: ModelInfo | None
+) -> list[Failure]:
+    """Say why a model cannot run the file's lines, or is none of this language."""
+    if MODELS is None:
+        return []
+    foreign = MODELS.foreign(model)
+    wrong = [foreign] if foreign else []
+    if kind and info and info.said and kind not in info.batches:
+        wrong.append(MODELS.cannot(model, kind))
+    return wrong
+
+
 def _validate(parsed: argparse.Namespace) -> int:
     """Exit code 0: every line can run; 1: some cannot."""
     file = checked(parsed.file, parsed.recipe, parsed.model)
@@ -226,28 +234,12 @@ def _validate(parsed: argparse.Namespace) -> int:
             good += 1
             continue
         bad += 1
-        problem = {"line": number, "code": result.code, "pointer": result.pointer}
-        problem |= {"message": result.message, "fix": result.fix}
-        if parsed.json:
-            print(json.dumps(problem, ensure_ascii=False))
-        elif bad <= SHOWN:
-            print(
-                f"{parsed.file}:{number}: {result.code} {result.pointer}: {result.message} {result.fix}"
-            )
+        _say_rejected(parsed, number, result, shown=bad <= SHOWN)
     wrong, notes = _of_model(file, found)
     warnings = [*file.found.sentences(), *notes]
     if parsed.json:
-        print(
-            json.dumps(
-                {
-                    "dialect": file.kind,
-                    "requests": good,
-                    "rejections": bad,
-                    "warnings": warnings,
-                }
-                | _said(wrong)
-            )
-        )
+        body = {"dialect": file.kind, "requests": good, "rejections": bad}
+        print(json.dumps(body | {"warnings": warnings} | _said(wrong)))
     else:
         for warning in warnings:
             print(f"warning: {warning}")
@@ -255,6 +247,24 @@ def _validate(parsed: argparse.Namespace) -> int:
             print(f"{parsed.file}: {failure.code}: {failure.message} {failure.fix}")
         print(f"{file.kind}: {good:,} requests, {bad:,} rejections")
     return 1 if bad or wrong or not good else 0
+
+
+def _say_rejected(
+    parsed: argparse.Namespace, number: int, result: Rejected, *, shown: bool
+) -> None:
+    """Print what is wrong with a line: as JSON always, in words when it is among those shown."""
+    code, pointer, message, fix = (
+        result.code,
+        result.pointer,
+        result.message,
+        result.fix,
+    )
+    if parsed.json:
+        problem = {"line": number, "code": code, "pointer": pointer}
+        problem |= {"message": message, "fix": fix}
+        print(json.dumps(problem, ensure_ascii=False))
+    elif shown:
+        print(f"{parsed.file}:{number}: {code} {pointer}: {message} {fix}")
 
 
 def _said(wrong: list[Failure]) -> dict[str, list[dict[str, str]]]:
@@ -286,7 +296,8 @@ def _estimate(parsed: argparse.Namespace) -> int:
     """Say low, likely and high for batch, batch with a cache, flex and standard; 4 characters count as a token."""
     file = checked(parsed.file, parsed.recipe, parsed.model)
     now, model = datetime.now(UTC), file.model or DEFAULT_MODEL
-    watch = Watch(minimum_tokens(model) * BYTES_PER_TOKEN)
+    least, beginnings = minimum_tokens(model) * BYTES_PER_TOKEN, LANGUAGE.beginnings
+    watch = beginnings.watch(least) if beginnings else None
     job = _expected(file, parsed.output_tokens, watch)
     cached, reason = _with_cache(job, model, watch, parsed.hours, now)
     ranges = {
@@ -295,19 +306,14 @@ def _estimate(parsed: argparse.Namespace) -> int:
         "flex": estimate(job, model, Processing.FLEX, now),
         "standard": estimate(job, model, Processing.STANDARD, now),
     }
+    tokens = job.input[1]
     if parsed.json:
+        body = {"model": model, "requests": job.requests, "input_tokens": tokens}
         ways = {name: found.as_json() for name, found in ranges.items()}
-        body = {
-            "model": model,
-            "requests": job.requests,
-            "input_tokens": job.input[1],
-            "source": source(),
-            **ways,
-        }
-        print(json.dumps(body))
+        print(json.dumps({**body, "source": source(), **ways}))
         return 0
     print(
-        f"{job.requests:,} requests, about {job.input[1]:,} input tokens, {model}; USD, {source()}"
+        f"{job.requests:,} requests, about {tokens:,} input tokens, {model}; USD, {source()}"
     )
     for name, found in ranges.items():
         print(f"  {name:<14} {_dollars(found)}")
@@ -316,11 +322,11 @@ def _estimate(parsed: argparse.Namespace) -> int:
 
 
 def _with_cache(
-    job: Expected, model: str, watch: Watch, hours: float, now: datetime
+    job: Expected, model: str, watch: Watch | None, hours: float, now: datetime
 ) -> tuple[Range, str]:
     """Return what the job costs when its shared beginning is cached, and whether that pays."""
-    best = watch.best()
-    length = watch.characters(best) if best else None
+    best = watch.best() if watch else None
+    length = watch.characters(best) if watch and best else None
     if best is None or length is None:
         reason = "NOTHING_SHARED" if best is None else "NOT_COUNTED"
         return Range(None, None, None, reason), reason
@@ -334,18 +340,21 @@ def _with_cache(
     ), found.reason
 
 
-def _expected(file: Checked, output_tokens: int | None, watch: Watch) -> Expected:
+def _expected(
+    file: Checked, output_tokens: int | None, watch: Watch | None
+) -> Expected:
     requests = total = limit_ = unlimited = embeds = 0
     for _, result in file.lines:
         if isinstance(result, Rejected):
             continue
-        found = examine(result, file.model, converted=file.converted)
+        found = LANGUAGE.check(result, file.model, converted=file.converted)
         if isinstance(found, Rejected):
             continue
-        watch.see(result)
+        if watch:
+            watch.see(result)
         requests, total = requests + 1, total + found.tokens
         embeds += found.kind is BatchKind.EMBED
-        most = view(body_of(result, longer=False)).output_limit
+        most = LANGUAGE.request(result).output_limit
         limit_, unlimited = max(limit_, most or 0), unlimited + (most is None)
     return expected(
         requests,

@@ -1,4 +1,4 @@
-"""The system's clock and the time a function call has left."""
+"""Time: whose clock it is, and how much of it a function call has left."""
 
 from __future__ import annotations
 
@@ -6,8 +6,23 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
-from batchdrop.ports import Clock
+
+class Clock(Protocol):
+    """Time, passed in so that tests can own it."""
+
+    def now(self) -> datetime:
+        """Return the wall clock as aware UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        ...
+
+    def pause(self, least: float, most: float) -> None:
+        """Let a random time between so many seconds go by."""
+        ...
 
 
 class SystemClock:

@@ -42,6 +42,11 @@ LIMITS: Final[dict[str, Limit]] = {
     ),
     "lines": Limit(20_000_000, "lines", _OURS),
     "counted_keys": Limit(1_000_000, "keys", _OURS),
+    "recipe": Limit(
+        128 * KIB,
+        "bytes",
+        "ours: PyYAML reads 200 KiB a second, and all of it twice here",
+    ),
     "template_steps": Limit(2_000_000, "steps of one rendering", _BOUND),
     "template_made": Limit(64 * MIB, "bytes one rendering makes on the way", _BOUND),
     "parquet_ratio": Limit(
@@ -84,6 +89,12 @@ LIMITS: Final[dict[str, Limit]] = {
     "record_id": Limit(1500, "bytes; no slash, not . or .., not __.*__", _FIRESTORE),
     "record_list": Limit(
         500, "entries a document holds itself; longer lists are work objects", _OURS
+    ),
+    "named_lines": Limit(
+        200, "lines a document holds that a service objects to", _OURS
+    ),
+    "named_message": Limit(
+        500, "characters kept of a service's sentence about one of them", _OURS
     ),
     "shared_units": Limit(
         10_000, "parts of a first line that a cache is looked for in", _OURS

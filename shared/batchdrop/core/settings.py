@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.limits import MIB, limit
-from batchdrop.ports import Facts
+from batchdrop.core.provider.facts import Facts
 
 FINISH_GROUP: Final = 4
 """Synchronous calls go out in groups of this many for each of the concurrent ones (`steps.ask.ask`)."""
@@ -27,6 +27,14 @@ def _hold(*relations: tuple[bool, str]) -> None:
     broken = [sentence for holds, sentence in relations if not holds]
     if broken:
         raise ValueError("; ".join(broken))
+
+
+def _refuse_unless(*relations: tuple[bool, str]) -> None:
+    """Refuse settings that can never work with a provider's facts."""
+    try:
+        _hold(*relations)
+    except ValueError as error:
+        raise ConfigurationError(str(error), code="SETTINGS_INVALID") from None
 
 
 InstanceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
@@ -169,9 +177,12 @@ class DispatchSettings(CommonSettings):
         longest = max(
             (facts.stuck_after, *(3600 * each for each in hours if each is not None))
         )
-        if longest >= facts.file_life:
-            message = f"batch_deadline_hours must be less than {facts.file_life / 3600:.0f}: a file lives no longer"
-            raise ConfigurationError(message, code="SETTINGS_INVALID")
+        _refuse_unless(
+            (
+                longest < facts.file_life,
+                f"batch_deadline_hours must be less than {facts.file_life / 3600:.0f}: a file lives no longer",
+            )
+        )
 
 
 class SubmitSettings(DispatchSettings):
@@ -206,6 +217,32 @@ class SubmitSettings(DispatchSettings):
     """USD a month by scope: `stack`, `team:NAME`, `label-NAME:VALUE`."""
     held_minutes: float = Field(15, ge=0)
     held_days: float = Field(7, gt=0)
+
+    def create_seconds(self, facts: Facts, size: int) -> float:
+        """Return after how long a create call is in doubt, by the bytes of the batch's lines."""
+        return self.create_timeout_seconds + size / facts.body_rate
+
+    def refuse_facts(self, facts: Facts) -> None:
+        """Refuse settings that can never work with a provider.
+
+        Raises:
+            ConfigurationError: As in the other functions, or the largest create takes longer than what waits for it.
+        """
+        super().refuse_facts(facts)
+        longest = self.create_seconds(
+            facts, min(facts.max_batch_bytes, self.shard_bytes)
+        )
+        quarantine = self.quarantine_seconds
+        _refuse_unless(
+            (
+                self.call_seconds >= 2 * longest,
+                f"call_seconds must be at least {2 * longest:.0f}, or the largest batches are never created",
+            ),
+            (
+                not 0 < quarantine < 2 * longest,
+                f"quarantine_seconds must be at least {2 * longest:.0f}, or a slow create is done twice",
+            ),
+        )
 
     def allowed_models(self) -> frozenset[str]:
         """Return the allow-list; empty means any."""

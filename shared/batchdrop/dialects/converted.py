@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -34,6 +35,11 @@ def accepted(key: bytes, request: bytes) -> bytes:
     return b'{"key":%b,"request":%b}\n' % (key, request)
 
 
+def with_record(line: bytes, fields: Mapping[str, Any]) -> bytes:
+    """Return a request's line with its record beside it; both without newline."""
+    return line[:-1] + b',"record":' + _encode(fields) + b"}"
+
+
 def rejected(key: bytes, problem: Problem) -> bytes:
     """Return the line of what cannot become a request."""
     what = (problem.code.value, problem.pointer, problem.message, problem.advice())
@@ -41,7 +47,7 @@ def rejected(key: bytes, problem: Problem) -> bytes:
 
 
 def read(line: bytes) -> bytes | tuple[bytes, tuple[str, str, str, str]]:
-    """Return the Gemini line in a converted one, or the key and what was wrong with the input."""
+    """Return the line in a converted one as Gemini writes it, or the key and what was wrong with the input."""
     if line.startswith(_REJECTED):
         found = _decode_rejected(line)
         return bytes(found.key), found.rejected

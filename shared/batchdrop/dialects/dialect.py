@@ -1,110 +1,51 @@
-"""Dialects: what each language of requests and answers gives to the steps, and the words they share.
+"""What a language gives to the steps. Whoever adds one writes a folder whose `language` module has these functions.
 
-    a line       --check-->   Accepted: kind, tokens, size, key             | Rejected: what is wrong, where, the fix
-    its request  --request--> Request: one view of what else is asked of it: images, limit, schema, beginning
-    the line     --body_of--> the request as it goes out                    (longer, without a beginning, with files)
-    a result     --answer-->  core.result.outcome.Answer                    usage --add_usage--> tokens by class
+    Written   a language that users' lines may be in, and that rows are answered in          all of them
+    Dialect   a language that a provider speaks                                              `known.spoken`
 
-A dialect is a folder here whose `language` module gives the functions of `Dialect`; pure, and total over every byte
-string a user or a provider may write. `dialects.spoken` finds it by its name.
+    a line       --check-->    Accepted: kind, tokens, size, key            | Rejected: what is wrong, where, the fix
+    its request  --request-->  Request: one view of what else is asked of it: JSON, schema, limit
+    a draft      --renderer--> a request                                    a request in the hub's words --from_hub--^
+    the line     --body_of-->  the request as it goes out                   (longer, without a beginning, with files)
+    a result     --answer-->   core.result.outcome.Answer                   usage --add_usage--> tokens by class
+    a row        --said-->     what its answer says, neutrally; `reply` of the form the user wrote puts it in words
+
+A line is one of the language's own form, as the user wrote it, or one that a conversion wrote (`converted`). All of it
+is pure, and total over every byte string a user or a provider may write. What only some languages have is a protocol of
+its own, None in a language without it: attachments, beginnings, images, media, models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Protocol
-
-import msgspec
+from typing import NamedTuple, Protocol
 
 from batchdrop.core.money.usage import Usage
+from batchdrop.core.provider.batch import BatchKind, ModelInfo
+from batchdrop.core.recipe.draft import Draft
+from batchdrop.core.recipe.recipe import Recipe
+from batchdrop.core.result.inline import Inline
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer
 from batchdrop.core.result.result import Result
-from batchdrop.ports import BatchKind
-
-Json = dict[str, Any]
-"""A decoded JSON object of a foreign API; its shape is what the tables of this package are about."""
-
-
-class LineForm(StrEnum):
-    """What the lines of a file look like."""
-
-    GEMINI = "gemini"
-    """`{"key", "request"}`, as the Gemini Batch API reads it."""
-    GEMINI_BARE = "gemini-bare"
-    """A GenerateContentRequest or EmbedContentRequest a line, without an envelope; a `key` beside it is kept."""
-    GEMINI_BODY = "gemini-body"
-    """`{"custom_id", "method", "url", "body"}` with a Gemini request as the body."""
-    OPENAI = "openai"
-    """`{"custom_id", "method", "url", "body"}` of OpenAI: chat completions, responses, embeddings."""
-    ANTHROPIC = "anthropic"
-    """`{"custom_id", "params"}` of Anthropic's message batches."""
-    RECORDS = "records"
-    """Any other JSON object: data for a recipe, not a request."""
+from batchdrop.core.value import Failure
+from batchdrop.dialects.hub import Reader
+from batchdrop.dialects.line import Accepted, Json, LineForm, Rejected
+from batchdrop.dialects.reply import Reply, Said
 
 
-class Caution(StrEnum):
-    """What a warning is about."""
+class Written(Protocol):
+    """A language that lines of users may be in."""
 
-    IGNORED = "IGNORED"
-    """The field has no equivalent and is left out; the answer's meaning does not hang on it."""
-    APPROXIMATED = "APPROXIMATED"
-    """The nearest thing Gemini has was taken."""
-    REORDERED = "REORDERED"
-    """A system message stood between others; system text comes first with Gemini."""
-    REMOTE_MEDIA = "REMOTE_MEDIA"
-    """The service fetches the address when it runs the batch; it must be reachable until then."""
-    TOKENS_INCLUDE_THOUGHTS = "TOKENS_INCLUDE_THOUGHTS"
-    """A small output limit, which Gemini's thinking models share between thoughts and answer."""
+    @property
+    def FORMS(self) -> Mapping[LineForm, Reader]:  # noqa: N802 - a constant of a module
+        """What reads the lines of each of its forms."""
+        ...
 
-
-@dataclass(frozen=True, slots=True)
-class Caveat:
-    """One thing the translation could not keep exactly; `pointer` is an RFC 6901 pointer into the user's line."""
-
-    code: Caution
-    pointer: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Translated:
-    """A line as a Gemini request. `key` and `request` are JSON, `wants` is the model the line named."""
-
-    key: bytes
-    request: bytes
-    wants: str | None = None
-    warnings: tuple[Caveat, ...] = ()
-
-
-# ------------------------------------------------------------------------------------------------ the protocol
-class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """A line that can run: its key as JSON, its kind, and an estimate of its prompt's tokens."""
-
-    kind: BatchKind
-    key: bytes
-    tokens: int
-    media: bool = True
-    """False when all parts are known to be text."""
-    request_bytes: int | None = None
-    """How long its request is, when checking showed it by the way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A line that is refused: what is wrong, where, and what would mend it."""
-
-    key: bytes
-    code: str
-    pointer: str
-    message: str
-    fix: str
-
-
-Unit = tuple[int, bytes, bytes]
-"""A part of a request: number of its turn (-1: the instructions), role as JSON, bytes."""
+    def reply(self, form: LineForm, row: Json, found: Reply, url: str, /) -> Json:
+        """Return a row as the language's own API would have answered a line of that form, sent to that address."""
+        ...
 
 
 class Request(Protocol):
@@ -125,25 +66,179 @@ class Request(Protocol):
         """The most tokens the answer may have, None when the request does not say."""
         ...
 
-    @property
-    def asks_images(self) -> bool:
-        """True when the answer shall hold images."""
+
+# ------------------------------------------------------------------------------------ what only some have
+class Named(NamedTuple):
+    """An object a request names: where, its address and the type the request gives it."""
+
+    pointer: str
+    uri: str
+    mime_type: str
+
+
+class Attachments(Protocol):
+    """Objects that requests name and that become files of the provider."""
+
+    def named(self, body: bytes, /) -> list[Named]:
+        """Return the objects a request names and that are attached to it, in order; pointers begin at the request."""
         ...
 
-    @property
-    def image_bytes(self) -> int:
-        """How large a row with the image will be, by the resolution asked for."""
-        ...
-
-    @property
-    def units(self) -> tuple[Unit, ...]:
-        """The parts in order, the instructions first; none when the request names a cache itself."""
+    def named_by_line(self, line: bytes, /) -> list[Named]:
+        """Return the same of a line; pointers begin at the line."""
         ...
 
 
+class Images(Protocol):
+    """Images as answers."""
+
+    def draws(self, model: str, /) -> bool:
+        """Tell whether a model answers with images."""
+        ...
+
+    def draws_nothing(self, model: str, /) -> bool:
+        """Tell whether a model is known to make no images."""
+        ...
+
+    def asked(self, line: bytes, /) -> bool:
+        """Tell whether a line asks for images."""
+        ...
+
+    def row_bytes(self, line: bytes, /) -> int:
+        """Return how large the row of a line's image will be."""
+        ...
+
+    def no_images(self, key: bytes, model: str, /) -> Rejected:
+        """Refuse a line that asks a model for images which makes none."""
+        ...
+
+
+class Media(Protocol):
+    """Binary parts of answers."""
+
+    def taken_out(self, response: bytes, /) -> tuple[Json, list[tuple[Json, Inline]]]:
+        """Return a decoded response and its binary parts, each with the object in it that held the bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A beginning: how many units long, and how many requests have it."""
+
+    depth: int
+    requests: int
+
+
+class Watch(Protocol):
+    """Counts how far lines agree with the first one."""
+
+    @property
+    def counts(self) -> list[int] | None:
+        """Lines by the depth to which they agree; None once there is nothing to share."""
+        ...
+
+    def see(self, line: bytes, /) -> None:
+        """Count one accepted line."""
+        ...
+
+    def best(self) -> Cut | None:
+        """Return the beginning that spares the most bytes, at least two requests having it."""
+        ...
+
+    def characters(self, cut: Cut, /) -> int | None:
+        """Return about how many characters a beginning has; None when a part names a file."""
+        ...
+
+
+class Beginning(Protocol):
+    """A beginning that is kept in a cache."""
+
+    def spared(self, body: bytes, /) -> bytes:
+        """Return the request as it is sent: what follows the beginning, or itself when it has another one."""
+        ...
+
+
+class Beginnings(Protocol):
+    """What requests of a job have in common from their start, kept once in a cache."""
+
+    def watch(
+        self,
+        least_bytes: int,
+        counts: Sequence[int] | None = (),
+        pattern: bytes | None = None,
+        /,
+    ) -> Watch:
+        """Return a counter; see `Watch` of the language for what it goes on from."""
+        ...
+
+    def beginning(self, line: bytes, depth: int, cache: str, /) -> Beginning:
+        """Return the beginning of a line, kept under a cache's name."""
+        ...
+
+    def cache_body(self, line: bytes, depth: int, /) -> bytes:
+        """Return the members of a cached content that holds a line's beginning: JSON without its braces."""
+        ...
+
+    def countable(self, line: bytes, depth: int, /) -> bytes:
+        """Return a request that asks little more than a line's beginning, for counting its tokens."""
+        ...
+
+
+class Models(Protocol):
+    """What the models of the language can be asked in batches."""
+
+    @property
+    def DEFAULT(self) -> str:  # noqa: N802 - a constant of a module
+        """A model to begin with."""
+        ...
+
+    def table(self, model: str, /) -> ModelInfo | None:
+        """Return what a model could do when this version was made; None when it was not there."""
+        ...
+
+    def cannot(self, model: str, kind: BatchKind, /) -> Failure:
+        """Say that a model cannot run requests of a kind in batches, and which can."""
+        ...
+
+    def foreign(self, model: str, /) -> Failure | None:
+        """Say that a model's name is one of another service."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------- what all have
 class Dialect(Protocol):
-    """The language of one kind of provider. A line is an accepted line of input unless something else is said."""
+    """A language that a provider speaks. A line is an accepted line of input unless something else is said."""
 
+    @property
+    def form(self) -> str:
+        """The form of its own lines, which are taken as they are written."""
+        ...
+
+    @property
+    def models(self) -> Models | None:
+        """What its models can be asked; None where nothing is known of them but what the provider says."""
+        ...
+
+    @property
+    def attachments(self) -> Attachments | None:
+        """Objects that requests name; None when no request can."""
+        ...
+
+    @property
+    def beginnings(self) -> Beginnings | None:
+        """Beginnings kept in caches of their own; None when there are no such caches."""
+        ...
+
+    @property
+    def images(self) -> Images | None:
+        """Images as answers; None when no model makes them."""
+        ...
+
+    @property
+    def media(self) -> Media | None:
+        """Binary parts of answers; None when answers are text."""
+        ...
+
+    # ------------------------------------------------------------------------------------------ lines
     def check(
         self, line: bytes, model: str, /, *, converted: bool
     ) -> Accepted | Rejected:
@@ -154,24 +249,12 @@ class Dialect(Protocol):
         """Return the view of a line's request."""
         ...
 
-    def may_ask_images(self, line: bytes, /) -> bool:
-        """Tell at a glance whether a line could ask for images; False is certain."""
-        ...
-
     def may_name(self, line: bytes, /) -> bool:
         """Tell at a glance whether a line could name an object; False is certain."""
         ...
 
-    def draws(self, model: str, /) -> bool:
-        """Tell whether a model answers with images."""
-        ...
-
-    def draws_nothing(self, model: str, /) -> bool:
-        """Tell whether a model is known to make no images."""
-        ...
-
-    def no_images(self, key: bytes, model: str, /) -> Rejected:
-        """Refuse a line that asks a model for images which makes none."""
+    def addresses(self, line: bytes, /) -> list[tuple[str, str]]:
+        """Return pointer and text of every address of a bucket's object anywhere in a line, attached or not."""
         ...
 
     def identify(self, line: bytes, number: int, /) -> InputLine:
@@ -182,10 +265,25 @@ class Dialect(Protocol):
         """Return what rows need of lines that follow each other, the first of which has that number."""
         ...
 
+    # --------------------------------------------------------------------------------------- requests
+    def renderer(self, recipe: Recipe, /) -> Callable[[Draft], bytes]:
+        """Return what writes a recipe's drafts as requests; what is the same for all is written once."""
+        ...
+
+    def from_hub(self, request: Json, /) -> Json:
+        """Return a request in the hub's words in the language's own; `hub.Refused` when it has none for them."""
+        ...
+
     def body_of(
-        self, line: bytes, /, *, longer: bool, beginning: Any, files: Mapping[str, str]
+        self,
+        line: bytes,
+        /,
+        *,
+        longer: bool = False,
+        beginning: Beginning | None = None,
+        files: Mapping[str, str] = ...,
     ) -> bytes:
-        """Return the request of a line as it goes out."""
+        """Return the request of a line as it goes out: with room for a longer answer, less what a `Beginning` holds."""
         ...
 
     def bodies_of(self, lines: bytes, number: int, /) -> list[tuple[int, bytes]]:
@@ -196,10 +294,15 @@ class Dialect(Protocol):
         """Return how long `body_of` makes a line as it is, without making it."""
         ...
 
+    # ---------------------------------------------------------------------------------------- answers
     def answer(self, result: Result, line: InputLine, /) -> Answer:
         """Return what became of a line's request."""
         ...
 
     def add_usage(self, total: Usage, metadata: bytes | None, /) -> None:
         """Add the tokens an answer used to a total, by the classes that have a price."""
+        ...
+
+    def said(self, row: Json, digest: str, /) -> Said:
+        """Return what the answer in a row says; ids that it lacks begin with the digest."""
         ...

@@ -1,57 +1,53 @@
-"""The ports: everything foreign that a step may touch, as small Protocols and value objects.
+"""The ports: everything foreign that a step may touch, as small Protocols over values of the core.
 
 Each port has one contract suite (`tests/contract/test_*_contract.py`) run against every adapter of it:
 
     Objects   Cloud Storage | a directory        streams, generation preconditions, copies, lists
     Documents Firestore | SQLite                 compare-and-set on one document, declared queries
     Topics    Pub/Sub | a SQLite queue           publish; the broker pushes, retries, dead-letters
-    Provider  a service that runs batches        stage, create, find, look, cancel, stream results, delete
+    Provider  a service that runs batches        create, find, look, cancel, stream results, delete
 """
 
-from batchdrop.ports.clock import Clock
-from batchdrop.ports.documents import (
-    Collection,
-    Document,
-    Documents,
-    IndexValue,
-    Json,
-    Query,
+from batchdrop.core.clock import Clock
+from batchdrop.core.provider.batch import (
+    Batch,
+    BatchKind,
+    BatchState,
+    Cause,
+    Failed,
+    Mark,
+    ModelInfo,
+    NamedLine,
 )
+from batchdrop.core.provider.facts import Facts, Staging, Unit
+from batchdrop.core.state.collections import Collection, IndexValue, Query
+from batchdrop.ports.documents import Document, Documents, Json
 from batchdrop.ports.objects import ObjectInfo, ObjectPage, Objects, ObjectWriter
 from batchdrop.ports.optional import (
     Ask,
-    BatchKind,
     Cache,
     CachePage,
     Caches,
     FilePage,
     Files,
+    Inputs,
     ProviderFile,
+    Staged,
     Tokens,
 )
 from batchdrop.ports.provider import (
     JSONL,
-    Batch,
     Batches,
     BatchPage,
-    BatchState,
     Busy,
-    Cause,
     Created,
     Envelope,
-    Facts,
-    Failed,
     Found,
     Intent,
-    ModelInfo,
     Part,
-    Profile,
     Provider,
     Refused,
     Sight,
-    Staged,
-    Staging,
-    Unit,
     Unknown,
 )
 from batchdrop.ports.topics import DeadLetter, Topic, Topics
@@ -82,15 +78,17 @@ __all__ = [
     "Files",
     "Found",
     "IndexValue",
+    "Inputs",
     "Intent",
     "Json",
+    "Mark",
     "ModelInfo",
+    "NamedLine",
     "ObjectInfo",
     "ObjectPage",
     "ObjectWriter",
     "Objects",
     "Part",
-    "Profile",
     "Provider",
     "ProviderFile",
     "Query",

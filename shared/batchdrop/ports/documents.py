@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
 from typing import Any, Protocol
 
-IndexValue = str | int | datetime | None
+from batchdrop.core.state.collections import Collection, IndexValue, Query
+
 Json = Mapping[str, Any]
-
-
-class Collection(StrEnum):
-    """The collections of documents."""
-
-    JOB = "jobs"
-    SHARD = "shards"
-    CAPACITY = "capacity"
-    BUDGET = "budgets"
-    COST = "costs"
-    IDENTITY = "identities"
-    META = "meta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +23,6 @@ class Document:
     data: Json
     token: object = field(default=None, compare=False)
     """What the store itself needs to recognise this version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One of the declared queries (`core.state.queries`): equalities, one bound, an order, a cursor."""
-
-    kind: Collection
-    equal: tuple[tuple[str, IndexValue], ...] = ()
-    at_most: tuple[str, IndexValue] | None = None
-    at_least: tuple[str, IndexValue] | None = None
-    order: tuple[str, ...] = ()
-    descending: bool = False
-    after: tuple[IndexValue, ...] = ()
-    limit: int = 100
 
 
 class Documents(Protocol):

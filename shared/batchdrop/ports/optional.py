@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-
-class BatchKind(StrEnum):
-    """Which of the provider's methods runs the requests of a shard."""
-
-    GENERATE = "generate"
-    EMBED = "embed"
+from batchdrop.core.provider.batch import BatchKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +29,26 @@ class FilePage:
 
     files: tuple[ProviderFile, ...]
     next_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Lines that lie ready for `create`: `reference` names them there until `expires_at`."""
+
+    reference: str
+    expires_at: datetime | None = None
+
+
+class Inputs(Protocol):
+    """Files of the service that hold the lines of a batch: for `Staging.FILE`. The others take them from WORK."""
+
+    def stage(self, chunks: Iterable[bytes], *, size: int, name: str) -> Staged:
+        """Lay exactly `size` bytes ready; PermanentError SIZE_MISMATCH when the chunks have another length."""
+        ...
+
+    def delete_file(self, name: str) -> None:
+        """Delete what was staged, by its reference; no error when it is gone."""
+        ...
 
 
 class Files(Protocol):

@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.address import SCHEME, address, own_folder
 from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.logs import log
@@ -30,15 +31,8 @@ from batchdrop.core.state import names
 from batchdrop.core.state.identity import with_object
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
-from batchdrop.dialects.dialect import Rejected
-from batchdrop.dialects.gemini.attachments import (
-    SCHEME,
-    address,
-    addresses,
-    named,
-    named_by_line,
-    own_folder,
-)
+from batchdrop.dialects.dialect import Named
+from batchdrop.dialects.line import Rejected
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -64,6 +58,7 @@ class Looked:
     def __init__(self, context: Dispatching, job: Job, checksum: str = "") -> None:
         """Begin with no object looked at, and with the checksum of those that earlier steps attached."""
         self._context = context
+        self._language = context.language_of(job)
         self._upload = job.source.object
         self._most = context.provider_of(job).facts.max_file_bytes
         self._known: dict[str, ObjectInfo | tuple[Code, str]] = {}
@@ -71,19 +66,23 @@ class Looked:
 
     def at(self, line: bytes, key: bytes) -> dict[str, int] | Rejected:
         """Return the sizes of the objects a line attaches, or the first thing wrong with an address in it."""
-        for pointer, uri in addresses(line):
+        for pointer, uri in self._language.addresses(line):
             refused = _refused(self._context, self._upload, uri)
             if refused is not None:
                 return _rejected(key, pointer, uri, refused)
         objects: dict[str, ObjectInfo] = {}
-        for found in named_by_line(line):
-            info = self._look(found.uri)
+        for pointer, uri, _ in self._attached(line):
+            info = self._look(uri)
             if isinstance(info, tuple):
-                return _rejected(key, found.pointer, found.uri, info)
-            objects[found.uri] = info
+                return _rejected(key, pointer, uri, info)
+            objects[uri] = info
         for uri, info in objects.items():
             self.checksum = with_object(self.checksum, uri, info.crc32c, info.size)
         return {uri: info.size for uri, info in objects.items()}
+
+    def _attached(self, line: bytes) -> list[Named]:
+        attachments = self._language.attachments
+        return attachments.named_by_line(line) if attachments else []
 
     def _look(self, uri: str) -> ObjectInfo | tuple[Code, str]:
         if uri not in self._known:
@@ -157,34 +156,35 @@ def attach(
     shard = stored.value
     if not shard.attached_bytes or context.provider_of(shard).files is None:
         return stored, []
-    needed = context.now() + _margin(context, shard)
-    files = {
-        file.object: file for file in _files(context, shard) if file.expires_at > needed
-    }
+    files = _living(context, shard)
     wanted = {
         uri: kind for uri, kind in _wanted(context, job, shard) if uri not in files
     }
+    upload = partial(_upload, context, shard, job.source.object)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rest = iter(wanted.items())
         while group := list(islice(rest, GROUP)):
             if context.time_left.over():
-                go_on_later(context, stored)
-                log(
-                    "attaching continues",
-                    shard_id=shard.shard_id,
-                    lists=len(stored.value.attached),
-                )
+                _go_on_later(context, stored)
                 return None
-            found = [
-                file
-                for file in pool.map(
-                    partial(_upload, context, shard, job.source.object), group
-                )
-                if file is not None
-            ]
-            stored = _keep(context, stored, found)
-            files |= {file.object: file for file in found}
+            uploaded = [file for file in pool.map(upload, group) if file is not None]
+            stored = _keep(context, stored, uploaded)
+            files |= {file.object: file for file in uploaded}
     return stored, list(files.values())
+
+
+def _living(context: Dispatching, shard: Shard) -> dict[str, File]:
+    """Return the shard's files that will be there for as long as it needs them, by their objects."""
+    needed = context.now() + _margin(context, shard)
+    files = _files(context, shard)
+    return {file.object: file for file in files if file.expires_at > needed}
+
+
+def _go_on_later(context: Dispatching, stored: Stored[Shard]) -> None:
+    """Continue in a new message: the time is over."""
+    go_on_later(context, stored)
+    shard = stored.value
+    log("attaching continues", shard_id=shard.shard_id, lists=len(shard.attached))
 
 
 def detach(context: Dispatching, shard: Shard) -> None:
@@ -218,8 +218,11 @@ def _files(context: Dispatching, shard: Shard) -> Iterator[File]:
 
 def _wanted(context: Dispatching, job: Job, shard: Shard) -> Iterator[tuple[str, str]]:
     """Yield each object of the shard's lines with the type its request gives it."""
+    attachments = context.language_of(shard).attachments
+    if attachments is None:
+        return
     for _, body in bodies(context, job, shard):
-        for found in named(body):
+        for found in attachments.named(body):
             yield found.uri, found.mime_type
 
 
@@ -233,19 +236,14 @@ def _upload(
     if provider.files is None:
         return None
     if not isinstance(info, ObjectInfo):
-        log(
-            "object vanished",
-            severity="WARNING",
-            shard_id=shard.shard_id,
-            code=info[0].value,
-        )
+        code = info[0].value
+        log("object vanished", severity="WARNING", shard_id=shard.shard_id, code=code)
         return None
     chunks = context.objects.read(info.bucket, info.name, generation=info.generation)
     name = names.display_name(stack_id(context), shard.shard_id)
+    kind = kind or info.content_type
     try:
-        file = provider.files.upload(
-            chunks, size=info.size, name=name, mime_type=kind or info.content_type
-        )
+        file = provider.files.upload(chunks, size=info.size, name=name, mime_type=kind)
     except PermanentError as error:
         log(
             "object not uploaded",
@@ -254,10 +252,8 @@ def _upload(
             code=error.code,
         )
         return None
-    expires = file.expires_at or context.now() + timedelta(
-        seconds=provider.facts.file_life
-    )
-    return File(uri, file.name, file.uri, expires)
+    life = timedelta(seconds=provider.facts.file_life)
+    return File(uri, file.name, file.uri, file.expires_at or context.now() + life)
 
 
 def _keep(

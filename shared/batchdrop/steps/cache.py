@@ -28,7 +28,7 @@ from batchdrop.core.state.caching import CacheUse, Caching
 from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.job import Job
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.beginnings import Watch, cache_body, units_of_line
+from batchdrop.dialects.dialect import Beginnings, Cut, Watch
 from batchdrop.ports import BatchKind, Cache, Caches
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -41,16 +41,21 @@ MAX_CACHES: Final = 3
 """A job whose caches are lost so often goes on without one."""
 
 
-def watch(context: Submitting, job: Job) -> Watch:
-    """Return the counter of what a job's lines share, where its plan stands."""
-    cursor = job.plan
-    counts = (
-        None
-        if job.cache == "off" or context.provider_of(job).caches is None
-        else cursor.agreeing
-    )
+def watch(context: Submitting, job: Job) -> Watch | None:
+    """Return the counter of what a job's lines share, where its plan stands; None when there is nothing to watch."""
+    beginnings, counts = _beginnings(context, job), job.plan.agreeing
+    if job.cache == "off" or beginnings is None or counts is None:
+        return None
     pattern = first_line(context, job) if counts else None
-    return Watch(minimum_tokens(job.model) * BYTES_PER_TOKEN, counts, pattern)
+    least = minimum_tokens(job.model) * BYTES_PER_TOKEN
+    return beginnings.watch(least, counts, pattern)
+
+
+def _beginnings(context: Submitting, job: Job) -> Beginnings | None:
+    """Return what finds the beginning that lines share; None where provider or language keeps none."""
+    if context.provider_of(job).caches is None:
+        return None
+    return context.language_of(job).beginnings
 
 
 def first_line(context: Submitting, job: Job) -> bytes | None:
@@ -63,27 +68,43 @@ def first_line(context: Submitting, job: Job) -> bytes | None:
 
 def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> Caching:
     """Decide from what the lines share and from the prices whether the job has a cache."""
+    beginnings = _beginnings(context, job)
     if job.cache == "off":
         return Caching(wanted=False, reason="OFF")
-    if context.provider_of(job).caches is None:
+    if beginnings is None:
         return Caching(wanted=False, reason="NO_CACHES")
     if cursor.batch_kind == BatchKind.EMBED.value:
         return Caching(wanted=False, reason="EMBEDDINGS")
-    planned = job.with_plan(context.now(), cursor)
-    best = watch(context, planned).best() if cursor.agreeing else None
-    pattern = first_line(context, planned) if best else None
+    best, pattern = _shared(context, job.with_plan(context.now(), cursor))
     if best is None or pattern is None:
         return Caching(wanted=False, reason="NOTHING_SHARED")
-    tokens = _tokens(context, job, pattern, best.depth)
+    tokens = _counted(context, job, beginnings.countable(pattern, best.depth))
     if tokens is None:
         return Caching(wanted=False, reason="NOT_COUNTED", requests=best.requests)
-    found = decide(
-        job.model, tokens, best.requests, hours, context.now(), context.settings.prices
-    )
-    forced = (
-        job.cache == "required" and found.reason != "BELOW_MINIMUM" and not found.worth
-    )
-    caching = Caching(
+    caching = _judged(context, job, best, tokens, hours)
+    if not caching.wanted:
+        return caching
+    name = names.pattern(job.job_id, job.fence)
+    work.put(context, name, [pattern])
+    return caching.with_pattern(name)
+
+
+def _shared(context: Submitting, planned: Job) -> tuple[Cut | None, bytes | None]:
+    """Return the beginning that a planned job's lines share, and a line that has it."""
+    watched = watch(context, planned) if planned.plan.agreeing else None
+    best = watched.best() if watched else None
+    return best, first_line(context, planned) if best else None
+
+
+def _judged(
+    context: Submitting, job: Job, best: Cut, tokens: int, hours: float
+) -> Caching:
+    """Say whether a cache of so many tokens pays, or is required all the same."""
+    now, prices = context.now(), context.settings.prices
+    found = decide(job.model, tokens, best.requests, hours, now, prices)
+    possible = found.reason != "BELOW_MINIMUM"
+    forced = job.cache == "required" and possible and not found.worth
+    return Caching(
         wanted=found.worth or forced,
         reason="REQUIRED" if forced else found.reason,
         depth=best.depth,
@@ -93,11 +114,6 @@ def decided(context: Submitting, job: Job, cursor: PlanCursor, hours: float) -> 
         spared=found.spared,
         cost=found.cost,
     )
-    if not caching.wanted:
-        return caching
-    name = names.pattern(job.job_id, job.fence)
-    work.put(context, name, [pattern])
-    return caching.with_pattern(name)
 
 
 def refuse_cache(job: Job, caching: Caching) -> Failure | None:
@@ -111,19 +127,13 @@ def refuse_cache(job: Job, caching: Caching) -> Failure | None:
     )
 
 
-def _tokens(context: Submitting, job: Job, pattern: bytes, depth: int) -> int | None:
-    """Return what the provider counts in a line's beginning; None when it cannot be asked."""
-    body = cache_body(pattern, depth)
-    asked = b'"contents":[{"role":"user","parts":[{"text":"."}]}]'
-    if units_of_line(pattern)[:depth][-1][0] >= 0:
-        asked = body
-    elif body:
-        asked = b"%b,%b" % (asked, body)
+def _counted(context: Submitting, job: Job, request: bytes) -> int | None:
+    """Return what the provider counts in a request; None when it cannot be asked."""
     counter = context.provider_of(job).tokens
     if counter is None:
         return None
     try:
-        return counter.count_tokens(model=job.model, request=b"{%b}" % asked)
+        return counter.count_tokens(model=job.model, request=request)
     except BatchdropError as error:
         if job.cache == "required" and not isinstance(error, PermanentError):
             raise
@@ -146,24 +156,26 @@ def with_cache(context: Submitting, stored: Stored[Job]) -> Job:
     if caching is None or not caching.wanted or caching.current is not None:
         return stored.value
     try:
-        cache = _adoptable(context, caches, stored.value) or _made(
-            context, caches, stored.value
-        )
+        cache = _adoptable(context, caches, stored.value)
+        cache = cache or _made(context, caches, stored.value)
     except PermanentError as error:
         if job.cache == "required":
             raise
         log("cache refused", severity="WARNING", job_id=job.job_id, code=error.code)
         return _given_up(context, stored, "REFUSED").value
+    return _recorded(context, caches, stored, cache)
+
+
+def _recorded(
+    context: Submitting, caches: Caches, stored: Stored[Job], cache: Cache
+) -> Job:
+    """Name a cache in the job's record; delete it when another one stands there."""
     use = CacheUse(name=cache.name, tokens=cache.tokens, created_at=cache.created_at)
-    stored = context.store.change(stored, lambda job: job.with_cache(use))
-    known = (
-        []
-        if stored.value.caching is None
-        else [found.name for found in stored.value.caching.uses]
-    )
-    if cache.name not in known:
+    job = context.store.change(stored, lambda job: job.with_cache(use)).value
+    uses = job.caching.uses if job.caching else ()
+    if cache.name not in [known.name for known in uses]:
         caches.delete_cache(cache.name)
-    return stored.value
+    return job
 
 
 def _renewed(context: Submitting, caches: Caches, stored: Stored[Job]) -> Stored[Job]:
@@ -204,11 +216,13 @@ def _all_caches(caches: Caches) -> Iterator[Cache]:
 
 
 def _made(context: Submitting, caches: Caches, job: Job) -> Cache:
+    beginnings = context.language_of(job).beginnings
     assert job.caching is not None
+    assert beginnings is not None
     pattern = work.get(context, job.caching.pattern)
     cache = caches.create_cache(
         model=job.model,
-        body=cache_body(pattern, job.caching.depth),
+        body=beginnings.cache_body(pattern, job.caching.depth),
         display_name=names.cache_name(stack_id(context), job.job_id),
         ttl_seconds=context.settings.cache_seconds,
     )

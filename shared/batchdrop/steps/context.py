@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -13,6 +13,8 @@ from batchdrop.core.settings import CommonSettings
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.messages import Wake
 from batchdrop.core.state.shard import Shard
+from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.known.spoken import SPOKEN
 from batchdrop.ports import Clock, Objects, Provider, Topic, Topics
 from batchdrop.store import Store
 
@@ -31,6 +33,8 @@ class Context(Generic[S_co]):
     """By the name each is configured under."""
     clock: Clock
     time_left: TimeLeft
+    languages: Mapping[str, Dialect] = field(default_factory=lambda: SPOKEN)
+    """Those that providers speak, by the name in their facts."""
 
     def provider_of(self, subject: Job | Shard) -> Provider:
         """Return the provider of a job or shard, as it was frozen at planning.
@@ -45,6 +49,14 @@ class Context(Generic[S_co]):
                 code="PROVIDER_REMOVED",
             )
         return found
+
+    def language_of(self, subject: Job | Shard) -> Dialect:
+        """Return the language of a job's or shard's provider.
+
+        Raises:
+            TransientError: PROVIDER_REMOVED.
+        """
+        return self.languages[self.provider_of(subject).facts.dialect]
 
     def now(self) -> datetime:
         """Return the wall clock as aware UTC."""

@@ -15,9 +15,7 @@ from batchdrop.core.state.shard import Shard, ShardKind
 from batchdrop.core.upload.cut import RangePlan, decode_plan
 from batchdrop.core.upload.lines import BOM, each_line, gathered, whole_lines
 from batchdrop.core.wire import line_id
-from batchdrop.dialects.gemini.beginnings import Beginning, beginning
-from batchdrop.dialects.gemini.render import bodies_of, body_of
-from batchdrop.dialects.gemini.request import identify, identify_all
+from batchdrop.dialects.dialect import Beginning
 from batchdrop.ports import BatchKind
 from batchdrop.steps import pieces, work
 from batchdrop.steps.context import Context
@@ -56,13 +54,13 @@ def input_lines(
     context: Any_, job: Job, shard: Shard, plan: RangePlan
 ) -> Iterator[InputLine]:
     """Yield what rows need of the shard's lines in one range."""
-    wanted = _wanted(context, shard)
+    wanted, language = _wanted(context, shard), context.language_of(shard)
     if wanted is None and plan.unbroken:
-        for some in _at_once(context, job, plan, identify_all):
+        for some in _at_once(context, job, plan, language.identify_all):
             yield from some
         return
     for number, raw in raw_lines(context, job, plan, wanted):
-        yield identify(raw, number)
+        yield language.identify(raw, number)
 
 
 def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:
@@ -80,27 +78,28 @@ def bodies(
     context: Any_, job: Job, shard: Shard, files: Mapping[str, str] = NO_FILES
 ) -> Iterator[tuple[int, bytes]]:
     """Yield number and request of each of the shard's lines: a pure function of the lines, cache and files."""
-    wanted = _wanted(context, shard)
+    wanted, language = _wanted(context, shard), context.language_of(shard)
     longer = shard.kind is ShardKind.LONGER
     cached = _cached(context, job, shard)
     as_they_are = wanted is None and not longer and cached is None and not files
     for plan in ranges_of(context, job, shard):
         if as_they_are and plan.unbroken:
-            for some in _at_once(context, job, plan, bodies_of):
+            for some in _at_once(context, job, plan, language.bodies_of):
                 yield from some
             continue
         for number, raw in raw_lines(context, job, plan, wanted):
-            yield number, body_of(raw, longer=longer, beginning=cached, files=files)
+            body = language.body_of(raw, longer=longer, beginning=cached, files=files)
+            yield number, body
 
 
 def _cached(context: Any_, job: Job, shard: Shard) -> Beginning | None:
     """Return what the job's cache holds; synchronous calls are few and do without."""
     cache = None if job.caching is None or shard.route.asks else job.caching.current
-    if job.caching is None or cache is None:
+    beginnings = context.language_of(shard).beginnings
+    if job.caching is None or cache is None or beginnings is None:
         return None
-    return beginning(
-        work.get(context, job.caching.pattern), job.caching.depth, cache.name
-    )
+    pattern = work.get(context, job.caching.pattern)
+    return beginnings.beginning(pattern, job.caching.depth, cache.name)
 
 
 def rendered(

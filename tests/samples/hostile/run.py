@@ -29,10 +29,10 @@ from batchdrop.cli.files import checked
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.result.row import error_row, result_row
 from batchdrop.core.wire import line_id
-from batchdrop.dialects.dialect import Rejected
 from batchdrop.dialects.gemini.answer import answer as judged
 from batchdrop.dialects.gemini.render import body_of
 from batchdrop.dialects.gemini.request import identify
+from batchdrop.dialects.line import Rejected
 from batchdrop.providers.gemini.envelope import GeminiEnvelope
 from tests.samples.hostile import lines, recipes, schemas, tables
 from tests.samples.hostile.cases import Case

@@ -89,7 +89,7 @@ class DirectoryObjects:
     ) -> ObjectPage:
         """List live objects in name order (by UTF-8 bytes, as Cloud Storage does)."""
         most = page_size + 1  # one more than asked for shows that there is a next page
-        listed = self._index.with_prefix(bucket, prefix, page_token or "", most)
+        listed = self._index.list(bucket, prefix, page_token or "", most)
         page = tuple(listed[:page_size])
         more = len(listed) > page_size
         next_token = page[-1].name if more else None

@@ -30,14 +30,18 @@ _COLUMNS: Final = (
     "bucket, name, generation, size, crc32c, created,"
     " content_type, content_encoding, metadata, file"
 )
+_LIST: Final = (
+    f"SELECT {_COLUMNS} FROM objects"  # noqa: S608
+    " WHERE bucket = ? AND name >= ? AND name > ? AND name <= ? ORDER BY name LIMIT ?"
+)
+_LAST: Final = "\U0010ffff" * 256
+"""Behind a prefix it comes last: a name has 1,024 bytes at most."""
 _PREPARED: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     _TABLE,
     _COUNTER,
 )
-_LAST: Final = "\U0010ffff" * 256
-"""Behind a prefix it comes last: a name has 1,024 bytes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +81,11 @@ class ObjectIndex:
             ).fetchone()
         return None if row is None else _indexed(row)
 
-    def with_prefix(
-        self, bucket: str, prefix: str, after: str, most: int
-    ) -> list[ObjectInfo]:
-        """Return live objects with that prefix in name order, those behind a name; no other is read."""
+    def list(self, bucket: str, prefix: str, after: str, most: int) -> list[ObjectInfo]:
+        """Return the first live objects with a prefix, in name order, those behind the name `after`."""
+        values = (bucket, prefix, after, prefix + _LAST, most)
         with self._lock:
-            rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM objects"  # noqa: S608
-                " WHERE bucket = ? AND name >= ? AND name > ? AND name <= ?"
-                " ORDER BY name LIMIT ?",
-                (bucket, prefix, after, prefix + _LAST, most),
-            ).fetchall()
+            rows = self._connection.execute(_LIST, values).fetchall()
         return [_indexed(row).info for row in rows]
 
     # ----------------------------------------------------------------------------------------------- changing

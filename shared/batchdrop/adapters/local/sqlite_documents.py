@@ -72,14 +72,7 @@ class SqliteDocuments:
                 )
             except sqlite3.IntegrityError:
                 raise ConflictError(f"the {kind} record exists") from None
-        return Document(
-            kind,
-            id,
-            1,
-            write_id,
-            dict(index),
-            dict(data),
-        )
+        return Document(kind, id, 1, write_id, dict(index), dict(data))
 
     def replace(
         self, document: Document, *, index: Mapping[str, IndexValue], data: Json

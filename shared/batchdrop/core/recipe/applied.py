@@ -34,6 +34,7 @@ class Given:
 
     provider: str
     model: str
+    dialect: str
     account: str
     deadline_hours: float
     policy: str
@@ -58,6 +59,7 @@ def applied(
         recipe_digest=digest(recipe),
         provider=given.provider,
         model=given.model,
+        dialect=given.dialect,
         account=given.account,
         labels=labels,
         team=labels.get("team") or job.team,

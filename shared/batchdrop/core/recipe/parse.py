@@ -9,12 +9,11 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from batchdrop.core.recipe import yaml
 from batchdrop.core.recipe.recipe import (
     FIXES,
     Attachment,
@@ -27,6 +26,9 @@ from batchdrop.core.recipe.recipe import (
     Recipe,
     Thinking,
 )
+
+if TYPE_CHECKING:
+    from batchdrop.core.recipe import yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,6 @@ _NO_YAML: Final = "Write the recipe as plain YAML."
 _NO_FIELDS: Final = RecipeProblem(
     1, "", "The recipe is not a list of fields.", "Write `model: …`, `prompt: …`."
 )
-_METADATA: Final = yaml.Document(lines={(): 0})
-"""Where metadata stands: it has no lines."""
 _OVERRIDES: Final = (
     "model",
     "deadline",
@@ -68,6 +68,8 @@ _PARTS: Final[Mapping[str, type[BaseModel]]] = {
 
 def parse_recipe(data: bytes) -> Recipe | list[RecipeProblem]:
     """Return the recipe a file holds, or every problem with its line. Total over all bytes."""
+    from batchdrop.core.recipe import yaml  # and PyYAML: for uploads with a recipe
+
     try:
         document = yaml.read(data)
     except yaml.YamlError as error:
@@ -100,7 +102,7 @@ def merged(recipe: Recipe, metadata: Mapping[str, str]) -> Recipe | list[RecipeP
 
     if attribution:
         fields["attribution"] = attribution
-    checked = _checked(fields, _METADATA)
+    checked = _checked(fields, None)
     if isinstance(checked, list):
         return problems + checked
     return problems or checked
@@ -143,9 +145,9 @@ _UNKNOWN_WORD: Final = RecipeProblem(
 
 # ------------------------------------------------------------------------------------------------------ problems
 def _checked(
-    fields: dict[str, Any], document: yaml.Document
+    fields: dict[str, Any], document: yaml.Document | None
 ) -> Recipe | list[RecipeProblem]:
-    """Return the recipe that fields make, or every problem with its line in the document."""
+    """Return the recipe that fields make, or every problem with its line; metadata is no document and has no lines."""
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
@@ -153,10 +155,11 @@ def _checked(
         return [_problem(item, document) for item in items]
 
 
-def _problem(item: ErrorDetails, document: yaml.Document) -> RecipeProblem:
+def _problem(item: ErrorDetails, document: yaml.Document | None) -> RecipeProblem:
     """Return what pydantic found wrong, in our words where they say more."""
     path = tuple(item["loc"])
-    field, line = ".".join(map(str, path)), document.line(path)
+    field = ".".join(map(str, path))
+    line = 0 if document is None else document.line(path)
     if item["type"] == "extra_forbidden":
         message = "A recipe has no such field here."
         return RecipeProblem(line, field, message, _fix_of_unknown(path))

@@ -16,10 +16,8 @@ from typing import Any, Final
 
 import yaml
 
-from batchdrop.core.limits import KIB
+from batchdrop.core.limits import KIB, limit
 
-MAX_BYTES: Final = 128 * KIB
-"""PyYAML reads about 200 KiB a second, and reads everything twice here."""
 MAX_DEPTH: Final = 32
 Path = tuple[str | int, ...]
 
@@ -66,8 +64,8 @@ def read(data: bytes) -> Document:
     Raises:
         YamlError: It is too large, not UTF-8, not YAML, or uses what is refused.
     """
-    if len(data) > MAX_BYTES:
-        raise YamlError(1, f"The file has more than {MAX_BYTES // KIB} KiB.")
+    if len(data) > limit("recipe"):
+        raise YamlError(1, f"The file has more than {limit('recipe') // KIB} KiB.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from batchdrop.core.state.shard import ShardKind
+from batchdrop.core.state.kind import ShardKind
 
 
 class Outcome(StrEnum):

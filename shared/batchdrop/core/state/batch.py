@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from pydantic import Field
+
+from batchdrop.core.limits import limit
+from batchdrop.core.provider.batch import (
+    Batch,
+    BatchState,
+    Cause,
+    Mark,
+    NamedLine,
+)
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import Batch, BatchState, Cause
 
 
 class NoBatch(StrEnum):
@@ -38,6 +47,23 @@ class Intent(Value):
     attempt: int
     at: datetime
     deadline: datetime
+    mark: Mark | None = None
+    """Where the account's batches ended before it; None: not asked, or the service needs none."""
+    unseen_at: datetime | None = None
+    """When a look after the quarantine first showed no batch of it."""
+
+    def unseen(self, looked_at: datetime) -> Intent:
+        """A look that began then, after the quarantine, showed no batch of it; the first such look counts."""
+        return self._with(unseen_at=self.unseen_at or looked_at)
+
+
+class Owner(Value):
+    """Whose a batch is that carries no name: claimed once, before the shard records it."""
+
+    schema_: str = Field(default="batchdrop.owner/1", alias="schema")
+    shard_id: str
+
+    model_config = Value.model_config | {"populate_by_name": True}
 
 
 class BatchRef(Value):
@@ -53,13 +79,15 @@ class BatchRef(Value):
     cause: Cause | None = None
     failure: Failure | None = None
     """What to do about a batch that failed whole, and what its provider says of it."""
+    named_lines: tuple[NamedLine, ...] = ()
+    """The first of the lines it failed for; the others are named again when these are left out."""
     duplicates: tuple[str, ...] = ()
 
     @property
     def failed_whole(self) -> bool:
-        """True when nothing of it was answered, and not for lines that were made wrongly."""
+        """True when nothing of it was answered, and not for lines that were made wrongly or that are named."""
         failed = self.state is BatchState.FAILED and not self.parts
-        return failed and self.cause is not Cause.OURS
+        return failed and self.cause is not Cause.OURS and not self.named_lines
 
     @property
     def cut_short(self) -> bool:
@@ -71,21 +99,31 @@ class BatchRef(Value):
         """True when it ended before the provider had done all of it."""
         return self.state in (BatchState.CANCELLED, BatchState.EXPIRED)
 
+    def settled(self, batch: Batch, now: datetime, seconds: float) -> bool:
+        """Tell whether what an ended batch says is the last word: it said so before, or so many seconds have passed."""
+        said_before = self.state is batch.state and self.parts == batch.parts
+        late = timedelta(seconds=seconds)
+        return said_before or now >= (batch.ended_at or now) + late
+
     def seen(self, batch: Batch) -> BatchRef:
-        """Keep the provider's word."""
-        return self._with(state=batch.state, raw_state=batch.raw_state)
+        """Keep the provider's word, and the results it names so far."""
+        return self._with(
+            state=batch.state, raw_state=batch.raw_state, parts=batch.parts
+        )
 
     def ended(self, batch: Batch) -> BatchRef:
         """Keep all the provider says of a batch that will not change any more."""
+        failed = batch.failed
+        failure = failed and Failure(code=failed.code, message=failed.message)
+        named = failed.lines[: limit("named_lines")] if failed else ()
         return self._with(
             state=batch.state,
             raw_state=batch.raw_state,
             parts=batch.parts,
             ended_at=batch.ended_at,
-            cause=batch.failed.cause if batch.failed else None,
-            failure=Failure(code=batch.failed.code, message=batch.failed.message)
-            if batch.failed
-            else None,
+            cause=failed and failed.cause,
+            failure=failure,
+            named_lines=named,
         )
 
     def gone(self) -> BatchRef:

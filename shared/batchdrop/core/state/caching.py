@@ -47,6 +47,10 @@ class Caching(Value):
             else None
         )
 
+    def share_of(self, input_tokens: int) -> float:
+        """Return the share of a job's input tokens that comes from the cache."""
+        return min(self.requests * self.tokens / max(input_tokens, 1), 1.0)
+
     def with_pattern(self, work_object: str) -> Caching:
         """Name the line whose beginning the cache holds."""
         return self._with(pattern=work_object)

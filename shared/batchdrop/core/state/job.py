@@ -13,6 +13,7 @@ from batchdrop.core.codes import Code
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.state import names
 from batchdrop.core.state.caching import CacheUse, Caching
+from batchdrop.core.state.collections import IndexValue
 from batchdrop.core.state.cursors import (
     Conversion,
     Counts,
@@ -31,7 +32,6 @@ from batchdrop.core.state.job_steps import (
 )
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.value import Failure, Value
-from batchdrop.ports import IndexValue
 
 CANCEL: Final = "cancel"
 RELEASE: Final = "release"
@@ -66,7 +66,7 @@ class Job(Leasable):
     snapshot_generation: int | None = None
     conversion: Conversion = Conversion()
     records: tuple[Piece, ...] = ()
-    """The upload's lines, all of them, when it was not plain Gemini JSONL."""
+    """The upload's lines, all of them, when it was not plain JSONL in its provider's language."""
     converted: bool = False
     """The records were written by a conversion: translated or rendered lines, and rejections among them."""
     team: str = ""
@@ -80,7 +80,8 @@ class Job(Leasable):
     """The provider's own name of it."""
     account: str = ""
     """Whose its batches are (`Batches.account`), as it was when the job was planned."""
-    dialect: str = "gemini"
+    dialect: str = ""
+    """The form of its lines: its provider's language, until a conversion says otherwise."""
     dialect_url: str = ""
     columns: str = ""
     """Work object: the fields of joined records in order and what they hold, for the columns of tables."""
@@ -160,6 +161,11 @@ class Job(Leasable):
         """Return since when the job has waited for this very thing; None when it waits for something new."""
         return self.held_at if self.held_for in ("", code) else None
 
+    def stopped_by(self, likely: Decimal) -> bool:
+        """Tell whether what it may cost is more than its limit, and nobody has let it run all the same."""
+        limit = None if self.cost_released else self.max_cost
+        return limit is not None and likely > limit
+
     # ------------------------------------------------------------------------------------------- receiving
     def finished_before(self, now: datetime, manifest: str) -> Job:
         """Its output was complete before the documents were lost: it is over, and was announced then."""
@@ -202,13 +208,9 @@ class Job(Leasable):
             updated_at=now,
         )
 
-    def unpacked_into(
-        self, now: datetime, pieces: tuple[Piece, ...], dialect: str
-    ) -> Job:
+    def unpacked_into(self, now: datetime, pieces: tuple[Piece, ...]) -> Job:
         """Its lines are those that were packed in the upload, as they are."""
-        return self._with(
-            conversion=Conversion(), records=pieces, dialect=dialect, updated_at=now
-        )
+        return self._with(conversion=Conversion(), records=pieces, updated_at=now)
 
     def with_plan(self, now: datetime, plan: PlanCursor) -> Job:
         """Keep how far its planning is: progress."""

@@ -29,6 +29,7 @@ class Resolved:
     recipe_digest: str
     provider: str
     model: str
+    dialect: str
     account: str
     labels: dict[str, str]
     team: str

@@ -6,7 +6,7 @@ carries user text, and no id is monotonic (hotspots: firebase.google.com/docs/fi
     job_id    sha256(bucket/name#generation)[:32]
     shard_id  <job_id>-<index>            a shard of the plan
               sha256(parent, kind, index) a child: <job_id>-<10 hex digits>
-    work      <job_id>/source  records/  plan/  rejections/  lines/  rows/  runs/  parts/
+    work      <job_id>/source  records/  plan/  rejections/  lines/  staged/  rows/  runs/  parts/
     output    <object name>/<job_id>/…   (or _/<job_id>/… when the name cannot be part of another)
 
 A work object that a leased worker writes carries the worker's fence, and the document that pins it is changed under
@@ -188,6 +188,16 @@ def attached(shard: str, fence: int, index: int) -> str:
 def run(shard: str, fence: int, index: int) -> str:
     """Work object: one sorted run of results that came out of order."""
     return f"{shard.partition('-')[0]}/runs/{shard}.{fence}.{index:05d}"
+
+
+def staged(shard: str, wire: str, fence: int) -> str:
+    """Work object: a shard's lines, rendered for a service that takes them from there."""
+    return f"{shard.partition('-')[0]}/staged/{shard}.{wire}.{fence}.jsonl"
+
+
+def owner(provider: str, batch: str) -> str:
+    """Return the id of the document that says whose a batch is; services choose names of any alphabet."""
+    return f"{provider}.{hashlib.sha256(batch.encode()).hexdigest()[:32]}"
 
 
 def answers(shard: str, fence: int, index: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from batchdrop.ports import Collection, Query
+from batchdrop.core.state.collections import Collection, Query
 
 INDEXED: dict[Collection, tuple[str, ...]] = {
     Collection.JOB: (
@@ -36,6 +36,7 @@ INDEXED: dict[Collection, tuple[str, ...]] = {
     Collection.BUDGET: (),
     Collection.COST: ("day", "expire_at"),
     Collection.IDENTITY: ("expire_at",),
+    Collection.BATCH: ("expire_at",),
     Collection.META: (),
 }
 """The indexed fields of each kind, always all written (None when unset)."""

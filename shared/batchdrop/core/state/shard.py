@@ -19,66 +19,24 @@ follow from a look at a batch name that batch, and change nothing unless the sha
 
 from __future__ import annotations
 
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from pydantic import Field
 
 from batchdrop.core.codes import Code
 from batchdrop.core.errors import LeaseLostError, PermanentError
+from batchdrop.core.provider.batch import Batch, Mark
 from batchdrop.core.state.batch import BatchRef, Intent, NoBatch
 from batchdrop.core.state.capacity import pool_of
+from batchdrop.core.state.collections import IndexValue
+from batchdrop.core.state.kind import Child, Route, ShardKind
 from batchdrop.core.state.lease import Leasable, check_move
 from batchdrop.core.state.segment import Segment, Segments
 from batchdrop.core.state.shard_state import SHARD_MOVES, ShardState
-from batchdrop.core.value import Failure, Value
-from batchdrop.ports import Batch, IndexValue
-
-
-class ShardKind(StrEnum):
-    """Why a shard exists."""
-
-    PLAN = "plan"
-    HALF = "half"
-    AGAIN = "again"
-    LONGER = "longer"
-    LATE = "late"
-
-    @property
-    def repeats(self) -> bool:
-        """True for a redo: the parent has a row for each of its lines already."""
-        return self in (ShardKind.AGAIN, ShardKind.LONGER, ShardKind.LATE)
-
-
-class Route(StrEnum):
-    """How a shard's lines are answered."""
-
-    BATCH = "batch"
-    STANDARD = "standard"
-
-    @property
-    def asks(self) -> bool:
-        """True when its lines are answered by synchronous calls: there is no batch."""
-        return self is not Route.BATCH
-
+from batchdrop.core.value import Failure
 
 DEADLINE: Final = Failure.coded(Code.DEADLINE)
-
-
-class Child(Value):
-    """A child to create: everything its document needs that is not its parent's."""
-
-    shard_id: str
-    kind: ShardKind
-    route: Route = Route.BATCH
-    round: int
-    requests: int
-    tokens: int
-    bytes: int
-    attached_bytes: int = 0
-    lists: tuple[str, ...]
-    list_key: str
 
 
 class Shard(Leasable):
@@ -156,6 +114,28 @@ class Shard(Leasable):
         """The ledger that its tokens are reserved in, and the queue it waits in."""
         return pool_of(self.provider, self.model)
 
+    @property
+    def mark(self) -> Mark | None:
+        """Where its account's batches ended before its create, if that was asked."""
+        return None if self.intent is None else self.intent.mark
+
+    @property
+    def unseen_at(self) -> datetime | None:
+        """When a look after the quarantine first showed no batch of its intent."""
+        return None if self.intent is None else self.intent.unseen_at
+
+    @property
+    def rest_kind(self) -> ShardKind | None:
+        """What a child of its other lines is, when its batch was refused for lines that are named: they ran in none."""
+        if not self.batch.named_lines:
+            return None
+        return self.kind if self.kind.repeats else ShardKind.AGAIN
+
+    def lies_ready(self, account: str, until: datetime) -> bool:
+        """Tell whether its lines lie ready in this account, and will until then."""
+        lasts = self.file_expires_at is None or until < self.file_expires_at
+        return bool(self.file) and lasts and self.account == account
+
     # ------------------------------------------------------------------------------------ queue and staging
     def dispatched(self, now: datetime, due_at: datetime) -> Shard:
         """Go from the queue to STAGING: its capacity is reserved.
@@ -229,6 +209,18 @@ class Shard(Leasable):
     def not_created(self, now: datetime) -> Shard:
         """The call made nothing: the provider said so."""
         return self._known(ShardState.STAGED, now, intent=None)
+
+    def sought_since(self, moment: datetime) -> bool:
+        """Tell whether a look for its batch, that showed none, began at that time or later."""
+        return self.sought_at is not None and self.sought_at >= moment
+
+    def unseen(self, looked_at: datetime) -> Shard:
+        """A look after the quarantine showed no batch of its intent, and another one must say so too."""
+        return (
+            self
+            if self.intent is None
+            else self._with(intent=self.intent.unseen(looked_at))
+        )
 
     def proved_lost(self, now: datetime, sought_at: datetime) -> Shard:
         """The call made nothing: a listing begun at that time, after the quarantine, does not show its batch."""
@@ -409,6 +401,16 @@ class Shard(Leasable):
     def must_stop(self, now: datetime) -> Failure | None:
         """Return why its lines must not be sent (again): asked for, or past the job's deadline."""
         return self.stop or (DEADLINE if now >= self.deadline_at else None)
+
+    def must_not_go_on(self, now: datetime) -> bool:
+        """Tell whether its batch must end: its job was stopped, its time is over, or it is stuck."""
+        ends_at = min(self.deadline_at, self.batch_deadline_at or self.deadline_at)
+        return self.stop is not None or now >= ends_at
+
+    def ignores_cancel(self, now: datetime, grace: timedelta) -> bool:
+        """Tell whether its batch was told to cancel so long ago that it will not."""
+        sent_at = self.cancel_sent_at
+        return sent_at is not None and now >= sent_at + grace
 
     def _must_wait(self) -> None:
         if self.state is not ShardState.QUEUED:

@@ -1,8 +1,9 @@
-"""The users' keys of an upload, counted: how many lines have none, and, as hashes, which are equal."""
+"""The users' keys of an upload, counted: how many lines have none, and, as hashes of 64 bits, which are equal."""
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -30,3 +31,21 @@ class Keys:
             if len(self.hashes) > self._most:
                 self.counted = False
                 self.hashes = array("Q")
+
+
+def repeated(hashes: Iterable[bytes]) -> int | None:
+    """Return how many keys were there before; None when there are too many keys to tell.
+
+    Memory: the hashes, and a set of a 256th of them.
+    """
+    buckets: list[array[int]] = [array("Q") for _ in range(256)]
+    total = 0
+    for data in hashes:
+        keys = array("Q")
+        keys.frombytes(data)
+        total += len(keys)
+        for key in keys:
+            buckets[key & 255].append(key)
+    if total > limit("counted_keys"):
+        return None
+    return total - sum(len(set(bucket)) for bucket in buckets)

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from batchdrop.core.problem import Code
-from batchdrop.dialects import functions, media
-from batchdrop.dialects.dialect import Caution, Json
-from batchdrop.dialects.draft import (
+from batchdrop.dialects.foreign import functions, media
+from batchdrop.dialects.foreign.settings import put, setting
+from batchdrop.dialects.hub import (
     Block,
-    Draft,
+    Hub,
     Rule,
     add_system,
     add_turn,
@@ -35,57 +35,54 @@ from batchdrop.dialects.draft import (
     needed,
     object_of,
     parts_of,
-    put,
     read,
     refuse,
-    setting,
     text_block,
     wants,
     warn,
     word_of,
 )
+from batchdrop.dialects.line import Caution, Json
 
 
-def translate(draft: Draft, body: Json, pointer: str) -> Json:
+def translate(hub: Hub, body: Json, pointer: str) -> Json:
     """Return the Gemini request of a message, or refuse the line."""
     needed(body, "messages", pointer)
-    read(draft, body, TABLE, pointer)
-    functions.limit_output(draft, f"{pointer}/max_tokens")
-    return finished(draft, f"{pointer}/messages")
+    read(hub, body, TABLE, pointer)
+    functions.limit_output(hub, f"{pointer}/max_tokens")
+    return finished(hub, f"{pointer}/messages")
 
 
 # -------------------------------------------------------------------------------------------------- messages
-def _system(draft: Draft, value: Any, pointer: str) -> None:
-    add_system(draft, parts_of(draft, value, _TEXT_BLOCKS, pointer), pointer)
+def _system(hub: Hub, value: Any, pointer: str) -> None:
+    add_system(hub, parts_of(hub, value, _TEXT_BLOCKS, pointer), pointer)
 
 
-def _messages(draft: Draft, value: Any, pointer: str) -> None:
+def _messages(hub: Hub, value: Any, pointer: str) -> None:
     for index, item in enumerate(list_of(value, pointer)):
         here = f"{pointer}/{index}"
         message = object_of(item, here)
-        leftovers(draft, message, _MESSAGE, here)
+        leftovers(hub, message, _MESSAGE, here)
         role = message.get("role")
         content = needed(message, "content", here)
         if role == "system":
             add_system(
-                draft, parts_of(draft, content, _TEXT_BLOCKS, f"{here}/content"), here
+                hub, parts_of(hub, content, _TEXT_BLOCKS, f"{here}/content"), here
             )
         elif role == "user":
-            add_turn(draft, "user", _user(draft, content, f"{here}/content"), here)
+            add_turn(hub, "user", _user(hub, content, f"{here}/content"), here)
         elif role == "assistant":
-            add_turn(
-                draft, "model", _assistant(draft, content, f"{here}/content"), here
-            )
+            add_turn(hub, "model", _assistant(hub, content, f"{here}/content"), here)
         else:
             refuse(Code.BAD_ENUM, f"{here}/role", "The role must be user or assistant.")
-    if draft.contents and draft.contents[-1]["role"] == "model":
+    if hub.contents and hub.contents[-1]["role"] == "model":
         fix = "End with a user message; for a fixed form of the answer use output_config.format."
         refuse(
             Code.NO_EQUIVALENT, pointer, "Gemini does not continue a begun answer.", fix
         )
 
 
-def _user(draft: Draft, content: Any, pointer: str) -> list[Json]:
+def _user(hub: Hub, content: Any, pointer: str) -> list[Json]:
     """Return a user message's parts; a tool's result may be several."""
     if isinstance(content, str):
         return [{"text": content}]
@@ -94,24 +91,24 @@ def _user(draft: Draft, content: Any, pointer: str) -> list[Json]:
         here = f"{pointer}/{index}"
         block = object_of(item, here)
         if block.get("type") == "tool_result":
-            parts += _result(draft, block, here)
+            parts += _result(hub, block, here)
         else:
-            parts.append(block_of(draft, block, BLOCKS, here))
+            parts.append(block_of(hub, block, BLOCKS, here))
     return parts
 
 
-def _result(draft: Draft, block: Json, pointer: str) -> list[Json]:
-    leftovers(draft, block, _RESULT, pointer)
+def _result(hub: Hub, block: Json, pointer: str) -> list[Json]:
+    leftovers(hub, block, _RESULT, pointer)
     identity = word_of(block, "tool_use_id", pointer)
-    name = functions.called_name(draft, identity, f"{pointer}/tool_use_id")
+    name = functions.called_name(hub, identity, f"{pointer}/tool_use_id")
     content = block.get("content")
     parts = parts_of(
-        draft, "" if content is None else content, BLOCKS, f"{pointer}/content"
+        hub, "" if content is None else content, BLOCKS, f"{pointer}/content"
     )
     return functions.result(identity, name, parts, failed=block.get("is_error") is True)
 
 
-def _assistant(draft: Draft, content: Any, pointer: str) -> list[Json]:
+def _assistant(hub: Hub, content: Any, pointer: str) -> list[Json]:
     """Return an assistant's parts, without its thinking, which only its own model can read."""
     if isinstance(content, str):
         return [{"text": content}]
@@ -123,46 +120,46 @@ def _assistant(draft: Draft, content: Any, pointer: str) -> list[Json]:
         kind = block.get("type")
         if kind in ("thinking", "redacted_thinking"):
             warn(
-                draft,
+                hub,
                 Caution.IGNORED,
                 here,
                 "Another model's thinking means nothing to Gemini and is left out.",
             )
         elif kind == "tool_use":
-            leftovers(draft, block, _USE, here)
+            leftovers(hub, block, _USE, here)
             arguments = object_of(needed(block, "input", here), f"{here}/input")
             identity, name = word_of(block, "id", here), word_of(block, "name", here)
-            parts.append(functions.call(draft, identity, name, arguments, first=first))
+            parts.append(functions.call(hub, identity, name, arguments, first=first))
             first = False
         else:
-            parts.append(block_of(draft, block, _TEXT_BLOCKS, here))
+            parts.append(block_of(hub, block, _TEXT_BLOCKS, here))
     return parts
 
 
 # ----------------------------------------------------------------------------------------------------- media
-def _image(draft: Draft, block: Json, pointer: str) -> Json:
-    leftovers(draft, block, frozenset({"type", "source"}), pointer)
-    return _sourced(draft, block, pointer, media.IMAGE)
+def _image(hub: Hub, block: Json, pointer: str) -> Json:
+    leftovers(hub, block, frozenset({"type", "source"}), pointer)
+    return _sourced(hub, block, pointer, media.IMAGE)
 
 
-def _document(draft: Draft, block: Json, pointer: str) -> Json:
-    leftovers(draft, block, frozenset({"type", "source", "title", "context"}), pointer)
+def _document(hub: Hub, block: Json, pointer: str) -> Json:
+    leftovers(hub, block, frozenset({"type", "source", "title", "context"}), pointer)
     for name in ("title", "context"):
         if block.get(name) is not None:
             warn(
-                draft,
+                hub,
                 Caution.IGNORED,
                 f"{pointer}/{name}",
                 "The field is left out: write it beside the document.",
             )
-    return _sourced(draft, block, pointer, media.DOCUMENT)
+    return _sourced(hub, block, pointer, media.DOCUMENT)
 
 
-def _sourced(draft: Draft, block: Json, pointer: str, default: str) -> Json:
+def _sourced(hub: Hub, block: Json, pointer: str, default: str) -> Json:
     here = f"{pointer}/source"
     source = object_of(needed(block, "source", pointer), here)
     kind = word_of(source, "type", here)
-    leftovers(draft, source, _SOURCE, here)
+    leftovers(hub, source, _SOURCE, here)
     if kind == "base64":
         return media.inline(
             word_of(source, "data", here),
@@ -171,7 +168,7 @@ def _sourced(draft: Draft, block: Json, pointer: str, default: str) -> Json:
         )
     if kind == "url":
         return media.by_address(
-            draft, word_of(source, "url", here), f"{here}/url", default
+            hub, word_of(source, "url", here), f"{here}/url", default
         )
     if kind == "text":
         return {"text": word_of(source, "data", here)}
@@ -184,28 +181,28 @@ def _sourced(draft: Draft, block: Json, pointer: str, default: str) -> Json:
             fix,
         )
     parts = parts_of(
-        draft, needed(source, "content", here), _TEXT_BLOCKS, f"{here}/content"
+        hub, needed(source, "content", here), _TEXT_BLOCKS, f"{here}/content"
     )
     return {"text": "".join(part["text"] for part in parts)}
 
 
 # -------------------------------------------------------------------------------------------------- settings
-def _thinking(draft: Draft, value: Any, pointer: str) -> None:
+def _thinking(hub: Hub, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
-    leftovers(draft, body, frozenset({"type", "budget_tokens", "display"}), pointer)
+    leftovers(hub, body, frozenset({"type", "budget_tokens", "display"}), pointer)
     kind = word_of(body, "type", pointer)
     config: Json = {"includeThoughts": body.get("display") != "omitted"}
     if kind == "disabled":
         config = {"thinkingBudget": 0}
         warn(
-            draft,
+            hub,
             Caution.APPROXIMATED,
             f"{pointer}/type",
             "Some models cannot leave out thinking and refuse this.",
         )
     elif kind == "enabled":
         config["thinkingBudget"] = _budget(
-            draft, needed(body, "budget_tokens", pointer), f"{pointer}/budget_tokens"
+            hub, needed(body, "budget_tokens", pointer), f"{pointer}/budget_tokens"
         )
     elif kind != "adaptive":
         refuse(
@@ -214,15 +211,15 @@ def _thinking(draft: Draft, value: Any, pointer: str) -> None:
             "Gemini does not think this way.",
             "Use enabled or disabled.",
         )
-    put(draft, "thinkingConfig", config, pointer)
+    put(hub, "thinkingConfig", config, pointer)
 
 
-def _budget(draft: Draft, value: Any, pointer: str) -> int:
+def _budget(hub: Hub, value: Any, pointer: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         refuse(Code.WRONG_TYPE, pointer, "The value must be a whole number above zero.")
     if value > functions.MOST_THINKING:
         warn(
-            draft,
+            hub,
             Caution.APPROXIMATED,
             pointer,
             "The largest budget all models take is used.",
@@ -230,26 +227,26 @@ def _budget(draft: Draft, value: Any, pointer: str) -> int:
     return min(value, functions.MOST_THINKING)
 
 
-def _output_config(draft: Draft, value: Any, pointer: str) -> None:
+def _output_config(hub: Hub, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
-    leftovers(draft, body, frozenset({"effort", "format"}), pointer)
+    leftovers(hub, body, frozenset({"effort", "format"}), pointer)
     if body.get("effort") is not None:
-        functions.think(draft, body["effort"], f"{pointer}/effort")
+        functions.think(hub, body["effort"], f"{pointer}/effort")
     if body.get("format") is not None:
-        _format(draft, body["format"], f"{pointer}/format")
+        _format(hub, body["format"], f"{pointer}/format")
 
 
-def _format(draft: Draft, value: Any, pointer: str) -> None:
+def _format(hub: Hub, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
     if word_of(body, "type", pointer) != "json_schema":
         refuse(Code.NO_EQUIVALENT, f"{pointer}/type", "The format must be json_schema.")
-    leftovers(draft, body, frozenset({"type", "schema"}), pointer)
+    leftovers(hub, body, frozenset({"type", "schema"}), pointer)
     functions.answer_as_json(
-        draft, needed(body, "schema", pointer), None, f"{pointer}/schema"
+        hub, needed(body, "schema", pointer), None, f"{pointer}/schema"
     )
 
 
-def _tools(draft: Draft, value: Any, pointer: str) -> None:
+def _tools(hub: Hub, value: Any, pointer: str) -> None:
     for index, item in enumerate(list_of(value, pointer)):
         here = f"{pointer}/{index}"
         tool = object_of(item, here)
@@ -263,10 +260,10 @@ def _tools(draft: Draft, value: Any, pointer: str) -> None:
             None,
         )
         if kind == "custom":
-            leftovers(draft, tool, _DECLARATION, here)
-            functions.declare(draft, tool, "input_schema", here)
+            leftovers(hub, tool, _DECLARATION, here)
+            functions.declare(hub, tool, "input_schema", here)
         elif own is not None:
-            functions.use(draft, own, here)
+            functions.use(hub, own, here)
         else:
             refuse(
                 Code.NO_EQUIVALENT,
@@ -275,7 +272,7 @@ def _tools(draft: Draft, value: Any, pointer: str) -> None:
             )
 
 
-def _tool_choice(draft: Draft, value: Any, pointer: str) -> None:
+def _tool_choice(hub: Hub, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
     kind = word_of(body, "type", pointer)
     if kind not in _MODES:
@@ -287,13 +284,13 @@ def _tool_choice(draft: Draft, value: Any, pointer: str) -> None:
     if body.get("disable_parallel_tool_use"):
         here = f"{pointer}/disable_parallel_tool_use"
         warn(
-            draft,
+            hub,
             Caution.IGNORED,
             here,
             "The field is left out: Gemini decides how many functions it calls at once.",
         )
     functions.choose(
-        draft,
+        hub,
         _MODES[kind],
         [word_of(body, "name", pointer)] if kind == "tool" else None,
     )

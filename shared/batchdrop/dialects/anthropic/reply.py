@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from batchdrop.dialects.dialect import Json
-from batchdrop.dialects.neutral import Choice, Fault, Reply, is_blocked
+from batchdrop.dialects.line import Json, LineForm
+from batchdrop.dialects.reply import Choice, Fault, Reply
 
 _ERRORS: Final = {
     400: "invalid_request_error",
@@ -29,9 +29,9 @@ _ERRORS: Final = {
 """docs.anthropic.com/en/api/errors; the others are api_error."""
 
 
-def line(reply: Reply) -> Json:
+def reply(form: LineForm, row: Json, found: Reply, url: str) -> Json:
     """Return a row as a line of Anthropic's batch results."""
-    return {"custom_id": reply.custom_id, "result": _result(reply)}
+    return {"custom_id": found.custom_id, "result": _result(found)}
 
 
 def _result(reply: Reply) -> Json:
@@ -90,6 +90,6 @@ def _content(choice: Choice) -> list[Json]:
 def _stop(choice: Choice) -> str:
     if choice.reason == "MAX_TOKENS":
         return "max_tokens"
-    if is_blocked(choice):
+    if choice.blocked:
         return "refusal"
     return "tool_use" if choice.calls else "end_turn"

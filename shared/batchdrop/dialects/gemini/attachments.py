@@ -18,9 +18,11 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
+from batchdrop.core.address import SCHEME
 from batchdrop.core.pointer import join
+from batchdrop.dialects.dialect import Named
+from batchdrop.dialects.gemini.request import raw_request
 
-SCHEME: Final = "gs://"
 _MAY_NAME: Final = re.compile(rb"gs:|gS:|Gs:|GS:|\\u")
 """A line without any of these names no object: a letter or the colon could still be written as an escape."""
 _FILES: Final = ("fileData", "file_data")
@@ -28,24 +30,9 @@ _URIS: Final = ("fileUri", "file_uri")
 _TYPES: Final = ("mimeType", "mime_type")
 _RESPONSES: Final = ("functionResponse", "function_response")
 _TURNS: Final = ("contents", "content", "systemInstruction", "system_instruction")
-
-
-class _Line(msgspec.Struct):
-    request: msgspec.Raw
-
-
-_decode_line = msgspec.json.Decoder(_Line).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
-
-
-class Named(NamedTuple):
-    """An object a request names: where, its address and the type the request gives it."""
-
-    pointer: str
-    uri: str
-    mime_type: str
 
 
 def may_name(raw: bytes) -> bool:
@@ -60,14 +47,14 @@ def named(request: bytes) -> list[Named]:
 
 def named_by_line(line: bytes) -> list[Named]:
     """Return the objects an accepted input line names; pointers begin at the line."""
-    found = named(bytes(_decode_line(line).request)) if may_name(line) else []
+    found = named(bytes(raw_request(line))) if may_name(line) else []
     return [one._replace(pointer=f"/request{one.pointer}") for one in found]
 
 
 def addresses(line: bytes) -> list[tuple[str, str]]:
     """Return pointer and text of every address of a bucket's object in an accepted line, attached or not."""
     found: list[tuple[str, str]] = []
-    waiting: list[tuple[str, Any]] = [("/request", _decode(_decode_line(line).request))]
+    waiting: list[tuple[str, Any]] = [("/request", _decode(raw_request(line)))]
     while waiting:
         pointer, value = waiting.pop()
         if isinstance(value, dict):
@@ -99,18 +86,6 @@ def with_files(request: bytes, files: Mapping[str, str]) -> bytes:
             place(files[found.uri])
             members[turn.name] = turn.value
     return _encode(members)
-
-
-def address(uri: str) -> tuple[str, str]:
-    """Return bucket and name of an object's address."""
-    bucket, _, name = uri.removeprefix(SCHEME).partition("/")
-    return bucket, name
-
-
-def own_folder(upload: str) -> str:
-    """Return the first folder of an upload's name with its slash; empty above all folders."""
-    folder, slash, _ = upload.partition("/")
-    return folder + slash if slash else ""
 
 
 def _is_address(text: str) -> bool:

@@ -19,8 +19,8 @@ from typing import Final
 import msgspec
 
 from batchdrop.core.limits import limit
-from batchdrop.dialects.dialect import Unit
-from batchdrop.dialects.gemini.request import INSTRUCTIONS, request, view
+from batchdrop.dialects.dialect import Cut
+from batchdrop.dialects.gemini.request import INSTRUCTIONS, Unit, request, view
 
 GIVE_UP: Final = 64
 """When this many lines share nothing worth a cache, the rest are not looked at."""
@@ -36,14 +36,6 @@ def units_of_line(line: bytes) -> tuple[Unit, ...]:
         return request(line).units
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A beginning: how many units long, and how many requests have it."""
-
-    depth: int
-    requests: int
 
 
 class Watch:
@@ -117,6 +109,9 @@ class Watch:
         )
 
 
+watch = Watch
+
+
 def _agreed(pattern: tuple[Unit, ...], units: tuple[Unit, ...]) -> int:
     """Return how many units agree, of both at most all but the last."""
     most = min(len(pattern), len(units)) - 1
@@ -168,6 +163,17 @@ def cache_body(line: bytes, depth: int) -> bytes:
     (_, _, first), *parts = units_of_line(line)[:depth]
     contents = b'"contents":%b' % _contents(tuple(parts)) if parts else b""
     return b",".join(filter(None, (first, contents)))
+
+
+def countable(line: bytes, depth: int) -> bytes:
+    """Return a request of a line's beginning, with a word to ask where it holds nothing but instructions."""
+    body = cache_body(line, depth)
+    if units_of_line(line)[:depth][-1][0] >= 0:
+        return b"{%b}" % body
+    return b"{%b}" % b",".join(filter(None, (_WORD, body)))
+
+
+_WORD: Final = b'"contents":[{"role":"user","parts":[{"text":"."}]}]'
 
 
 def _contents(units: tuple[Unit, ...]) -> bytes:

@@ -8,11 +8,10 @@ from typing import Any
 from batchdrop.core import strict_json
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
+from batchdrop.core.provider.batch import BatchKind
 from batchdrop.dialects.converted import read
-from batchdrop.dialects.dialect import Accepted, Rejected
 from batchdrop.dialects.gemini import fast, fields
-from batchdrop.dialects.gemini.models import DRAWS
-from batchdrop.ports import BatchKind
+from batchdrop.dialects.line import Accepted, Rejected
 
 ENVELOPE = frozenset({"key", "request"})
 
@@ -36,17 +35,6 @@ def examine(raw: bytes, model: str, *, converted: bool) -> Accepted | Rejected:
     )
     return Rejected(
         key, first.code, first.pointer, first.message + more, first.advice()
-    )
-
-
-def no_images(key: bytes, model: str) -> Rejected:
-    """Refuse a line that asks a model for images which makes none."""
-    return Rejected(
-        key,
-        Code.NOT_SUPPORTED,
-        "/request/generationConfig/responseModalities",
-        f"The model {model} makes no images.",
-        f"Ask for TEXT only, or name a model that draws, such as {DRAWS}.",
     )
 
 

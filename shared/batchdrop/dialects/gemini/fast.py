@@ -16,8 +16,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from batchdrop.dialects.dialect import Accepted
-from batchdrop.ports import BatchKind
+from batchdrop.core.provider.batch import BatchKind
+from batchdrop.dialects.line import Accepted
 
 CHARS_PER_TOKEN: Final = 4
 MEDIA_TOKENS: Final = 1290

@@ -13,10 +13,10 @@ from typing import Any, Final, cast
 
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
+from batchdrop.core.provider.batch import BatchKind
 from batchdrop.core.result.schema_shape import check_json_schema
 from batchdrop.dialects.gemini.fast import CHARS_PER_TOKEN, MEDIA_TOKENS, is_base64
 from batchdrop.dialects.gemini.schema import check_schema
-from batchdrop.ports import BatchKind
 
 MAX_PROBLEMS: Final = 100
 """No more of one line are looked for: a line may have a hundred thousand."""

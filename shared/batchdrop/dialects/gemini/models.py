@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from batchdrop.core.provider.batch import BatchKind, ModelInfo
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.media import draws
-from batchdrop.ports import BatchKind, ModelInfo
 
 DEFAULT: Final = "gemini-2.5-flash-lite"
 """A stack's default model."""
@@ -56,10 +55,8 @@ def table(model: str) -> ModelInfo | None:
     )
 
 
-def cannot(model: str, kind: BatchKind, info: ModelInfo) -> Failure | None:
+def cannot(model: str, kind: BatchKind) -> Failure:
     """Say that a model cannot run requests of a kind in batches, and which can."""
-    if not info.said or kind in info.batches:
-        return None
     what = "embeds" if kind is BatchKind.EMBED else "answers"
     return Failure(
         code="MODEL_CANNOT",
@@ -76,8 +73,3 @@ def foreign(model: str) -> Failure | None:
     return Failure(
         code="UNKNOWN_MODEL", message=f"{model} is a model of another service.", fix=fix
     )
-
-
-def draws_nothing(model: str) -> bool:
-    """Tell whether a model is known to make no images; of an unknown one, nobody says so."""
-    return table(model) is not None and not draws(model)

@@ -13,7 +13,6 @@ import msgspec
 
 from batchdrop.core.limits import MIB
 from batchdrop.core.result.join import InputLine
-from batchdrop.dialects.dialect import Unit
 
 INSTRUCTIONS: Final = (
     "systemInstruction",
@@ -22,6 +21,8 @@ INSTRUCTIONS: Final = (
     "toolConfig",
     "tool_config",
 )
+Unit = tuple[int, bytes, bytes]
+"""A part of a request: number of its turn (-1: the instructions), role as JSON, bytes."""
 _NULL: Final = msgspec.Raw(b"null")
 _OUTPUT_BYTES: Final = {"512": MIB, "1K": 2 * MIB, "2K": 8 * MIB, "4K": 24 * MIB}
 """Base64 bytes of one image row by `imageSize`: about 8 MB at 2K (discuss.ai.google.dev/t/174261), in proportion to
@@ -173,9 +174,15 @@ class _Line(msgspec.Struct, frozen=True):
     record: msgspec.Raw = _NULL
 
 
+class _Raw(msgspec.Struct, frozen=True):
+    request: msgspec.Raw
+
+
 _NOTHING: Final = (b"null", b'""')
 _lines: Final = msgspec.json.Decoder(_Line)
 _decode_line: Final = _lines.decode
+_raw: Final = msgspec.json.Decoder(_Raw)
+_decode_raw: Final = _raw.decode
 _decode_request: Final = msgspec.json.Decoder(GeminiRequest).decode
 _decode_contents: Final = msgspec.json.Decoder(list[_Content]).decode
 
@@ -185,14 +192,19 @@ def request(line: bytes) -> GeminiRequest:
     return _decode_line(line).request
 
 
+def raw_request(line: bytes) -> msgspec.Raw:
+    """Return an accepted line's request as it is written."""
+    return _decode_raw(line).request
+
+
+def raw_requests(lines: bytes) -> list[msgspec.Raw]:
+    """Return the requests of accepted lines that follow each other, as they are written."""
+    return [line.request for line in _raw.decode_lines(lines)]
+
+
 def view(body: bytes) -> GeminiRequest:
     """Return the view of an accepted request, of its bytes alone."""
     return _decode_request(body)
-
-
-def may_ask_images(line: bytes) -> bool:
-    """Tell at a glance whether a line could ask for images; False is certain, in either spelling of the field."""
-    return b"odalities" in line
 
 
 def identify(line: bytes, number: int) -> InputLine:

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from batchdrop.core.problem import Code
-from batchdrop.dialects import functions, media
-from batchdrop.dialects.dialect import Caution, Json
-from batchdrop.dialects.draft import (
+from batchdrop.dialects.foreign import functions, media
+from batchdrop.dialects.foreign.settings import put, setting
+from batchdrop.dialects.hub import (
     Block,
-    Draft,
+    Hub,
     Rule,
     add_system,
     add_turn,
@@ -32,31 +32,30 @@ from batchdrop.dialects.draft import (
     needed,
     object_of,
     parts_of,
-    put,
     read,
     refuse,
-    setting,
     text_block,
     text_of,
     wants,
     warn,
     word_of,
 )
+from batchdrop.dialects.line import Caution, Json
 
 
-def translate(draft: Draft, body: Json, pointer: str) -> Json:
+def translate(hub: Hub, body: Json, pointer: str) -> Json:
     """Return the Gemini request of a chat completion, or refuse the line."""
     needed(body, "messages", pointer)
-    read(draft, body, TABLE, pointer)
+    read(hub, body, TABLE, pointer)
     functions.limit_output(
-        draft,
+        hub,
         f"{pointer}/{'max_tokens' if 'max_tokens' in body else 'max_completion_tokens'}",
     )
-    return finished(draft, f"{pointer}/messages")
+    return finished(hub, f"{pointer}/messages")
 
 
 # -------------------------------------------------------------------------------------------------- messages
-def _messages(draft: Draft, value: Any, pointer: str) -> None:
+def _messages(hub: Hub, value: Any, pointer: str) -> None:
     for index, item in enumerate(list_of(value, pointer)):
         here = f"{pointer}/{index}"
         message = object_of(item, here)
@@ -68,35 +67,33 @@ def _messages(draft: Draft, value: Any, pointer: str) -> None:
                 f"{here}/role",
                 f"The role must be one of {', '.join(_ROLES)}.",
             )
-        reader(draft, message, here)
-    if draft.contents and draft.contents[-1]["role"] == "model":
+        reader(hub, message, here)
+    if hub.contents and hub.contents[-1]["role"] == "model":
         warn(
-            draft,
+            hub,
             Caution.APPROXIMATED,
             pointer,
             "The last message is the assistant's; Gemini may continue it.",
         )
 
 
-def _system(draft: Draft, message: Json, pointer: str) -> None:
-    leftovers(draft, message, _MESSAGE, pointer)
+def _system(hub: Hub, message: Json, pointer: str) -> None:
+    leftovers(hub, message, _MESSAGE, pointer)
     content = needed(message, "content", pointer)
-    add_system(draft, parts_of(draft, content, BLOCKS, f"{pointer}/content"), pointer)
+    add_system(hub, parts_of(hub, content, BLOCKS, f"{pointer}/content"), pointer)
 
 
-def _user(draft: Draft, message: Json, pointer: str) -> None:
-    leftovers(draft, message, _MESSAGE, pointer)
+def _user(hub: Hub, message: Json, pointer: str) -> None:
+    leftovers(hub, message, _MESSAGE, pointer)
     content = needed(message, "content", pointer)
-    add_turn(
-        draft, "user", parts_of(draft, content, BLOCKS, f"{pointer}/content"), pointer
-    )
+    add_turn(hub, "user", parts_of(hub, content, BLOCKS, f"{pointer}/content"), pointer)
 
 
-def _assistant(draft: Draft, message: Json, pointer: str) -> None:
-    leftovers(draft, message, _ASSISTANT, pointer)
+def _assistant(hub: Hub, message: Json, pointer: str) -> None:
+    leftovers(hub, message, _ASSISTANT, pointer)
     parts: list[Json] = []
     if message.get("content"):
-        parts += parts_of(draft, message["content"], BLOCKS, f"{pointer}/content")
+        parts += parts_of(hub, message["content"], BLOCKS, f"{pointer}/content")
     if message.get("refusal"):
         parts.append({"text": text_of(message["refusal"], f"{pointer}/refusal")})
     for index, item in enumerate(
@@ -104,21 +101,21 @@ def _assistant(draft: Draft, message: Json, pointer: str) -> None:
     ):
         here = f"{pointer}/tool_calls/{index}"
         entry = object_of(item, here)
-        leftovers(draft, entry, _CALL, here)
+        leftovers(hub, entry, _CALL, here)
         parts.append(
-            _call(draft, word_of(entry, "id", here), entry, here, first=index == 0)
+            _call(hub, word_of(entry, "id", here), entry, here, first=index == 0)
         )
     if message.get("function_call"):
         parts.append(
             _call(
-                draft, None, {"function": message["function_call"]}, pointer, first=True
+                hub, None, {"function": message["function_call"]}, pointer, first=True
             )
         )
-    add_turn(draft, "model", parts, pointer)
+    add_turn(hub, "model", parts, pointer)
 
 
 def _call(
-    draft: Draft, identity: str | None, entry: Json, pointer: str, *, first: bool
+    hub: Hub, identity: str | None, entry: Json, pointer: str, *, first: bool
 ) -> Json:
     if entry.get("type", "function") != "function":
         refuse(
@@ -132,60 +129,60 @@ def _call(
         needed(function, "arguments", here), f"{here}/arguments"
     )
     return functions.call(
-        draft, identity, word_of(function, "name", here), arguments, first=first
+        hub, identity, word_of(function, "name", here), arguments, first=first
     )
 
 
-def _tool(draft: Draft, message: Json, pointer: str) -> None:
-    leftovers(draft, message, _TOOL, pointer)
+def _tool(hub: Hub, message: Json, pointer: str) -> None:
+    leftovers(hub, message, _TOOL, pointer)
     identity = word_of(message, "tool_call_id", pointer)
-    name = functions.called_name(draft, identity, f"{pointer}/tool_call_id")
-    _result(draft, identity, name, message, pointer)
+    name = functions.called_name(hub, identity, f"{pointer}/tool_call_id")
+    _result(hub, identity, name, message, pointer)
 
 
-def _function(draft: Draft, message: Json, pointer: str) -> None:
-    leftovers(draft, message, _NAMED, pointer)
-    _result(draft, None, word_of(message, "name", pointer), message, pointer)
+def _function(hub: Hub, message: Json, pointer: str) -> None:
+    leftovers(hub, message, _NAMED, pointer)
+    _result(hub, None, word_of(message, "name", pointer), message, pointer)
 
 
 def _result(
-    draft: Draft, identity: str | None, name: str, message: Json, pointer: str
+    hub: Hub, identity: str | None, name: str, message: Json, pointer: str
 ) -> None:
     """Add a function's result; results beside each other are one turn, as Gemini wants one turn's calls answered."""
     content = needed(message, "content", pointer)
     parts = functions.result(
-        identity, name, parts_of(draft, content, BLOCKS, f"{pointer}/content")
+        identity, name, parts_of(hub, content, BLOCKS, f"{pointer}/content")
     )
-    last: list[Json] = draft.contents[-1]["parts"] if draft.contents else []
+    last: list[Json] = hub.contents[-1]["parts"] if hub.contents else []
     if last and "functionResponse" in last[0]:
         last += parts
     else:
-        add_turn(draft, "user", parts, pointer)
+        add_turn(hub, "user", parts, pointer)
 
 
 # --------------------------------------------------------------------------------------------- content parts
-def _image(draft: Draft, block: Json, pointer: str) -> Json:
-    leftovers(draft, block, frozenset({"type", "image_url"}), pointer)
+def _image(hub: Hub, block: Json, pointer: str) -> Json:
+    leftovers(hub, block, frozenset({"type", "image_url"}), pointer)
     here = f"{pointer}/image_url"
     image = object_of(needed(block, "image_url", pointer), here)
-    leftovers(draft, image, frozenset({"url", "detail"}), here)
+    leftovers(hub, image, frozenset({"url", "detail"}), here)
     if image.get("detail", "auto") not in ("auto", None):
         warn(
-            draft,
+            hub,
             Caution.IGNORED,
             f"{here}/detail",
             "The field is left out: Gemini chooses the resolution.",
         )
     return media.by_address(
-        draft, word_of(image, "url", here), f"{here}/url", media.IMAGE
+        hub, word_of(image, "url", here), f"{here}/url", media.IMAGE
     )
 
 
-def _audio(draft: Draft, block: Json, pointer: str) -> Json:
-    leftovers(draft, block, frozenset({"type", "input_audio"}), pointer)
+def _audio(hub: Hub, block: Json, pointer: str) -> Json:
+    leftovers(hub, block, frozenset({"type", "input_audio"}), pointer)
     here = f"{pointer}/input_audio"
     audio = object_of(needed(block, "input_audio", pointer), here)
-    leftovers(draft, audio, frozenset({"data", "format"}), here)
+    leftovers(hub, audio, frozenset({"data", "format"}), here)
     return media.inline(
         word_of(audio, "data", here),
         f"audio/{word_of(audio, 'format', here)}",
@@ -193,15 +190,15 @@ def _audio(draft: Draft, block: Json, pointer: str) -> Json:
     )
 
 
-def _file(draft: Draft, block: Json, pointer: str) -> Json:
-    leftovers(draft, block, frozenset({"type", "file"}), pointer)
+def _file(hub: Hub, block: Json, pointer: str) -> Json:
+    leftovers(hub, block, frozenset({"type", "file"}), pointer)
     here = f"{pointer}/file"
     file = object_of(needed(block, "file", pointer), here)
-    leftovers(draft, file, frozenset({"file_id", "file_data", "filename"}), here)
-    return file_part(draft, file, here)
+    leftovers(hub, file, frozenset({"file_id", "file_data", "filename"}), here)
+    return file_part(hub, file, here)
 
 
-def file_part(draft: Draft, file: Json, pointer: str) -> Json:
+def file_part(hub: Hub, file: Json, pointer: str) -> Json:
     """Return a file's bytes as a part, or refuse the line: a file_id means nothing to Gemini."""
     if file.get("file_id") is not None:
         message = "The file lies with OpenAI; Gemini cannot read it."
@@ -214,28 +211,28 @@ def file_part(draft: Draft, file: Json, pointer: str) -> Json:
     data, name = word_of(file, "file_data", pointer), file.get("filename")
     default = (media.by_name(name) if isinstance(name, str) else None) or media.DOCUMENT
     if data.startswith("data:"):
-        return media.by_address(draft, data, f"{pointer}/file_data", default)
+        return media.by_address(hub, data, f"{pointer}/file_data", default)
     return media.inline(data, default, f"{pointer}/file_data")
 
 
 # -------------------------------------------------------------------------------------------------- settings
-def _stop(draft: Draft, value: Any, pointer: str) -> None:
-    put(draft, "stopSequences", [value] if isinstance(value, str) else value, pointer)
+def _stop(hub: Hub, value: Any, pointer: str) -> None:
+    put(hub, "stopSequences", [value] if isinstance(value, str) else value, pointer)
 
 
-def _seed(draft: Draft, value: Any, pointer: str) -> None:
+def _seed(hub: Hub, value: Any, pointer: str) -> None:
     if isinstance(value, int) and abs(value) >= 2**31:
         warn(
-            draft,
+            hub,
             Caution.APPROXIMATED,
             pointer,
             "Gemini's seed has 32 bits; the lower ones are used.",
         )
         value &= 2**31 - 1
-    put(draft, "seed", value, pointer)
+    put(hub, "seed", value, pointer)
 
 
-def _logit_bias(draft: Draft, value: Any, pointer: str) -> None:
+def _logit_bias(hub: Hub, value: Any, pointer: str) -> None:
     """A bias of 100 or -100 forces or bans a token, so the answer hangs on it; a smaller one is a nudge."""
     biases = object_of(value, pointer)
     if any(
@@ -245,24 +242,24 @@ def _logit_bias(draft: Draft, value: Any, pointer: str) -> None:
         refuse(Code.NO_EQUIVALENT, pointer, "Gemini cannot force or ban tokens.", fix)
     if biases:
         warn(
-            draft,
+            hub,
             Caution.IGNORED,
             pointer,
             "The field is left out: tokens are not the same with Gemini.",
         )
 
 
-def _response_format(draft: Draft, value: Any, pointer: str) -> None:
+def _response_format(hub: Hub, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
     kind = word_of(body, "type", pointer)
     if kind == "json_object":
-        functions.answer_as_json(draft, None, None, pointer)
+        functions.answer_as_json(hub, None, None, pointer)
     elif kind == "json_schema":
         here = f"{pointer}/json_schema"
         form = object_of(needed(body, "json_schema", pointer), here)
-        leftovers(draft, form, _FORM, here)
+        leftovers(hub, form, _FORM, here)
         functions.answer_as_json(
-            draft, form.get("schema"), form.get("description"), f"{here}/schema"
+            hub, form.get("schema"), form.get("description"), f"{here}/schema"
         )
     elif kind != "text":
         refuse(
@@ -272,12 +269,12 @@ def _response_format(draft: Draft, value: Any, pointer: str) -> None:
         )
 
 
-def _modalities(draft: Draft, value: Any, pointer: str) -> None:
+def _modalities(hub: Hub, value: Any, pointer: str) -> None:
     if value != ["text"]:
         refuse(Code.NO_EQUIVALENT, pointer, "A translated request is answered in text.")
 
 
-def _tools(draft: Draft, value: Any, pointer: str) -> None:
+def _tools(hub: Hub, value: Any, pointer: str) -> None:
     for index, item in enumerate(list_of(value, pointer)):
         here = f"{pointer}/{index}"
         tool = object_of(item, here)
@@ -287,21 +284,21 @@ def _tools(draft: Draft, value: Any, pointer: str) -> None:
                 f"{here}/type",
                 "Gemini knows tools that are functions only.",
             )
-        _declare(draft, needed(tool, "function", here), f"{here}/function")
+        _declare(hub, needed(tool, "function", here), f"{here}/function")
 
 
-def _functions(draft: Draft, value: Any, pointer: str) -> None:
+def _functions(hub: Hub, value: Any, pointer: str) -> None:
     for index, item in enumerate(list_of(value, pointer)):
-        _declare(draft, item, f"{pointer}/{index}")
+        _declare(hub, item, f"{pointer}/{index}")
 
 
-def _declare(draft: Draft, value: Any, pointer: str) -> None:
+def _declare(hub: Hub, value: Any, pointer: str) -> None:
     function = object_of(value, pointer)
-    leftovers(draft, function, _DECLARATION, pointer)
-    functions.declare(draft, function, "parameters", pointer)
+    leftovers(hub, function, _DECLARATION, pointer)
+    functions.declare(hub, function, "parameters", pointer)
 
 
-def tool_choice(draft: Draft, value: Any, pointer: str) -> None:
+def tool_choice(hub: Hub, value: Any, pointer: str) -> None:
     """Set the mode of calling: none, auto, required, one function, or a required choice among some."""
     if isinstance(value, str):
         if value not in _MODES:
@@ -310,23 +307,23 @@ def tool_choice(draft: Draft, value: Any, pointer: str) -> None:
                 pointer,
                 f"The value must be one of {', '.join(_MODES)}, or name a function.",
             )
-        functions.choose(draft, _MODES[value])
+        functions.choose(hub, _MODES[value])
         return
     choice = object_of(value, pointer)
     kind = choice.get("type", "function")
     if kind == "function":
-        functions.choose(draft, "ANY", [functions.name_of(choice, pointer)])
+        functions.choose(hub, "ANY", [functions.name_of(choice, pointer)])
         return
     allowed = object_of(choice.get("allowed_tools", choice), pointer)
     if kind != "allowed_tools" or allowed.get("mode") != "required":
         fix = "Use none, auto, required or a function; or list only the allowed tools."
         refuse(Code.NO_EQUIVALENT, pointer, "Gemini cannot choose tools this way.", fix)
     tools = list_of(allowed.get("tools"), pointer)
-    functions.choose(draft, "ANY", [functions.name_of(tool, pointer) for tool in tools])
+    functions.choose(hub, "ANY", [functions.name_of(tool, pointer) for tool in tools])
 
 
-def _web_search(draft: Draft, value: Any, pointer: str) -> None:
-    functions.use(draft, "googleSearch", pointer)
+def _web_search(hub: Hub, value: Any, pointer: str) -> None:
+    functions.use(hub, "googleSearch", pointer)
 
 
 _MESSAGE: Final = frozenset({"role", "content"})
@@ -347,7 +344,7 @@ _ROLES: Final = {
 _MODES: Final = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
 
 
-def _refusal(draft: Draft, block: Json, pointer: str) -> Json:
+def _refusal(hub: Hub, block: Json, pointer: str) -> Json:
     return {"text": word_of(block, "refusal", pointer)}
 
 

@@ -16,19 +16,19 @@ from typing import Any, Final
 
 import msgspec
 
-from batchdrop.dialects.dialect import Json
-from batchdrop.dialects.neutral import Choice, Fault, Reply, Usage, is_blocked
-from batchdrop.dialects.translate import CHAT_URL, EMBEDDINGS_URL, RESPONSES_URL
+from batchdrop.dialects.forms import CHAT_URL, EMBEDDINGS_URL, RESPONSES_URL
+from batchdrop.dialects.line import Json, LineForm
+from batchdrop.dialects.reply import Choice, Fault, Reply, Usage
 
 _encode: Final = msgspec.json.encode
 
 
-def line(reply: Reply, url: str) -> Json:
+def reply(form: LineForm, row: Json, found: Reply, url: str) -> Json:
     """Return a row as a line of OpenAI's batch output."""
     return {
-        "id": f"batch_req_{reply.digest}",
-        "custom_id": reply.custom_id,
-        **_halves(reply, url),
+        "id": f"batch_req_{found.digest}",
+        "custom_id": found.custom_id,
+        **_halves(found, url),
     }
 
 
@@ -90,7 +90,7 @@ def _completion(reply: Reply) -> Json:
 def _choice(choice: Choice, index: int, files: list[Any]) -> Json:
     refusal = (
         "The provider's filter stopped the answer."
-        if is_blocked(choice) and choice.text is None
+        if choice.blocked and choice.text is None
         else None
     )
     message: Json = {"role": "assistant", "content": choice.text, "refusal": refusal}
@@ -121,7 +121,7 @@ def _choice(choice: Choice, index: int, files: list[Any]) -> Json:
 def _finish(choice: Choice) -> str:
     if choice.reason == "MAX_TOKENS":
         return "length"
-    if is_blocked(choice):
+    if choice.blocked:
         return "content_filter"
     return "tool_calls" if choice.calls else "stop"
 
@@ -156,7 +156,7 @@ def _answered(reply: Reply) -> Json:
         "max_output_tokens"
         if choice.reason == "MAX_TOKENS"
         else "content_filter"
-        if is_blocked(choice)
+        if choice.blocked
         else None
     )
     return {

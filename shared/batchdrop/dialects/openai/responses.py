@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from batchdrop.core.problem import Code
-from batchdrop.dialects import functions, media
-from batchdrop.dialects.dialect import Caution, Json
-from batchdrop.dialects.draft import (
+from batchdrop.dialects.foreign import functions, media
+from batchdrop.dialects.foreign.settings import put, setting
+from batchdrop.dialects.hub import (
     Block,
-    Draft,
+    Hub,
     Rule,
     add_system,
     add_turn,
@@ -32,34 +32,33 @@ from batchdrop.dialects.draft import (
     needed,
     object_of,
     parts_of,
-    put,
     read,
     refuse,
-    setting,
     text_block,
     text_of,
     warn,
     word_of,
 )
+from batchdrop.dialects.line import Caution, Json
 from batchdrop.dialects.openai.chat import COMMON, file_part, tool_choice
 
 
-def translate(draft: Draft, body: Json, pointer: str) -> Json:
+def translate(hub: Hub, body: Json, pointer: str) -> Json:
     """Return the Gemini request of a response, or refuse the line."""
     needed(body, "input", pointer)
-    read(draft, body, TABLE, pointer)
-    functions.limit_output(draft, f"{pointer}/max_output_tokens")
-    return finished(draft, f"{pointer}/input")
+    read(hub, body, TABLE, pointer)
+    functions.limit_output(hub, f"{pointer}/max_output_tokens")
+    return finished(hub, f"{pointer}/input")
 
 
 # ----------------------------------------------------------------------------------------------------- input
-def _instructions(draft: Draft, value: Any, pointer: str) -> None:
-    add_system(draft, [{"text": text_of(value, pointer)}], pointer)
+def _instructions(hub: Hub, value: Any, pointer: str) -> None:
+    add_system(hub, [{"text": text_of(value, pointer)}], pointer)
 
 
-def _input(draft: Draft, value: Any, pointer: str) -> None:
+def _input(hub: Hub, value: Any, pointer: str) -> None:
     if isinstance(value, str):
-        add_turn(draft, "user", [{"text": value}], pointer)
+        add_turn(hub, "user", [{"text": value}], pointer)
         return
     for index, item in enumerate(list_of(value, pointer)):
         here = f"{pointer}/{index}"
@@ -71,19 +70,19 @@ def _input(draft: Draft, value: Any, pointer: str) -> None:
             refuse(
                 Code.NO_EQUIVALENT, f"{here}/type", message, f"Use {', '.join(_ITEMS)}."
             )
-        reader(draft, entry, here)
+        reader(hub, entry, here)
 
 
-def _message(draft: Draft, item: Json, pointer: str) -> None:
-    leftovers(draft, item, _MESSAGE, pointer)
+def _message(hub: Hub, item: Json, pointer: str) -> None:
+    leftovers(hub, item, _MESSAGE, pointer)
     role = word_of(item, "role", pointer)
     parts = parts_of(
-        draft, needed(item, "content", pointer), BLOCKS, f"{pointer}/content"
+        hub, needed(item, "content", pointer), BLOCKS, f"{pointer}/content"
     )
     if role in ("system", "developer"):
-        add_system(draft, parts, pointer)
+        add_system(hub, parts, pointer)
     elif role in ("user", "assistant"):
-        add_turn(draft, "user" if role == "user" else "model", parts, pointer)
+        add_turn(hub, "user" if role == "user" else "model", parts, pointer)
     else:
         refuse(
             Code.BAD_ENUM,
@@ -92,46 +91,46 @@ def _message(draft: Draft, item: Json, pointer: str) -> None:
         )
 
 
-def _call(draft: Draft, item: Json, pointer: str) -> None:
+def _call(hub: Hub, item: Json, pointer: str) -> None:
     """Add a call to the model's turn; calls beside each other belong to one turn, as they were made."""
-    leftovers(draft, item, _CALL, pointer)
+    leftovers(hub, item, _CALL, pointer)
     arguments = functions.arguments_of(
         needed(item, "arguments", pointer), f"{pointer}/arguments"
     )
     identity, name = word_of(item, "call_id", pointer), word_of(item, "name", pointer)
-    last = draft.contents[-1] if draft.contents else None
+    last = hub.contents[-1] if hub.contents else None
     if last and last["role"] == "model":
         first = all("functionCall" not in part for part in last["parts"])
         last["parts"].append(
-            functions.call(draft, identity, name, arguments, first=first)
+            functions.call(hub, identity, name, arguments, first=first)
         )
     else:
         add_turn(
-            draft,
+            hub,
             "model",
-            [functions.call(draft, identity, name, arguments, first=True)],
+            [functions.call(hub, identity, name, arguments, first=True)],
             pointer,
         )
 
 
-def _output(draft: Draft, item: Json, pointer: str) -> None:
-    leftovers(draft, item, _OUTPUT, pointer)
+def _output(hub: Hub, item: Json, pointer: str) -> None:
+    leftovers(hub, item, _OUTPUT, pointer)
     identity = word_of(item, "call_id", pointer)
-    name = functions.called_name(draft, identity, f"{pointer}/call_id")
+    name = functions.called_name(hub, identity, f"{pointer}/call_id")
     content = parts_of(
-        draft, needed(item, "output", pointer), BLOCKS, f"{pointer}/output"
+        hub, needed(item, "output", pointer), BLOCKS, f"{pointer}/output"
     )
     parts = functions.result(identity, name, content)
-    last = draft.contents[-1]["parts"]
+    last = hub.contents[-1]["parts"]
     if "functionResponse" in last[0]:
         last += parts
     else:
-        add_turn(draft, "user", parts, pointer)
+        add_turn(hub, "user", parts, pointer)
 
 
-def _reasoning(draft: Draft, item: Json, pointer: str) -> None:
+def _reasoning(hub: Hub, item: Json, pointer: str) -> None:
     warn(
-        draft,
+        hub,
         Caution.IGNORED,
         pointer,
         "Another model's reasoning means nothing to Gemini and is left out.",
@@ -139,52 +138,52 @@ def _reasoning(draft: Draft, item: Json, pointer: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ parts
-def _image(draft: Draft, block: Json, pointer: str) -> Json:
+def _image(hub: Hub, block: Json, pointer: str) -> Json:
     leftovers(
-        draft, block, frozenset({"type", "image_url", "file_id", "detail"}), pointer
+        hub, block, frozenset({"type", "image_url", "file_id", "detail"}), pointer
     )
     if block.get("detail", "auto") not in ("auto", None):
         warn(
-            draft,
+            hub,
             Caution.IGNORED,
             f"{pointer}/detail",
             "The field is left out: Gemini chooses the resolution.",
         )
     if block.get("file_id") is not None:
-        return file_part(draft, block, pointer)
+        return file_part(hub, block, pointer)
     return media.by_address(
-        draft, word_of(block, "image_url", pointer), f"{pointer}/image_url", media.IMAGE
+        hub, word_of(block, "image_url", pointer), f"{pointer}/image_url", media.IMAGE
     )
 
 
-def _file(draft: Draft, block: Json, pointer: str) -> Json:
+def _file(hub: Hub, block: Json, pointer: str) -> Json:
     leftovers(
-        draft,
+        hub,
         block,
         frozenset({"type", "file_id", "file_data", "file_url", "filename"}),
         pointer,
     )
     if block.get("file_url") is not None and block.get("file_id") is None:
         return media.by_address(
-            draft,
+            hub,
             word_of(block, "file_url", pointer),
             f"{pointer}/file_url",
             media.DOCUMENT,
         )
-    return file_part(draft, block, pointer)
+    return file_part(hub, block, pointer)
 
 
-def _refusal(draft: Draft, block: Json, pointer: str) -> Json:
+def _refusal(hub: Hub, block: Json, pointer: str) -> Json:
     return {"text": word_of(block, "refusal", pointer)}
 
 
 # ---------------------------------------------------------------------------------------------------- settings
-def _text(draft: Draft, value: Any, pointer: str) -> None:
+def _text(hub: Hub, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
-    leftovers(draft, body, frozenset({"format", "verbosity"}), pointer)
+    leftovers(hub, body, frozenset({"format", "verbosity"}), pointer)
     if body.get("verbosity", "medium") not in ("medium", None):
         warn(
-            draft,
+            hub,
             Caution.IGNORED,
             f"{pointer}/verbosity",
             "Ask for short or long answers in the prompt.",
@@ -195,14 +194,14 @@ def _text(draft: Draft, value: Any, pointer: str) -> None:
     form = object_of(body["format"], here)
     kind = word_of(form, "type", here)
     leftovers(
-        draft,
+        hub,
         form,
         frozenset({"type", "name", "description", "schema", "strict"}),
         here,
     )
     if kind in ("json_object", "json_schema"):
         functions.answer_as_json(
-            draft, form.get("schema"), form.get("description"), f"{here}/schema"
+            hub, form.get("schema"), form.get("description"), f"{here}/schema"
         )
     elif kind != "text":
         refuse(
@@ -212,29 +211,27 @@ def _text(draft: Draft, value: Any, pointer: str) -> None:
         )
 
 
-def _thinking(draft: Draft, value: Any, pointer: str) -> None:
+def _thinking(hub: Hub, value: Any, pointer: str) -> None:
     body = object_of(value, pointer)
-    leftovers(
-        draft, body, frozenset({"effort", "summary", "generate_summary"}), pointer
-    )
+    leftovers(hub, body, frozenset({"effort", "summary", "generate_summary"}), pointer)
     if body.get("effort") is not None:
-        functions.think(draft, body["effort"], f"{pointer}/effort")
+        functions.think(hub, body["effort"], f"{pointer}/effort")
     if body.get("summary") or body.get("generate_summary"):
-        draft.config.setdefault("thinkingConfig", {})["includeThoughts"] = True
+        hub.config.setdefault("thinkingConfig", {})["includeThoughts"] = True
 
 
-def _tools(draft: Draft, value: Any, pointer: str) -> None:
+def _tools(hub: Hub, value: Any, pointer: str) -> None:
     for index, item in enumerate(list_of(value, pointer)):
         here = f"{pointer}/{index}"
         tool = object_of(item, here)
         kind = word_of(tool, "type", here)
         if kind == "function":
-            leftovers(draft, tool, _DECLARATION, here)
-            functions.declare(draft, tool, "parameters", here)
+            leftovers(hub, tool, _DECLARATION, here)
+            functions.declare(hub, tool, "parameters", here)
         elif kind.startswith("web_search"):
-            functions.use(draft, "googleSearch", here)
+            functions.use(hub, "googleSearch", here)
         elif kind == "code_interpreter":
-            functions.use(draft, "codeExecution", here)
+            functions.use(hub, "codeExecution", here)
         else:
             refuse(
                 Code.NO_EQUIVALENT,
@@ -243,13 +240,13 @@ def _tools(draft: Draft, value: Any, pointer: str) -> None:
             )
 
 
-def _include(draft: Draft, value: Any, pointer: str) -> None:
+def _include(hub: Hub, value: Any, pointer: str) -> None:
     for index, word in enumerate(list_of(value, pointer)):
         if word == "message.output_text.logprobs":
-            put(draft, "responseLogprobs", True, pointer)
+            put(hub, "responseLogprobs", True, pointer)
         else:
             warn(
-                draft,
+                hub,
                 Caution.IGNORED,
                 f"{pointer}/{index}",
                 "The answer has no such part.",

@@ -33,6 +33,7 @@ from batchdrop.ports import (
     FilePage,
     Found,
     Intent,
+    Mark,
     ModelInfo,
     Part,
     Provider,
@@ -91,11 +92,16 @@ class GeminiApi:
         found = self._calls.get(f"models/{model}")
         return None if found is None else wire.model_info(found)
 
-    # ----------------------------------------------------------------------------------------- batches
+    # ------------------------------------------------------------------------------------------ inputs
     def stage(self, chunks: Iterable[bytes], *, size: int, name: str) -> Staged:
         """Upload exactly `size` bytes and prove by checksum that they arrived."""
         file = self.upload(chunks, size=size, name=name, mime_type=JSONL)
         return Staged(file.name, file.expires_at)
+
+    # ----------------------------------------------------------------------------------------- batches
+    def mark(self) -> Mark | None:
+        """Say nothing: a batch is found by its name."""
+        return None
 
     def create(self, intent: Intent) -> Created:
         """Send one create call; what proves no refusal is Unknown."""
@@ -330,6 +336,7 @@ def gemini(api: GeminiApi, tier: int = 1) -> Provider:
         facts=facts_of(tier),
         envelope=lambda _model, _kind: envelope,
         batches=api,
+        inputs=api,
         files=api,
         caches=api,
         tokens=api,

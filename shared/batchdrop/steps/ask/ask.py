@@ -34,7 +34,6 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.value import Failure
 from batchdrop.dialects.dialect import Dialect
-from batchdrop.dialects.spoken import spoken
 from batchdrop.ports import Ask, BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.attach import attach, uris
@@ -101,7 +100,7 @@ def answer_all(
 
 def _calls(context: Writing, asker: Ask, shard: Shard, job: Job) -> _Calls:
     """Read what was answered before, and what all shards of the job cost."""
-    language = spoken(context.provider_of(shard).facts.dialect)
+    language = context.language_of(shard)
     usage = Usage()
     answered: set[int] = set()
     for name in shard.answers:

@@ -36,8 +36,8 @@ def _delete_caches(context: Writing, job: Job) -> None:
 def _delete_batches(context: Writing, shard: Shard) -> None:
     """Delete a shard's file and its batches at the provider."""
     provider = context.provider_of(shard)
-    if shard.file and provider.files is not None:
-        provider.files.delete_file(shard.file)
+    if shard.file and provider.inputs is not None:
+        provider.inputs.delete_file(shard.file)
 
     for batch in filter(None, (shard.batch.name, *shard.past)):
         provider.batches.delete(batch)

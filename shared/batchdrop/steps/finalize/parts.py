@@ -219,7 +219,7 @@ def _write_best(
     context: Writing, job: Job, segments: list[Segment], files: Mapping[str, RowFile]
 ) -> dict[str, int]:
     """Write the best row of each line into the file it belongs to; return how many rows have which outcome."""
-    written = _in_words_of(job)
+    written = _in_words_of(context, job)
 
     outcomes: Counter[str] = Counter()
     for row in _best_rows(context, segments):
@@ -245,20 +245,21 @@ def _closed(plan: RangePlan, files: Mapping[str, RowFile]) -> Iterator[Part]:
             )
 
 
-def _in_words_of(job: Job) -> Callable[[bytes], bytes]:
+def _in_words_of(context: Writing, job: Job) -> Callable[[bytes], bytes]:
     """Return what writes a row as the output's dialect has it."""
     if job.output.dialect == _OWN:
         return bytes
 
-    from batchdrop.dialects.dialect import LineForm
-    from batchdrop.dialects.reply import answer
-    from batchdrop.dialects.translate import CHAT_URL
+    from batchdrop.dialects.forms import CHAT_URL
+    from batchdrop.dialects.known.reply import answer
+    from batchdrop.dialects.line import LineForm
 
-    dialect = LineForm(job.output.dialect)
+    language = context.language_of(job)
+    form = LineForm(job.output.dialect)
     url = job.dialect_url or CHAT_URL
 
     def written(row: bytes) -> bytes:
-        line = answer(dialect, msgspec.json.decode(row), url)
+        line = answer(language, form, msgspec.json.decode(row), url)
         return line.rstrip(b"\n")
 
     return written

@@ -14,8 +14,7 @@ from batchdrop.core.codes import Code
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.job import Job
 from batchdrop.core.wire import id_bytes
-from batchdrop.dialects.dialect import Accepted, Rejected
-from batchdrop.dialects.spoken import spoken
+from batchdrop.dialects.line import Accepted, Rejected
 from batchdrop.ports import BatchKind, Envelope
 from batchdrop.steps.attach import Looked
 from batchdrop.steps.context import Context
@@ -43,14 +42,15 @@ class Checks:
     def __init__(self, context: Context[SubmitSettings], job: Job) -> None:
         """Begin where the job's cursor stands."""
         self._provider = context.provider_of(job)
-        self._language = language = spoken(self._provider.facts.dialect)
+        self._language = language = context.language_of(job)
+        images = language.images
 
         self._check = language.check
         self._body_bytes = language.body_bytes
         self._model = job.model
         self._converted = job.converted
-        self._draws = language.draws(job.model)
-        self._draws_nothing = language.draws_nothing(job.model)
+        self._drawn = images if images and images.draws(job.model) else None
+        self._undrawn = images if images and images.draws_nothing(job.model) else None
         self._too_long = _too_long(context.settings.max_line_bytes)
 
         self.looked = Looked(context, job, job.plan.attached)
@@ -77,14 +77,9 @@ class Checks:
             code = Code.MIXED_KINDS
             return rejected(accepted.key, code, "/request", code.sentence)
 
-        if self._draws_nothing and self._asks_images(raw):
-            return self._language.no_images(accepted.key, self._model)
+        if self._undrawn and self._undrawn.asked(raw):
+            return self._undrawn.no_images(accepted.key, self._model)
         return None
-
-    def _asks_images(self, raw: bytes) -> bool:
-        """Tell whether a request asks for images; the bytes of most say at once that it does not."""
-        language = self._language
-        return language.may_ask_images(raw) and language.request(raw).asks_images
 
     def _objects(self, raw: bytes, accepted: Accepted) -> Mapping[str, int] | Rejected:
         """Return the objects a line attaches, or what is wrong with an address in it."""
@@ -102,7 +97,7 @@ class Checks:
 
         body = self._body_bytes(raw, accepted)
         size = self._envelope.size(id_bytes(number), body)
-        output_bytes = self._language.request(raw).image_bytes if self._draws else 0
+        output_bytes = self._drawn.row_bytes(raw) if self._drawn else 0
         return Asked(accepted.key, size, accepted.tokens, output_bytes, objects)
 
     def _envelope_of(self, kind: str) -> Envelope:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
-
-from batchdrop.core.limits import limit
+from batchdrop.core.codes import Code
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.cursors import Counts, PlanCursor
 from batchdrop.core.state.job import Job
+from batchdrop.core.upload.keys import repeated
 from batchdrop.core.value import Failure
-from batchdrop.dialects.gemini.models import cannot
 from batchdrop.ports import BatchKind
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
@@ -51,10 +49,15 @@ def refuse_model(
     info = context.provider_of(job).batches.model_info(job.model)
     if info is None:
         return _unknown_model("The provider does not know the model.")
-    if info.said:
-        return cannot(job.model, BatchKind(cursor.batch_kind), info) or stored
-    warning = f"MODEL_UNSAID: the provider does not say what {job.model} can do; the batches will show."
-    return keep(context, stored, lambda job: job.warned(now, warning))
+    kind, models = BatchKind(cursor.batch_kind), context.language_of(job).models
+    if not info.said:
+        warning = f"MODEL_UNSAID: the provider does not say what {job.model} can do; the batches will show."
+        return keep(context, stored, lambda job: job.warned(now, warning))
+    if kind in info.batches:
+        return stored
+    if models is None:
+        return Failure.coded(Code.MODEL_CANNOT)
+    return models.cannot(job.model, kind)
 
 
 def _unknown_model(message: str) -> Failure:
@@ -102,15 +105,5 @@ def with_duplicates(context: Planning, cursor: PlanCursor) -> Counts:
     """Count the lines whose key an earlier line has, exactly, unless there are too many keys."""
     if cursor.counts.duplicate_keys is None:
         return cursor.counts
-    buckets: list[array[int]] = [array("Q") for _ in range(256)]
-    total = 0
-    for name in cursor.keys:
-        keys = array("Q")
-        keys.frombytes(work.get(context, name))
-        total += len(keys)
-        for key in keys:
-            buckets[key & 255].append(key)
-    if total > limit("counted_keys"):
-        return cursor.counts.with_duplicate_keys(None)
-    distinct = sum(len(set(bucket)) for bucket in buckets)
-    return cursor.counts.with_duplicate_keys(total - distinct)
+    hashes = (work.get(context, name) for name in cursor.keys)
+    return cursor.counts.with_duplicate_keys(repeated(hashes))

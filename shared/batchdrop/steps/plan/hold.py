@@ -20,7 +20,7 @@ from batchdrop.store import Stored
 
 Planning = Context[SubmitSettings]
 
-MISSING: Final[str] = Code.RECIPE_MISSING
+MISSING: Final = str(Code.RECIPE_MISSING)
 HOLDS: Final = frozenset({MISSING, Code.RECIPE_INVALID, *RELEASABLE, SAME_AS})
 """What a job is held for; everything else ends it."""
 SOONEST: Final = timedelta(minutes=1)

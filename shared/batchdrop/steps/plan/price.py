@@ -15,7 +15,7 @@ from typing import Final
 from batchdrop.core.errors import BatchdropError
 from batchdrop.core.logs import log
 from batchdrop.core.money.budgets import held, scopes_of
-from batchdrop.core.money.estimate import Range, estimate, expected, plus
+from batchdrop.core.money.estimate import Expected, Range, estimate, expected, plus
 from batchdrop.core.money.prices import Processing
 from batchdrop.core.money.usage import tokens
 from batchdrop.core.settings import SubmitSettings
@@ -25,8 +25,6 @@ from batchdrop.core.state.cursors import PlanCursor
 from batchdrop.core.state.job import Job, JobState
 from batchdrop.core.value import Failure
 from batchdrop.core.wire import id_bytes
-from batchdrop.dialects.gemini.render import body_of
-from batchdrop.dialects.gemini.request import view
 from batchdrop.ports import BatchKind
 from batchdrop.steps.context import Context
 from batchdrop.steps.costs import change_budget
@@ -41,66 +39,72 @@ def estimated(
     context: Planning, job: Job, cursor: PlanCursor, caching: Caching, last: Job | None
 ) -> Range:
     """Return what a planned job may cost in batches, its context cache counted."""
-    planned = job.with_plan(context.now(), cursor)
-    sample = [body_of(raw, longer=False) for _, raw in _sample(context, planned)]
-    counted = _counted(context, job, sample, cursor)
-    limits = [view(request).output_limit for request in sample]
-    found = expected(
+    used = _expected(context, job, cursor, last)
+    now, prices = context.now(), context.settings.prices
+    if not caching.wanted:
+        return estimate(used, job.model, Processing.BATCH, now, prices)
+    share = caching.share_of(used.input[1])
+    batches = estimate(
+        used, job.model, Processing.BATCH, now, prices, cached_share=share
+    )
+    return plus(batches, caching.cost or Decimal(0))
+
+
+def _expected(
+    context: Planning, job: Job, cursor: PlanCursor, last: Job | None
+) -> Expected:
+    """Return what a planned job will use, by a sample of its requests."""
+    language = context.language_of(job)
+    lines = _sample(context, job.with_plan(context.now(), cursor))
+    requests = [language.body_of(line) for line in lines]
+    counted = _counted(context, job, requests, cursor)
+    return expected(
         cursor.requests,
         counted or cursor.tokens,
         counted=counted is not None,
         output_likely=None if last is None else _output_tokens(last),
-        output_limit=max(limit for limit in limits if limit)
-        if limits and all(limits)
-        else None,
+        output_limit=_largest([language.request(line).output_limit for line in lines]),
         embeds=cursor.batch_kind == BatchKind.EMBED.value,
     )
-    prices = context.settings.prices
-    if not caching.wanted:
-        return estimate(found, job.model, Processing.BATCH, context.now(), prices)
-    share = min(caching.requests * caching.tokens / max(found.input[1], 1), 1.0)
-    batches = estimate(
-        found, job.model, Processing.BATCH, context.now(), prices, cached_share=share
-    )
-    return plus(batches, caching.cost or Decimal(0))
 
 
 def refuse_cost(context: Planning, job: Job, cost: Range) -> Failure | None:
     """Say which gate of money a job does not pass; a job that passes holds its likely cost in the budgets."""
     budgets = context.settings.budgets
-    scopes = tuple(
-        scope for scope in scopes_of(job.team, job.labels) if scope in budgets
-    )
-    limited = job.max_cost is not None or bool(scopes)
+    scopes = tuple(each for each in scopes_of(job.team, job.labels) if each in budgets)
     if cost.likely is None:
-        if not limited or job.cost_released:
-            return None
-        message = (
-            f"Nobody knows what this job will cost ({cost.reason}), and it has a limit."
-        )
-        return Failure(code="COST_UNKNOWN", message=message, fix=_FIX)
-    if (
-        not job.cost_released
-        and job.max_cost is not None
-        and cost.likely > job.max_cost
-    ):
+        limited = job.max_cost is not None or bool(scopes)
+        return _unknown(cost) if limited and not job.cost_released else None
+    if job.stopped_by(cost.likely):
         message = (
             f"The job may cost {cost.likely:.6f} USD; its limit is {job.max_cost}."
         )
         return Failure(code="OVER_MAX_COST", message=message, fix=_FIX)
     if not scopes:
         return None
-    likely = cost.likely
-    limits = {} if job.cost_released else budgets
+    refused = _held(context, job, scopes, cost.likely)
+    if refused is None:
+        return None
+    return Failure(code="OVER_BUDGET", message=refused, fix=_FIX)
+
+
+def _unknown(cost: Range) -> Failure:
+    message = (
+        f"Nobody knows what this job will cost ({cost.reason}), and it has a limit."
+    )
+    return Failure(code="COST_UNKNOWN", message=message, fix=_FIX)
+
+
+def _held(
+    context: Planning, job: Job, scopes: tuple[str, ...], likely: Decimal
+) -> str | None:
+    """Hold a job's likely cost in this month's budgets, or say which of them it would break."""
+    limits = {} if job.cost_released else context.settings.budgets
     month = context.now().strftime("%Y-%m")
     found = change_budget(
         context, month, lambda budget: held(budget, job.job_id, scopes, likely, limits)
     )
-    return (
-        Failure(code="OVER_BUDGET", message=found, fix=_FIX)
-        if isinstance(found, str)
-        else None
-    )
+    return found if isinstance(found, str) else None
 
 
 _FIX: Final = (
@@ -108,19 +112,24 @@ _FIX: Final = (
 )
 
 
-def _sample(context: Planning, job: Job) -> list[tuple[int, bytes]]:
+def _largest(limits: list[int | None]) -> int | None:
+    """Return the largest of a sample's output limits, None unless each request has one."""
+    known = [limit for limit in limits if limit]
+    return max(known) if known and len(known) == len(limits) else None
+
+
+def _sample(context: Planning, job: Job) -> list[bytes]:
     """Return the first lines of the first, the middle and the last range."""
     ranges = [plan for plan in all_ranges(context, job) if plan.requests]
     if not ranges:
         return []
-    chosen = {
-        plan.index: plan for plan in (ranges[0], ranges[len(ranges) // 2], ranges[-1])
-    }
+    middle = ranges[len(ranges) // 2]
+    chosen = {plan.index: plan for plan in (ranges[0], middle, ranges[-1])}
     each = -(-SAMPLE // len(chosen))
     lines = (
         line
         for plan in chosen.values()
-        for line in islice(raw_lines(context, job, plan, None), each)
+        for _, line in islice(raw_lines(context, job, plan, None), each)
     )
     return list(islice(lines, SAMPLE))
 
@@ -140,17 +149,12 @@ def _counted(
     except BatchdropError as error:
         log("tokens could not be counted", job_id=job.job_id, code=error.code)
         return None
-    envelope = provider.envelope(job.model, BatchKind(cursor.batch_kind))
     # A job's bytes are those of its lines at the provider: the sample is measured in the same envelope.
-    lines = sum(
-        envelope.size(id_bytes(cursor.requests), len(request)) for request in sample
-    )
-    return int(
-        sum(counts)
-        / len(sample)
-        * cursor.requests
-        * _size_ratio(cursor, lines / len(sample))
-    )
+    envelope = provider.envelope(job.model, BatchKind(cursor.batch_kind))
+    id = id_bytes(cursor.requests)
+    average = sum(envelope.size(id, len(request)) for request in sample) / len(sample)
+    each = sum(counts) / len(sample)
+    return int(each * cursor.requests * _size_ratio(cursor, average))
 
 
 def _size_ratio(cursor: PlanCursor, sample_bytes: float) -> float:

@@ -16,7 +16,7 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.upload.cut import chained, encode_plan, summed
 from batchdrop.core.upload.keys import Keys
 from batchdrop.core.upload.lines import split_lines
-from batchdrop.dialects.dialect import Rejected
+from batchdrop.dialects.line import Rejected
 from batchdrop.steps import work
 from batchdrop.steps.cache import watch
 from batchdrop.steps.context import Context
@@ -99,7 +99,7 @@ class Pass:
         """Count the key of an accepted line, and how far it agrees with the first one."""
         self._keys.see(key)
         watch = self._watch
-        if watch.counts is not None and raw is not None:
+        if watch and watch.counts is not None and raw is not None:
             watch.see(raw)
 
     # ----------------------------------------------------------------------------------------------- its result
@@ -108,7 +108,7 @@ class Pass:
         cursor = self._with_part(self._job.plan)
         cursor = self._with_keys(cursor)
         cursor = cursor.read_to(self._line, self._offset, self._content)
-        cursor = cursor.agreed(self._watch.counts)
+        cursor = cursor.agreed(self._watch.counts if self._watch else None)
 
         checks = self._checks
         return cursor.with_lines(

@@ -217,6 +217,7 @@ def _received(
         labels=labels,
         provider=provider,
         model=model,
+        dialect=context.providers[provider].facts.dialect,
         warnings=tuple(map(_unsendable, unsendable)),
         created_at=now,
         updated_at=now,

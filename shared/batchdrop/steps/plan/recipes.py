@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from batchdrop.core.limits import limit
 from batchdrop.core.logs import log
 from batchdrop.core.recipe.applied import (
     Given,
@@ -23,7 +24,6 @@ from batchdrop.core.recipe.applied import (
 )
 from batchdrop.core.recipe.parse import RecipeProblem, merged, parse_recipe
 from batchdrop.core.recipe.recipe import Recipe
-from batchdrop.core.recipe.yaml import MAX_BYTES
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.job import Job
@@ -40,7 +40,7 @@ from batchdrop.store import Stored
 Planning = Context[SubmitSettings]
 _SCHEMA: Final = "batchdrop.recipe-errors/1"
 _TOO_LARGE: Final = RecipeProblem(
-    1, "", f"The recipe has more than {MAX_BYTES} bytes.", "Keep data out of it."
+    1, "", f"The recipe has more than {limit('recipe')} bytes.", "Keep data out of it."
 )
 
 
@@ -96,6 +96,7 @@ def _given(context: Planning, recipe: Recipe) -> Given:
     return Given(
         provider=provider,
         model=model,
+        dialect=context.providers[provider].facts.dialect,
         account=context.providers[provider].batches.account(),
         deadline_hours=settings.job_deadline_hours,
         policy=settings.policy,
@@ -122,7 +123,7 @@ def _nearest(context: Planning, upload: str) -> _Nearest:
 
 def _read(context: Planning, info: ObjectInfo) -> Recipe | list[RecipeProblem]:
     """Read the recipe an object holds."""
-    if info.size > MAX_BYTES:
+    if info.size > limit("recipe"):
         return [_TOO_LARGE]
     bucket = context.settings.input_bucket
     chunks = context.objects.read(bucket, info.name, generation=info.generation)

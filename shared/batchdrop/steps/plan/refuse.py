@@ -18,8 +18,8 @@ from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state import names
 from batchdrop.core.upload.kinds import TEXT_FILE, Form, refused_name
 from batchdrop.core.value import Failure
-from batchdrop.dialects import convert
-from batchdrop.dialects.dialect import LineForm
+from batchdrop.dialects.known import convert
+from batchdrop.dialects.line import LineForm
 from batchdrop.ports import ObjectInfo
 from batchdrop.steps.context import Context
 from batchdrop.steps.plan.recipes import nearest_recipe
@@ -61,7 +61,7 @@ def _reason(context: Receiving, info: ObjectInfo, form: Form) -> Failure | bool:
 
 
 def _reason_of_json(
-    recipe: Recipe | list[RecipeProblem] | None, contents: LineForm | Failure
+    recipe: Recipe | list[RecipeProblem] | None, contents: LineForm | Failure | None
 ) -> Failure | bool:
     """Say the same of a JSON file: requests run by themselves, records need a recipe that renders them."""
     attached = isinstance(recipe, Recipe) and recipe.attaches(_ATTACHED)
@@ -77,7 +77,7 @@ def _reason_of_json(
     return not attached if recipe.renders else convert.RECIPE_MISSING
 
 
-def _contents(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
+def _contents(context: Receiving, info: ObjectInfo) -> LineForm | Failure | None:
     """Return what a JSON file holds, from its beginning."""
     settings = context.settings
     chunks = context.objects.read(info.bucket, info.name, generation=info.generation)
@@ -93,7 +93,7 @@ def _contents(context: Receiving, info: ObjectInfo) -> LineForm | Failure:
             return Failure.of(error, _GZIP_FIX)
         raise
 
-    return file.failure or file.dialect
+    return file.failure or file.form
 
 
 # ------------------------------------------------------------------------------------------------------ refusal

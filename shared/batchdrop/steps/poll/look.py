@@ -3,6 +3,7 @@
     the provider says                              the shard
     it runs, in another word than recorded         keeps the word
     it runs, and must not any more                 the batch is told to cancel; half an hour later: ENDED without it
+    it has ended, its results may still change     keeps the word and the parts, until two looks show the same
     it has ended                                   ENDED
     it was refused after it had been accepted      QUEUED: it ran nothing and costs nothing
     nothing, within the quarantine                 stays: services show a batch late
@@ -57,9 +58,8 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
         requeue_refused(context, stored, batch)
         return True
     if batch.state.terminal:
-        end_shard(context, stored, batch)
-        return True
-    if _overdue(shard, now):
+        return _look_at_end(context, stored, batch)
+    if shard.ignores_cancel(now, CANCEL_GRACE):
         log(
             "batch ended without an answer",
             severity="ERROR",
@@ -68,42 +68,49 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
         )
         end_shard(context, stored, batch)
         return True
-    if must_cancel(shard, now) and shard.cancel_sent_at is None:
+    if shard.must_not_go_on(now) and shard.cancel_sent_at is None:
         batches.cancel(batch.name)
         context.store.change(stored, lambda shard: shard.cancel_sent(now, batch))
     elif batch.raw_state != shard.batch.raw_state:
-        if batch.state is BatchState.UNKNOWN:
-            log(
-                "unknown batch state",
-                severity="ERROR",
-                shard_id=shard.shard_id,
-                state=batch.raw_state,
-            )
-        context.store.change(stored, lambda shard: shard.seen(now, batch))
+        _keep_word(context, stored, batch)
     return False
+
+
+def _look_at_end(context: Polling, stored: Stored[Shard], batch: Batch) -> bool:
+    """End the shard when what its batch says is settled; services export late, and count late."""
+    facts, now = context.provider_of(stored.value).facts, context.now()
+    late = facts.settle_seconds
+    settled = not late or stored.value.batch.settled(batch, now, late)
+    if settled:
+        end_shard(context, stored, batch)
+    else:
+        context.store.change(stored, lambda shard: shard.seen(now, batch))
+    return settled
+
+
+def _keep_word(context: Polling, stored: Stored[Shard], batch: Batch) -> None:
+    if batch.state is BatchState.UNKNOWN:
+        log(
+            "unknown batch state",
+            severity="ERROR",
+            shard_id=stored.value.shard_id,
+            state=batch.raw_state,
+        )
+    now = context.now()
+    context.store.change(stored, lambda shard: shard.seen(now, batch))
 
 
 def is_due(shard: Shard, now: datetime, settings: PollSettings) -> bool:
     """Decide by age alone whether the tick of this minute looks at a shard's batch."""
     age = now - (shard.submitted_at or shard.created_at)
-    if age < timedelta(minutes=settings.look_first_minutes) or must_cancel(shard, now):
+    if age < timedelta(minutes=settings.look_first_minutes) or shard.must_not_go_on(
+        now
+    ):
         return True
     ticks = int(now.timestamp() / TICK.total_seconds())
     return (
         ticks + zlib.crc32(shard.shard_id.encode())
     ) % settings.look_spread_ticks == 0
-
-
-def must_cancel(shard: Shard, now: datetime) -> bool:
-    """Tell whether a batch must not go on: its job was stopped, its time is over, or it is stuck."""
-    stuck = shard.batch_deadline_at is not None and now >= shard.batch_deadline_at
-    return shard.stop is not None or now >= shard.deadline_at or stuck
-
-
-def _overdue(shard: Shard, now: datetime) -> bool:
-    return (
-        shard.cancel_sent_at is not None and now >= shard.cancel_sent_at + CANCEL_GRACE
-    )
 
 
 def _look_at_nothing(context: Polling, stored: Stored[Shard], batches: Batches) -> bool:

@@ -71,7 +71,7 @@ def _again(
     context: Writing, shard: Shard, kind: ShardKind, lines: Lines
 ) -> tuple[Child, ...]:
     """Name one child that reads the segments' own lists, or several where those are too many or too long."""
-    round = shard.round + 1
+    round = shard.round + (shard.rest_kind is None)
     cut = kind is ShardKind.LATE or (stuck(shard) and lines.count > 1)
     if not cut and len(lines.lists) <= limit("record_list"):
         return (child_of(shard, kind, 0, round, lines),)

@@ -15,13 +15,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-import msgspec
-
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, LeaseLostError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.result.join import Joined, Windowed
+from batchdrop.core.result.open_lines import unanswered
 from batchdrop.core.result.order import OutOfWindowError
-from batchdrop.core.result.outcome import Answer, missing
 from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state.children import shard_of, taken_apart
@@ -29,9 +28,6 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.segment import Segment
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
-from batchdrop.core.value import Failure
-from batchdrop.dialects.spoken import spoken
-from batchdrop.ports import BatchState, Cause
 from batchdrop.steps.ask.ask import answer_all
 from batchdrop.steps.attach import detach
 from batchdrop.steps.context import Context
@@ -43,6 +39,7 @@ from batchdrop.steps.segment_lists import kept, segments_of
 from batchdrop.steps.shard_lines import input_lines, ranges_of
 from batchdrop.steps.stack import wire
 from batchdrop.steps.write.children import halves, next_round
+from batchdrop.steps.write.named import named_results
 from batchdrop.steps.write.results import results, sorted_results
 from batchdrop.steps.write.segments import write_segment
 from batchdrop.store import Stored
@@ -77,46 +74,54 @@ def write_shard(context: Writing, shard_id: str) -> Job | None:
 
 
 def _write(context: Writing, stored: Stored[Shard], job: Job) -> Job | None:
-    if (
-        stored.value.claims > context.settings.max_claims
-        and not stored.value.results_lost
-    ):
-        log(
-            "reading the results crashed repeatedly",
-            severity="ERROR",
-            shard_id=stored.value.shard_id,
-        )
-        stored = keep(
-            context,
-            stored,
-            lambda shard: shard.with_results_lost(context.now(), "POISONED"),
-        )
+    shard = stored.value
+    if shard.claims > context.settings.max_claims and not shard.results_lost:
+        stored = _without_results(context, stored)
     if job.state.terminal:
         stored = _abandoned(context, stored)
-    elif stored.value.state is not _S.SETTLING:
-        if stored.value.state is _S.ENDED:
-            stored = keep(context, stored, lambda shard: shard.writing(context.now()))
-        if taken_apart(stored.value, context.settings.min_split_requests):
-            children = halves(context, stored.value, job)
-            stored = keep(
-                context,
-                stored,
-                lambda shard: shard.taken_apart(context.now(), children),
-            )
-        else:
-            written = _write_rows(context, stored, job)
-            if written is None:
-                return None
-            stored = written
+    elif shard.state is not _S.SETTLING:
+        written = _written(context, stored, job)
+        if written is None:
+            return None
+        stored = written
     _settle(context, stored, job)
     return job_of(context, stored.value).value
 
 
+def _without_results(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
+    """Read the results no more: reading them crashed again and again."""
+    log(
+        "reading the results crashed repeatedly",
+        severity="ERROR",
+        shard_id=stored.value.shard_id,
+    )
+    now = context.now()
+    return keep(
+        context, stored, lambda shard: shard.with_results_lost(now, Code.POISONED.value)
+    )
+
+
 def _abandoned(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
     """Go to SETTLING with nothing: the job ended without the shard, its work objects may be gone, its cost unseen."""
-    if stored.value.state is _S.ENDED:
-        stored = keep(context, stored, lambda shard: shard.writing(context.now()))
+    stored = _begun(context, stored)
     return keep(context, stored, lambda shard: shard.abandoned(context.now()))
+
+
+def _written(context: Writing, stored: Stored[Shard], job: Job) -> Stored[Shard] | None:
+    """Go to SETTLING with rows, or taken apart; None when the time is over and a new message continues."""
+    stored = _begun(context, stored)
+    if not taken_apart(stored.value, context.settings.min_split_requests):
+        return _write_rows(context, stored, job)
+    children = halves(context, stored.value, job)
+    return keep(
+        context, stored, lambda shard: shard.taken_apart(context.now(), children)
+    )
+
+
+def _begun(context: Writing, stored: Stored[Shard]) -> Stored[Shard]:
+    if stored.value.state is not _S.ENDED:
+        return stored
+    return keep(context, stored, lambda shard: shard.writing(context.now()))
 
 
 def _write_rows(
@@ -128,21 +133,18 @@ def _write_rows(
         if answered is None:
             return None
         stored = answered
-    shard, nothing = stored.value, _nothing(stored.value)
-    judge = spoken(context.provider_of(shard).facts.dialect).answer
+    shard, nothing = stored.value, unanswered(stored.value)
+    judge, window = context.language_of(shard).answer, context.settings.window_bytes
+    named = shard.batch.named_lines
     try:
-        answers = partial(
-            Windowed,
-            results(context, shard),
-            judge,
-            nothing,
-            context.settings.window_bytes,
-        )
-        return _write_ranges(context, stored, job, answers, "a")
+        found = named_results(context, job, shard) if named else results(context, shard)
+        in_order = partial(Windowed, found, judge, nothing, window)
+        return _write_ranges(context, stored, job, in_order, "a")
     except OutOfWindowError:
         log("results are out of order", shard_id=shard.shard_id)
-        answers = partial(Joined, sorted_results(context, shard), judge, nothing)
-        return _write_ranges(context, stored, job, answers, "b")
+        found = sorted_results(context, shard)
+        joined = partial(Joined, found, judge, nothing)
+        return _write_ranges(context, stored, job, joined, "b")
 
 
 def _write_ranges(
@@ -164,7 +166,14 @@ def _write_ranges(
         if context.time_left.over() and plan is not ranges[-1]:
             _go_on_later(context, stored, segments)
             return None
-    unknown = joined.finish()
+    return _settling(context, stored, segments, joined.finish())
+
+
+def _settling(
+    context: Writing, stored: Stored[Shard], segments: list[Segment], unknown: int
+) -> Stored[Shard]:
+    """Name the rows and the children in the shard's record; its rows are all there."""
+    shard = stored.value
     if unknown:
         log(
             "results for unknown lines",
@@ -172,45 +181,11 @@ def _write_ranges(
             shard_id=shard.shard_id,
             rows=unknown,
         )
-    children, rows = (
-        next_round(context, shard, segments),
-        kept(context, shard, segments),
-    )
+    children = next_round(context, shard, segments)
+    rows, now = kept(context, shard, segments), context.now()
     return keep(
-        context,
-        stored,
-        lambda shard: shard.rows_written(context.now(), rows, children, unknown),
+        context, stored, lambda shard: shard.rows_written(now, rows, children, unknown)
     )
-
-
-def _nothing(shard: Shard) -> Answer:
-    """The answer of a line that has none, with the reason the shard knows."""
-    if shard.stop is not None:
-        return missing(shard.stop.code, shard.stop.message)
-    if shard.results_lost:
-        return missing(
-            "RESULTS_LOST", "The batch ended, but its results can no longer be read."
-        )
-    if shard.batch.state is BatchState.FAILED:
-        return _failed_whole(shard)
-    if shard.batch.state is BatchState.SUCCEEDED:
-        return missing(
-            "NO_ANSWER", "The batch succeeded without a result for this line."
-        )
-    if shard.route.asks:
-        return missing("NO_ANSWER", "No call was sent for this line.")
-    return missing(
-        f"BATCH_{shard.batch.state}", "The batch ended before this line was answered."
-    )
-
-
-def _failed_whole(shard: Shard) -> Answer:
-    """The answer of a line in a batch that failed whole: another try may help, unless we made the lines wrongly."""
-    failure = shard.batch.failure or Failure(code="UNKNOWN", message="")
-    nothing = missing(
-        f"BATCH_FAILED_{failure.code}", failure.message or "The batch failed."
-    )
-    return msgspec.structs.replace(nothing, passing=shard.batch.cause is not Cause.OURS)
 
 
 def _settle(context: Writing, stored: Stored[Shard], job: Job) -> None:
@@ -257,23 +232,15 @@ def _try_again_or_give_up(
     context: Writing, stored: Stored[Shard], error: BatchdropError
 ) -> None:
     """Hand the shard back; give up results that time will not bring back."""
-    now = context.now()
-    give_up_at = stored.value.deadline_at + timedelta(
-        hours=context.settings.results_hours
-    )
-    reachable = (
-        stored.value.account == context.provider_of(stored.value).batches.account()
-    )
-    lost = (
-        error.code
-        if (isinstance(error, PermanentError) and reachable) or now >= give_up_at
-        else ""
-    )
-    severity = "ERROR" if lost else "INFO"
+    shard, now = stored.value, context.now()
+    hours = timedelta(hours=context.settings.results_hours)
+    reachable = shard.account == context.provider_of(shard).batches.account()
+    for_ever = isinstance(error, PermanentError) and reachable
+    lost = error.code if for_ever or now >= shard.deadline_at + hours else ""
     hand_back(
         context,
         stored,
         error.code,
-        severity=severity,
+        severity="ERROR" if lost else "INFO",
         last=lambda shard: shard.with_results_lost(now, lost),
     )

@@ -14,9 +14,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from batchdrop.core.problem import Code
-from batchdrop.dialects.dialect import Caution, Json
-from batchdrop.dialects.draft import Draft, checked, refuse, warn
 from batchdrop.dialects.gemini import fields
+from batchdrop.dialects.hub import Hub, checked, refuse, warn
+from batchdrop.dialects.line import Caution, Json
 
 IMAGE: Final = "image/jpeg"
 DOCUMENT: Final = "application/pdf"
@@ -53,11 +53,11 @@ def inline(data: str, mime: str, pointer: str) -> Json:
     return _valid({"inlineData": {"mimeType": mime, "data": data}}, pointer)
 
 
-def by_address(draft: Draft, address: str, pointer: str, default: str) -> Json:
+def by_address(hub: Hub, address: str, pointer: str, default: str) -> Json:
     """Return what a data, https or gs address names as a part, or refuse the line.
 
     Args:
-        draft: Takes the warnings: that the service fetches the address, that the type is a guess.
+        hub: Takes the warnings: that the service fetches the address, that the type is a guess.
         address: The address.
         pointer: Where it stands in the user's line.
         default: The MIME type when the address does not tell.
@@ -76,7 +76,7 @@ def by_address(draft: Draft, address: str, pointer: str, default: str) -> Json:
         refuse(Code.BAD_URI, pointer, "The value is no data, https or gs address.")
     if address.startswith("https://") and not address.startswith(_UPLOADED):
         warn(
-            draft,
+            hub,
             Caution.REMOTE_MEDIA,
             pointer,
             "The service fetches the address when it runs the batch.",
@@ -84,7 +84,7 @@ def by_address(draft: Draft, address: str, pointer: str, default: str) -> Json:
     mime = by_name(_path(address))
     if mime is None:
         warn(
-            draft,
+            hub,
             Caution.APPROXIMATED,
             pointer,
             f"The address does not tell the type; {default} is assumed.",

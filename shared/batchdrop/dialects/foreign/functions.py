@@ -6,19 +6,19 @@ from typing import Any, Final
 
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code
-from batchdrop.dialects.dialect import Caution, Json
-from batchdrop.dialects.draft import (
-    Draft,
+from batchdrop.dialects.foreign.settings import put
+from batchdrop.dialects.gemini import fields
+from batchdrop.dialects.hub import (
+    Hub,
     checked,
     loads,
     object_of,
-    put,
     refuse,
     text_of,
     warn,
     word_of,
 )
-from batchdrop.dialects.gemini import fields
+from batchdrop.dialects.line import Caution, Json
 
 FOREIGN_CALL: Final = "skip_thought_signature_validator"
 """Stands for the thought signature of a call another model made: Gemini 3 refuses a call without one
@@ -38,7 +38,7 @@ MOST_THINKING: Final = 24_576
 """The largest budget every thinking model takes: 2.5 Flash's (read at second hand, 2026-11-23)."""
 
 
-def declare(draft: Draft, function: Json, schema_field: str, pointer: str) -> None:
+def declare(hub: Hub, function: Json, schema_field: str, pointer: str) -> None:
     """Add a function's declaration, or refuse the line; its schema stays JSON Schema."""
     declaration: Json = {"name": word_of(function, "name", pointer)}
     if function.get("description") is not None:
@@ -57,37 +57,37 @@ def declare(draft: Draft, function: Json, schema_field: str, pointer: str) -> No
         declaration["parametersJsonSchema"] = checked(
             fields.CONFIG["responseJsonSchema"], object_of(schema, here), here
         )
-    if not (draft.tools and "functionDeclarations" in draft.tools[0]):
-        draft.tools.insert(0, {"functionDeclarations": []})
-    draft.tools[0]["functionDeclarations"].append(declaration)
+    if not (hub.tools and "functionDeclarations" in hub.tools[0]):
+        hub.tools.insert(0, {"functionDeclarations": []})
+    hub.tools[0]["functionDeclarations"].append(declaration)
 
 
-def use(draft: Draft, tool: str, pointer: str) -> None:
+def use(hub: Hub, tool: str, pointer: str) -> None:
     """Add one of Gemini's own tools in place of another vendor's."""
-    draft.tools.append({tool: {}})
+    hub.tools.append({tool: {}})
     warn(
-        draft,
+        hub,
         Caution.APPROXIMATED,
         pointer,
         f"Gemini's {tool} takes the place of this tool.",
     )
 
 
-def choose(draft: Draft, mode: str, names: list[str] | None = None) -> None:
+def choose(hub: Hub, mode: str, names: list[str] | None = None) -> None:
     """Set whether functions are called: AUTO, ANY, NONE; `names` limits ANY."""
     config: Json = {"mode": mode}
     if names:
         config["allowedFunctionNames"] = names
-    draft.tool_config = {"functionCallingConfig": config}
+    hub.tool_config = {"functionCallingConfig": config}
 
 
 def call(
-    draft: Draft, identity: str | None, name: str, arguments: Json, *, first: bool
+    hub: Hub, identity: str | None, name: str, arguments: Json, *, first: bool
 ) -> Json:
     """Return a call another model made as a part; the first of a turn carries the signature's stand-in."""
     part: Json = {"functionCall": {"name": name, "args": arguments}}
     if identity:
-        draft.calls[identity] = name
+        hub.calls[identity] = name
         part["functionCall"]["id"] = identity
     if first:
         part["thoughtSignature"] = FOREIGN_CALL
@@ -100,16 +100,16 @@ def arguments_of(value: Any, pointer: str) -> Json:
     return object_of(loads(text.encode(), pointer), pointer) if text else {}
 
 
-def called_name(draft: Draft, identity: str, pointer: str) -> str:
+def called_name(hub: Hub, identity: str, pointer: str) -> str:
     """Return the name of the function a result belongs to, or refuse the line."""
-    if identity not in draft.calls:
+    if identity not in hub.calls:
         refuse(
             Code.MISSING_FIELD,
             pointer,
             "No call before this one has this id.",
             "Put the call before its result.",
         )
-    return draft.calls[identity]
+    return hub.calls[identity]
 
 
 def result(
@@ -126,23 +126,23 @@ def result(
     ]
 
 
-def answer_as_json(draft: Draft, schema: Any, description: Any, pointer: str) -> None:
+def answer_as_json(hub: Hub, schema: Any, description: Any, pointer: str) -> None:
     """Ask for JSON, of a schema if there is one; a format's description becomes the schema's."""
-    put(draft, "responseMimeType", "application/json", pointer)
+    put(hub, "responseMimeType", "application/json", pointer)
     if schema is None:
         return
     body = object_of(schema, pointer)
     if isinstance(description, str) and "description" not in body:
         body = {"description": description, **body}
-    put(draft, "responseJsonSchema", body, pointer)
+    put(hub, "responseJsonSchema", body, pointer)
 
 
-def think(draft: Draft, effort: Any, pointer: str) -> None:
+def think(hub: Hub, effort: Any, pointer: str) -> None:
     """Translate a word of effort into a thinking budget, unless the line sets one already."""
     word = text_of(effort, pointer)
     if word in ("xhigh", "max"):
         warn(
-            draft,
+            hub,
             Caution.APPROXIMATED,
             pointer,
             "The largest budget all models take is used.",
@@ -154,10 +154,10 @@ def think(draft: Draft, effort: Any, pointer: str) -> None:
             pointer,
             f"The value must be one of {', '.join(BUDGETS)}, xhigh, max.",
         )
-    config = draft.config.setdefault("thinkingConfig", {})
+    config = hub.config.setdefault("thinkingConfig", {})
     if "thinkingBudget" in config:
         warn(
-            draft,
+            hub,
             Caution.IGNORED,
             pointer,
             "The field is left out: the line gives a thinking budget.",
@@ -166,21 +166,21 @@ def think(draft: Draft, effort: Any, pointer: str) -> None:
     config["thinkingBudget"] = BUDGETS[word]
     if word == "none":
         warn(
-            draft,
+            hub,
             Caution.APPROXIMATED,
             pointer,
             "Some models cannot leave out thinking and refuse this.",
         )
 
 
-def limit_output(draft: Draft, pointer: str, small: int = 1024) -> None:
+def limit_output(hub: Hub, pointer: str, small: int = 1024) -> None:
     """Warn of a small output limit when nothing is said about thinking."""
     if (
-        draft.config.get("maxOutputTokens", small) < small
-        and "thinkingConfig" not in draft.config
+        hub.config.get("maxOutputTokens", small) < small
+        and "thinkingConfig" not in hub.config
     ):
         message = "Gemini's thinking models count thoughts into this limit; a small one may leave no answer."
-        warn(draft, Caution.TOKENS_INCLUDE_THOUGHTS, pointer, message)
+        warn(hub, Caution.TOKENS_INCLUDE_THOUGHTS, pointer, message)
 
 
 def name_of(tool: Any, pointer: str) -> str:

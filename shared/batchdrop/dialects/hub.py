@@ -1,7 +1,9 @@
-"""A Gemini request in the making, and the rules that tables map foreign fields with.
+"""The hub: a request in the making, in the words that all languages are translated through, and the rules for it.
 
-A rule takes (draft, value, pointer) and writes into the draft, warns, or refuses the line. What it writes is checked
-by the validator's own tables under the user's pointer, so that a translated request is a valid one.
+    a line --rules of its language--> Hub --finished--> a request in the hub's words --from_hub--> in the job's words
+
+The hub's words are Gemini's: its requests have a place for whatever the others can say. A rule takes (hub, value,
+pointer) and writes into the hub, warns, or refuses the line.
 """
 
 from __future__ import annotations
@@ -15,8 +17,7 @@ import msgspec
 from batchdrop.core import strict_json
 from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
-from batchdrop.dialects.dialect import Caution, Caveat, Json
-from batchdrop.dialects.gemini import fields
+from batchdrop.dialects.line import Caution, Caveat, Json
 
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode
@@ -32,7 +33,7 @@ class Refused(Exception):  # noqa: N818 - it is a verdict on a line, not a fault
 
 
 @dataclass(slots=True)
-class Draft:
+class Hub:
     """What was read of a line so far; `calls` maps the ids of tool calls to the functions' names."""
 
     contents: list[Json] = field(default_factory=list[Json])
@@ -45,8 +46,11 @@ class Draft:
     warnings: list[Caveat] = field(default_factory=list[Caveat])
 
 
-Rule = Callable[[Draft, Any, str], None]
-Block = Callable[[Draft, Json, str], Json]
+Rule = Callable[[Hub, Any, str], None]
+Block = Callable[[Hub, Json, str], Json]
+Check = Callable[[Any, str, list[Problem]], None]
+Reader = Callable[[Hub, Json], tuple[bytes, Json]]
+"""Returns the user's key, as JSON, and the request of a line in the hub's words, or refuses the line."""
 
 
 def loads(raw: bytes, pointer: str = "") -> Any:
@@ -77,9 +81,9 @@ def refuse(code: Code, pointer: str, message: str, fix: str = "") -> NoReturn:
     raise Refused(Problem(code, pointer, message, fix))
 
 
-def warn(draft: Draft, code: Caution, pointer: str, message: str) -> None:
+def warn(hub: Hub, code: Caution, pointer: str, message: str) -> None:
     """Note something that could not be kept exactly."""
-    draft.warnings.append(Caveat(code, pointer, message))
+    hub.warnings.append(Caveat(code, pointer, message))
 
 
 # --------------------------------------------------------------------------------------------- typed reading
@@ -117,13 +121,11 @@ def word_of(body: Json, name: str, pointer: str) -> str:
     return text_of(needed(body, name, pointer), join(pointer, name))
 
 
-def checked(
-    check: fields.Check, value: Any, pointer: str, *, at: str | None = None
-) -> Any:
+def checked(check: Check, value: Any, pointer: str, *, at: str | None = None) -> Any:
     """Return a value the validator's check accepts, or refuse the line with its first finding.
 
     Args:
-        check: A check of `validation.walk`.
+        check: Adds what is wrong to a list; see `gemini.fields`.
         value: What to check.
         pointer: Where the value stands in the user's line.
         at: The pointer to report instead, when the value was built here and deeper pointers mean nothing to the user.
@@ -138,14 +140,14 @@ def checked(
     return value
 
 
-def leftovers(draft: Draft, body: Json, known: frozenset[str], pointer: str) -> None:
+def leftovers(hub: Hub, body: Json, known: frozenset[str], pointer: str) -> None:
     """Warn of every field that is not read."""
     if body.keys() <= known:
         return
     for name, value in body.items():
         if name not in known and value is not None:
             warn(
-                draft,
+                hub,
                 Caution.IGNORED,
                 join(pointer, name),
                 f"{name} has no equivalent here and is left out.",
@@ -153,7 +155,7 @@ def leftovers(draft: Draft, body: Json, known: frozenset[str], pointer: str) -> 
 
 
 # ----------------------------------------------------------------------------------------------------- rules
-def read(draft: Draft, body: Json, table: Mapping[str, Rule], pointer: str) -> None:
+def read(hub: Hub, body: Json, table: Mapping[str, Rule], pointer: str) -> None:
     """Apply the rule of every field that is there and not null, in the table's order; refuse unknown fields."""
     for name in body:
         if name not in table:
@@ -165,26 +167,14 @@ def read(draft: Draft, body: Json, table: Mapping[str, Rule], pointer: str) -> N
     for name in [name for name in table if name in body]:
         value = body[name]
         if value is not None:
-            table[name](draft, value, f"{pointer}/{name}")
-
-
-def put(draft: Draft, name: str, value: Any, pointer: str) -> None:
-    """Write a generation setting once, or refuse the line."""
-    if name in draft.config:
-        refuse(Code.DUPLICATE_NAME, pointer, f"Two fields of the line both set {name}.")
-    draft.config[name] = checked(fields.CONFIG[name], value, pointer)
-
-
-def setting(name: str) -> Rule:
-    """Make the rule of a field that is one of Gemini's generation settings by another name."""
-    return lambda draft, value, pointer: put(draft, name, value, pointer)
+            table[name](hub, value, f"{pointer}/{name}")
 
 
 def ignored(why: str) -> Rule:
     """Make the rule of a field without an equivalent that does not change what an answer means."""
 
-    def rule(draft: Draft, value: Any, pointer: str) -> None:
-        warn(draft, Caution.IGNORED, pointer, f"The field is left out: {why}.")
+    def rule(hub: Hub, value: Any, pointer: str) -> None:
+        warn(hub, Caution.IGNORED, pointer, f"The field is left out: {why}.")
 
     return rule
 
@@ -192,9 +182,9 @@ def ignored(why: str) -> Rule:
 def ignored_unless(harmless: object, why: str) -> Rule:
     """Make the rule of a field without an equivalent that says nothing when it has its usual value."""
 
-    def rule(draft: Draft, value: Any, pointer: str) -> None:
+    def rule(hub: Hub, value: Any, pointer: str) -> None:
         if value != harmless:
-            warn(draft, Caution.IGNORED, pointer, f"The field is left out: {why}.")
+            warn(hub, Caution.IGNORED, pointer, f"The field is left out: {why}.")
 
     return rule
 
@@ -202,32 +192,30 @@ def ignored_unless(harmless: object, why: str) -> Rule:
 def impossible(message: str, fix: str = "") -> Rule:
     """Make the rule of a field without an equivalent that the answer hangs on."""
 
-    def rule(draft: Draft, value: Any, pointer: str) -> None:
+    def rule(hub: Hub, value: Any, pointer: str) -> None:
         refuse(Code.NO_EQUIVALENT, pointer, message, fix)
 
     return rule
 
 
-def wants(draft: Draft, value: Any, pointer: str) -> None:
+def wants(hub: Hub, value: Any, pointer: str) -> None:
     """Keep the model the line names."""
-    draft.wants = text_of(value, pointer)
+    hub.wants = text_of(value, pointer)
 
 
 def parts_of(
-    draft: Draft, content: Any, blocks: Mapping[str, Block], pointer: str
+    hub: Hub, content: Any, blocks: Mapping[str, Block], pointer: str
 ) -> list[Json]:
     """Return a message's content, a string or typed blocks, as Gemini parts, or refuse the line."""
     if isinstance(content, str):
         return [{"text": content}]
     return [
-        block_of(draft, block, blocks, f"{pointer}/{index}")
+        block_of(hub, block, blocks, f"{pointer}/{index}")
         for index, block in enumerate(list_of(content, pointer))
     ]
 
 
-def block_of(
-    draft: Draft, block: Any, blocks: Mapping[str, Block], pointer: str
-) -> Json:
+def block_of(hub: Hub, block: Any, blocks: Mapping[str, Block], pointer: str) -> Json:
     """Return one typed block as a Gemini part, or refuse the line."""
     body = object_of(block, pointer)
     kind = word_of(body, "type", pointer)
@@ -239,24 +227,24 @@ def block_of(
             message,
             f"Use {', '.join(blocks)}.",
         )
-    return blocks[kind](draft, body, pointer)
+    return blocks[kind](hub, body, pointer)
 
 
 def text_block(known: frozenset[str]) -> Block:
     """Make the reader of blocks that hold `text`; `known` are the fields that need no warning."""
 
-    def block(draft: Draft, body: Json, pointer: str) -> Json:
-        leftovers(draft, body, known, pointer)
+    def block(hub: Hub, body: Json, pointer: str) -> Json:
+        leftovers(hub, body, known, pointer)
         return {"text": word_of(body, "text", pointer)}
 
     return block
 
 
-def add_system(draft: Draft, parts: list[Json], pointer: str) -> None:
+def add_system(hub: Hub, parts: list[Json], pointer: str) -> None:
     """Add to the system instruction, which stands before everything; warn when it did not."""
-    if draft.contents:
+    if hub.contents:
         warn(
-            draft,
+            hub,
             Caution.REORDERED,
             pointer,
             "Gemini has one system instruction; this text moves to it.",
@@ -268,35 +256,35 @@ def add_system(draft: Draft, parts: list[Json], pointer: str) -> None:
             "A system instruction can hold text only.",
             "Move media to a user message.",
         )
-    draft.system += parts
+    hub.system += parts
 
 
-def add_turn(draft: Draft, role: str, parts: list[Json], pointer: str) -> None:
+def add_turn(hub: Hub, role: str, parts: list[Json], pointer: str) -> None:
     """Add a turn of `user` or `model`, or refuse an empty one."""
     if not parts:
         refuse(Code.EMPTY, pointer, "The message has no content.")
-    draft.contents.append({"role": role, "parts": parts})
+    hub.contents.append({"role": role, "parts": parts})
 
 
-def finished(draft: Draft, pointer: str) -> Json:
+def finished(hub: Hub, pointer: str) -> Json:
     """Return the request, or refuse a line that asks nothing."""
-    if not draft.contents:
-        if not draft.system:
+    if not hub.contents:
+        if not hub.system:
             refuse(Code.EMPTY, pointer, "The line asks nothing.", "Add a user message.")
         warn(
-            draft,
+            hub,
             Caution.APPROXIMATED,
             pointer,
             "There are system messages only; they are asked as the user.",
         )
-        draft.contents, draft.system = [{"role": "user", "parts": draft.system}], []
-    request: Json = {"contents": draft.contents}
-    if draft.system:
-        request["systemInstruction"] = {"parts": draft.system}
-    if draft.config:
-        request["generationConfig"] = draft.config
-    if draft.tools:
-        request["tools"] = draft.tools
-    if draft.tool_config is not None:
-        request["toolConfig"] = draft.tool_config
+        hub.contents, hub.system = [{"role": "user", "parts": hub.system}], []
+    request: Json = {"contents": hub.contents}
+    if hub.system:
+        request["systemInstruction"] = {"parts": hub.system}
+    if hub.config:
+        request["generationConfig"] = hub.config
+    if hub.tools:
+        request["tools"] = hub.tools
+    if hub.tool_config is not None:
+        request["toolConfig"] = hub.tool_config
     return request

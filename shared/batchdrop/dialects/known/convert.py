@@ -1,7 +1,7 @@
-"""Conversion: lines of other dialects and records of tables become Gemini lines, one for each line or record.
+"""Conversion: lines of other forms and records of tables become lines of the job's language, one for each.
 
     gzip, a JSON array     undone
-    other dialects         each line translated; what has no equivalent is counted as a warning
+    lines of other forms   each translated; what has no equivalent is counted as a warning
     CSV, TSV, Parquet,     each record rendered with the recipe
     JSONL records
 
@@ -40,11 +40,12 @@ from batchdrop.core.upload.tables import (
     read_separated,
 )
 from batchdrop.core.value import Failure
-from batchdrop.dialects.converted import accepted, rejected
-from batchdrop.dialects.detect import detect
-from batchdrop.dialects.dialect import LineForm, Translated
-from batchdrop.dialects.gemini.render import CompiledRecipe, render_record
-from batchdrop.dialects.translate import key_of, translate
+from batchdrop.dialects.converted import accepted, rejected, with_record
+from batchdrop.dialects.dialect import Dialect
+from batchdrop.dialects.known.detect import detect
+from batchdrop.dialects.known.render import Renderer, render_record
+from batchdrop.dialects.known.translate import key_of, translate
+from batchdrop.dialects.line import LineForm, Translated
 
 HEAD_BYTES: Final = 256 * KIB
 MAX_WARNINGS: Final = 50
@@ -54,9 +55,8 @@ JSON: Final = ".json"
 _BODY: Final = re.compile(rb'\s*\{\s*"requests"\s*:')
 
 
-RECIPE_MISSING: Final = Failure(
-    code="RECIPE_MISSING",
-    message="The upload holds records, and no recipe says what to ask about them.",
+RECIPE_MISSING: Final = Failure.coded(
+    Code.RECIPE_MISSING,
     fix=(
         "Put a recipe.yaml into its folder or one above, such as:\n"
         "    model: gemini-2.5-flash-lite\n"
@@ -115,10 +115,11 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file looked at: its ending, its dialect, all its bytes with gzip undone."""
+    """A file looked at: its ending, the form of its lines, all its bytes with gzip undone."""
 
     suffix: str
-    dialect: LineForm
+    form: LineForm | None
+    """None: no line that was looked at is a JSON object."""
     zipped: bool
     chunks: Iterator[bytes]
     failure: Failure | None = None
@@ -126,10 +127,15 @@ class Opened:
     array: bool = False
     """It is one JSON array: its members are taken out first."""
 
-    @property
-    def kind(self) -> str:
-        """What the manifest calls it: a table's ending, else the dialect."""
-        return self.suffix.removeprefix(".") if self.is_table else self.dialect.value
+    def kind(self, own: str) -> str:
+        """Return what the manifest calls it: a table's ending, else the form; without one, the job's own."""
+        if self.is_table:
+            return self.suffix.removeprefix(".")
+        return own if self.form is None else self.form.value
+
+    def has_lines_of(self, own: str) -> bool:
+        """Tell whether its lines are taken as they are, in the form of the job's language; checking tells the rest."""
+        return self.form is None or self.form == own
 
     @property
     def is_table(self) -> bool:
@@ -156,6 +162,19 @@ def opened(
     zipped = first.startswith(GZIP)
     if zipped:
         chunks = gunzip(chunks, max_bytes=max_bytes, max_ratio=max_ratio)
+    head, chunks = _looked_ahead(chunks)
+    if suffix in SEPARATORS or suffix == PARQUET:
+        return Opened(suffix, LineForm.RECORDS, zipped, chunks)
+    array = suffix == JSON and not unpacked and arrays.begins(head)
+    form = detect(arrays.complete(head) if array else lines_of_head(head))
+    failure = None if array or unpacked else not_jsonl(head)
+    if suffix == JSON and form is None and failure is None and not unpacked:
+        failure = API_BODY if _BODY.match(head) else NO_REQUESTS
+    return Opened(suffix, form, zipped, chunks, failure, array)
+
+
+def _looked_ahead(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Return the beginning of a stream, and the stream with its beginning put back."""
     held: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -163,16 +182,7 @@ def opened(
         size += len(chunk)
         if size >= HEAD_BYTES:
             break
-    head = b"".join(held)[:HEAD_BYTES]
-    chunks = chain(held, chunks)
-    if suffix in SEPARATORS or suffix == PARQUET:
-        return Opened(suffix, LineForm.RECORDS, zipped, chunks)
-    array = suffix == JSON and not unpacked and arrays.begins(head)
-    dialect = detect(arrays.complete(head) if array else lines_of_head(head))
-    failure = None if array or unpacked else not_jsonl(head)
-    if suffix == JSON and dialect is None and failure is None and not unpacked:
-        failure = API_BODY if _BODY.match(head) else NO_REQUESTS
-    return Opened(suffix, dialect or LineForm.GEMINI, zipped, chunks, failure, array)
+    return b"".join(held)[:HEAD_BYTES], chain(held, chunks)
 
 
 def unwrapped(file: Opened, place: Place, *, max_line_bytes: int) -> Iterator[bytes]:
@@ -204,11 +214,18 @@ def dropped(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
         count = max(count - len(chunk), 0)
 
 
-# ------------------------------------------------------------------------------------------- other dialects
+# ---------------------------------------------------------------------------------------------- other forms
 def translated(
-    file: Opened, model: str, found: Findings, place: Place, *, max_line_bytes: int
+    file: Opened,
+    language: Dialect,
+    model: str,
+    found: Findings,
+    place: Place,
+    *,
+    max_line_bytes: int,
 ) -> Iterator[bytes]:
-    """Yield a Gemini line, a rejection or a blank line for each line."""
+    """Yield a line of a language, a rejection or a blank line for each line."""
+    assert file.form is not None
     for raw, size in split_lines(
         file.chunks, max_line_bytes=max_line_bytes, number=place.number
     ):
@@ -221,9 +238,9 @@ def translated(
             yield b"\n"
         else:
             found.url = found.url or _url(raw)
-            line = translate(file.dialect, raw)
+            line = translate(language, file.form, raw)
             if isinstance(line, Problem):
-                yield rejected(key_of(file.dialect, raw), line)
+                yield rejected(key_of(file.form, raw), line)
                 continue
             if line.warnings or line.wants:
                 _count(model, line, found)
@@ -277,10 +294,10 @@ def entries(
 
 
 def rendered(
-    compiled: CompiledRecipe, records: Iterator[Entry], found: Findings
+    renderer: Renderer, records: Iterator[Entry], found: Findings
 ) -> Iterator[bytes]:
-    """Yield a Gemini line or a rejection for each record; blank lines of the input stay blank."""
-    join = compiled.recipe.output.join
+    """Yield a line or a rejection for each record; blank lines of the input stay blank."""
+    recipe = renderer.compiled.recipe
     for entry in records:
         if isinstance(entry, Blank):
             yield b"\n"
@@ -288,20 +305,18 @@ def rendered(
         if isinstance(entry, Unreadable):
             yield rejected(b"null", entry.problem)
             continue
-        line = render_record(compiled, entry.fields)
+        line = render_record(renderer, entry.fields)
         if isinstance(line, Problem):
             yield rejected(b"null", line)
             continue
-        if join:
+        if recipe.output.join:
             _learn(found.columns, entry.fields)
-            line = line[:-1] + b',"record":' + msgspec.json.encode(entry.fields) + b"}"
+            line = with_record(line, entry.fields)
         yield line + b"\n"
-    if join and len(compiled.recipe.output.formats) > 1:
+    if recipe.output.join and len(recipe.output.formats) > 1:
         kinds = {name: Kind(kind) for name, kind in found.columns.items()}
         found.renamed = renamed_fields(
-            compiled.recipe.answer_schema(),
-            kinds,
-            embeds=compiled.recipe.embed is not None,
+            recipe.answer_schema(), kinds, embeds=recipe.embed is not None
         )
 
 
