@@ -20,7 +20,6 @@ json.dump(sorted(sys.modules), sys.stdout)
 CLOUD = {"google.cloud.firestore", "google.cloud.storage", "google.cloud.pubsub_v1", "grpc"}
 HEAVY = CLOUD | {"google.genai", "genai_prices", "httpx2", "pyarrow", "yaml", "watchdog"}
 """Of other people: 30 ms and more each, but yaml and watchdog, which take 10."""
-READS_RECIPES = {"yaml"}
 STEPS = {
     "plan": "batchdrop.steps.plan.plan",
     "convert": "batchdrop.dialects.convert",
@@ -62,7 +61,7 @@ def test_a_function_is_imported_without_what_only_a_message_needs(name: str) -> 
 )
 def test_a_function_has_no_steps_of_others(name: str, steps: str, others: set[str]) -> None:
     found = imported(f"batchdrop.functions.{name}", steps)
-    assert not found & (HEAVY - READS_RECIPES if name == "submit" else HEAVY)
+    assert not found & HEAVY
     assert not found & {STEPS[other] for other in others}
 
 
