@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 
@@ -26,6 +26,7 @@ from batchdrop_local.emulators.vertex.storage import Storage, parsed
 
 HTTP_OF: Final = {1: 499, 3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 13: 500, 14: 503}
 _REASONS: Final = {400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
+_NO_RESPONSE: Final = msgspec.Raw(b"{}")
 _PARTS: Final = ("fileData", "functionCall", "functionResponse", "inlineData", "text")
 
 
@@ -139,14 +140,14 @@ def _row(raw: bytes, answer: bytes, at: str, *, echo: bool) -> bytes:
     given: dict[str, msgspec.Raw] = msgspec.json.decode(
         answer, type=dict[str, msgspec.Raw]
     )
-    beside = {name: value for name, value in line.items() if name != "request"}
     error = given.get("error")
-    row = (beside if echo else {}) | {
-        "status": "" if error is None else _status(bytes(error)),
-        "processed_time": at,
-        "request": _normalised(line.get("request")),
-        "response": given.get("response", {}),
-    }
+    row: Json = {name: value for name, value in line.items() if name != "request"}
+    if not echo:
+        row.clear()
+    row["status"] = "" if error is None else _status(bytes(error))
+    row["processed_time"] = at
+    row["request"] = _normalised(line.get("request"))
+    row["response"] = given.get("response", _NO_RESPONSE)
     return msgspec.json.encode(row) + b"\n"
 
 
@@ -163,11 +164,10 @@ def _normalised(request: Any) -> Any:
     """Return a request as it is echoed: camelCase, and the members that were not set as null."""
     if not isinstance(request, dict):
         return request
-    found: Any = camel(request)
-    for turn in found.get("contents") or ():
-        if isinstance(turn, dict) and isinstance(turn.get("parts"), list):
-            turn["parts"] = [
-                dict.fromkeys(_PARTS) | part if isinstance(part, dict) else part
-                for part in turn["parts"]
-            ]
-    return {"generationConfig": None, "safetySettings": None} | found
+    found: Any = camel(cast("Json", request))
+    for turn in cast("list[Any]", found.get("contents") or []):
+        parts: Any = turn.get("parts")
+        if isinstance(parts, list):
+            listed = cast("list[Json]", parts)
+            turn["parts"] = [dict.fromkeys(_PARTS) | part for part in listed]
+    return {"generationConfig": None, "safetySettings": None, **found}
