@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,11 @@ from batchdrop.providers.vertex.api import VertexApi, vertex
 from batchdrop_local.emulators.vertex import VertexEmulator
 from batchdrop_local.stack.agent import Agent
 from tests.contract.fake import FakeBatches, fake
+from tests.harness import NOWHERE
 
 KIND = BatchKind.GENERATE
 MODELS = {"fake": "fake-1", "gemini": "gemini-2.5-flash", "vertex": "gemini-2.5-flash"}
 WORK = "work"
-NOWHERE = DirectoryObjects(Path(tempfile.mkdtemp()))
 ENVELOPES = (
     fake(FakeBatches()),
     gemini(GeminiApi(lambda: "")),
