@@ -218,7 +218,12 @@ def answering(options: Options, objects: Objects) -> Generator[dict[str, str]]:
     with VertexEmulator(
         data_dir=folder, storage=Agent(objects), faults=faults
     ) as vertex:
-        instance = {"kind": "vertex", "location": LOCATION, "base_url": vertex.url}
+        instance = {
+            "kind": "vertex",
+            "location": LOCATION,
+            "base_url": vertex.url,
+            "facts": {"settle_apart": 1},
+        }
         yield {"BATCHDROP_PROVIDERS": json.dumps({"vertex_ai": instance})}
 
 

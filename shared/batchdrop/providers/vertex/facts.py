@@ -31,4 +31,5 @@ FACTS: Final = Facts(
     stuck_after=98 * HOUR,  # batch: up to 72 h in the queue, 24 h of work
     proof_seconds=300,  # whether a list shows a job at once is not documented
     settle_seconds=900,  # storage: output is exported while a job runs; how long after its end is not documented
+    settle_apart=60,
 )

@@ -65,12 +65,13 @@ class Api:
     def stats(self) -> Json:
         """Return what was counted and what there is."""
         every = self.jobs.every()
+        named = Counter(job.display_name for job in self.jobs.made)
         return {
             "calls": dict(self.calls),
             "creates_received": self.calls.get("create", 0),
             "batches": dict(Counter(state.word for _, state in every)),
-            "requests": sum(job.requests for job, _ in every),
+            "requests": sum(job.requests for job in self.jobs.made),
             "duplicate_display_names": sorted(
-                name for name, count in self.jobs.named.items() if count > 1
+                name for name, count in named.items() if count > 1
             ),
         }

@@ -102,6 +102,8 @@ class Exporter:
 
     def write(self, job: Exported, state: State, moment: str) -> None:
         """Write the objects that are there from a moment on."""
+        if not self._share(job, state, moment):
+            return
         rows = self._made(job, state, moment)
         count = job.faults.output_objects
         each = -(-job.requests // count)
@@ -118,13 +120,16 @@ class Exporter:
             bucket, path = parsed(f"{job.directory}/{name}.jsonl")
             self._storage.write(bucket, path, pieces)
 
+    def _share(self, job: Exported, state: State, moment: str) -> float:
+        """Return which share of its rows a job has by a moment of its life."""
+        if moment == "running":
+            return job.faults.running_share
+        whole = state.word in ("SUCCEEDED", "PARTIALLY_SUCCEEDED")
+        return 1.0 if whole else job.faults.answered_share
+
     def _made(self, job: Exported, state: State, moment: str) -> Iterator[bytes]:
         """Yield the rows a job has by a moment of its life."""
-        share = job.faults.answered_share
-        if state.word in ("SUCCEEDED", "PARTIALLY_SUCCEEDED"):
-            share = 1.0
-        if moment == "running":
-            share = job.faults.running_share
+        share = self._share(job, state, moment)
         answered, at = self.rows(job), stamp(job.created)
         source = lines(self._store.content / job.content)
         if job.faults.reversed_rows:

@@ -13,7 +13,6 @@ import math
 import secrets
 import threading
 import zlib
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -149,8 +148,8 @@ class Jobs:
         self._faults = faults
         self._lock = threading.RLock()
         self._exporter = Exporter(store, storage)
-        self.named: Counter[str] = Counter()
-        """Jobs ever created, also deleted ones, by display name: what was paid for."""
+        self.made: list[Job] = []
+        """Jobs created since the start, also deleted ones, oldest first: what was paid for."""
 
     def create(self, parent: str, wanted: Wanted) -> Job:
         """Create a job from one input object.
@@ -174,7 +173,7 @@ class Jobs:
         job = self._with_input(draft)
         with self._lock:
             self._store.put(job)
-            self.named[job.display_name] += 1
+            self.made.append(job)
         return job
 
     def _with_input(self, draft: Job) -> Job:

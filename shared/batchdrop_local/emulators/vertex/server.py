@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from batchdrop_local.emulators.gemini.batches import State
 from batchdrop_local.emulators.gemini.spoiling import answer
 from batchdrop_local.emulators.http import Answer, Call, Json, Server
 from batchdrop_local.emulators.vertex.api import Api
@@ -62,6 +63,11 @@ class VertexEmulator:
         """Return all jobs of all locations as the API lists them, newest first."""
         now = self._api.now()
         return [resource(job, state, now) for job, state in self._api.jobs.every()]
+
+    def made(self) -> list[Json]:
+        """Return the jobs created since the start, also deleted ones, oldest first, as they were then."""
+        pending = State("PENDING", 0.0)
+        return [resource(job, pending, job.created) for job in self._api.jobs.made]
 
     def stats(self) -> Json:
         """Return what was counted and what there is."""
