@@ -79,11 +79,11 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
 def _look_at_end(context: Polling, stored: Stored[Shard], batch: Batch) -> bool:
     """End the shard when what its batch says is settled; services export late, and count late."""
     facts, now = context.provider_of(stored.value).facts, context.now()
-    late = facts.settle_seconds
-    settled = not late or stored.value.batch.settled(batch, now, late)
+    ref = stored.value.batch
+    settled = not facts.settle_seconds or ref.settled(batch, now, facts)
     if settled:
         end_shard(context, stored, batch)
-    else:
+    elif not ref.knows(batch):
         context.store.change(stored, lambda shard: shard.seen(now, batch))
     return settled
 
