@@ -46,7 +46,7 @@ from batchdrop.ports import (
 from batchdrop.providers.by_name import find_by_name
 from batchdrop.providers.gemini import wire
 from batchdrop.providers.gemini.calls import CALL_SECONDS, Calls, no_address
-from batchdrop.providers.gemini.envelope import GeminiEnvelope
+from batchdrop.providers.gemini.envelope import GeminiEnvelope, bodies
 from batchdrop.providers.gemini.facts import facts_of
 from batchdrop.providers.gemini.stream import SizedStream
 
@@ -341,6 +341,7 @@ def gemini(api: GeminiApi, tier: int = 1) -> Provider:
         caches=api,
         tokens=api,
         ask=api,
+        bodies=bodies,
     )
 
 
