@@ -35,4 +35,4 @@ class AccessTokens:
                 from google.auth.transport.requests import Request
 
                 self._credentials.refresh(Request())
-            return str(self._credentials.token)
+            return str(self._credentials.token)  # pyright: ignore[reportUnknownArgumentType] - the library is untyped
