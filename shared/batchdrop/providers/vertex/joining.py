@@ -102,17 +102,17 @@ def digest_of(request: bytes) -> bytes | None:
 def _plain(value: Any) -> Any:
     """Return a value without nulls, names folded and in order, whole numbers as integers."""
     if isinstance(value, dict):
-        members = cast("dict[str, Any]", value).items()
-        folded = ((_folded(name), _plain(inner)) for name, inner in members)
-        return sorted(
-            ([name, inner] for name, inner in folded if inner is not None),
-            key=json.dumps,
-        )
+        return _plain_members(cast("dict[str, Any]", value))
     if isinstance(value, list):
         return [_plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _plain_members(members: dict[str, Any]) -> list[list[Any]]:
+    named = ([_folded(name), _plain(inner)] for name, inner in members.items())
+    return sorted((each for each in named if each[1] is not None), key=json.dumps)
 
 
 def _folded(name: str) -> str:
