@@ -110,9 +110,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _plain_members(members: dict[str, Any]) -> list[list[Any]]:
-    named = ([_folded(name), _plain(inner)] for name, inner in members.items())
-    return sorted((each for each in named if each[1] is not None), key=json.dumps)
+def _plain_members(members: dict[str, Any]) -> list[tuple[str, Any]]:
+    named = ((_folded(name), _plain(inner)) for name, inner in members.items())
+    return sorted(filter(_is_set, named), key=json.dumps)
+
+
+def _is_set(member: tuple[str, Any]) -> bool:
+    return member[1] is not None
 
 
 def _folded(name: str) -> str:
