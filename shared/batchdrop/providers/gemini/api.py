@@ -46,7 +46,7 @@ from batchdrop.ports import (
 from batchdrop.providers.by_name import find_by_name
 from batchdrop.providers.gemini import wire
 from batchdrop.providers.gemini.calls import calls
-from batchdrop.providers.gemini.envelope import GeminiEnvelope
+from batchdrop.providers.gemini.envelope import GeminiEnvelope, bodies
 from batchdrop.providers.gemini.facts import facts_of
 from batchdrop.providers.gemini.stream import SizedStream
 from batchdrop.providers.google import CALL_SECONDS, timeout
@@ -291,6 +291,7 @@ def gemini(api: GeminiApi, tier: int = 1) -> Provider:
         caches=api,
         tokens=api,
         ask=api,
+        bodies=bodies,
     )
 
 
