@@ -25,6 +25,8 @@ LOST_STATE = ("tests/fault/test_lost_state.py", "tests/fault/test_restored_state
 MACHINE = ("tests/fault/test_machine.py",)
 LATE = ("tests/fault/test_late_refusals.py",)
 TRANSITIONS = ("tests/unit/test_transitions.py",)
+VERTEX = ("tests/contract/test_vertex_provider.py",)
+VERTEX_FLOW = ("tests/flow/test_vertex.py",)
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,48 @@ MUTANTS = (
         "        if self.state is ShardState.CREATING:\n",
         "        if False:\n",
         TRANSITIONS,
+    ),
+    Mutant(
+        "a job is looked for by its own label",
+        f"{SHARED}/providers/vertex/api.py",
+        """wanted = partial(self._page, filter=f'labels.batchdrop_shard="{shard}"')""",
+        """wanted = partial(self._page, filter=f'labels.batchdrop_shard="{shard[1:]}"')""",
+        VERTEX,
+    ),
+    Mutant(
+        "the service filters: one call, not all pages",
+        f"{SHARED}/providers/vertex/api.py",
+        """wanted = partial(self._page, filter=f'labels.batchdrop_shard="{shard}"')""",
+        "wanted = self._page; del shard",
+        VERTEX,
+    ),
+    Mutant(
+        "an id that came back is believed",
+        f"{SHARED}/providers/vertex/joining.py",
+        "        if found.key is not None:\n            return row\n",
+        "        row = msgspec.json.encode({**msgspec.json.decode(row), 'key': None})\n",
+        VERTEX,
+    ),
+    Mutant(
+        "a row fails by its status text",
+        f"{SHARED}/providers/vertex/envelope.py",
+        "        if row.status:\n",
+        "        if False:\n",
+        VERTEX,
+    ),
+    Mutant(
+        "a job is read when it is settled",
+        f"{SHARED}/steps/poll/look.py",
+        "settled = not facts.settle_seconds or ref.settled(batch, now, facts)",
+        "settled = True",
+        VERTEX_FLOW,
+    ),
+    Mutant(
+        "two looks are some time apart",
+        f"{SHARED}/core/state/batch.py",
+        "now >= self.said_at + apart",
+        "now >= self.said_at",
+        VERTEX_FLOW,
     ),
 )
 

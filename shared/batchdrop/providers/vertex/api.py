@@ -173,8 +173,8 @@ class VertexApi:
     def _read(self, uri: str, generation: int) -> Iterator[bytes]:
         """Stream an object of rows; one that was written again since is read as it is now: it holds more."""
         bucket, name = address(uri)
-        there = self._objects.stat(bucket, name)
-        pinned = there.generation if there else generation
+        live = self._objects.stat(bucket, name)
+        pinned = generation if live is None else live.generation
         return self._objects.read(bucket, name, generation=pinned)
 
     # ---------------------------------------------------------------------------------- synchronous calls

@@ -25,6 +25,7 @@ _PASSING: Final = frozenset(
         "INTERNAL",
         "RESOURCE_EXHAUSTED",
         "UNAVAILABLE",
+        "UNKNOWN",
         _PROVISIONING,
     }
 )
@@ -87,11 +88,16 @@ class VertexEnvelope:
 
 def _fault(status: str) -> Fault:
     """Read the status text of a row that failed; one in no known form may pass, and is kept as it is."""
-    text = status[status.find("{") :] if "{" in status else "{}"
-    try:
-        error = _decode_said(text).error
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        error = _Error()
+    error = _said(status)
     word = error.status or _WORDS.get(error.code, "UNKNOWN")
-    passing = word in _PASSING or word == "UNKNOWN"
+    passing = word in _PASSING
     return Fault(f"PROVIDER_{word}", error.message or status, passing=passing)
+
+
+def _said(status: str) -> _Error:
+    """Return the error in a status text, empty if there is none that can be read."""
+    _, brace, rest = status.partition("{")
+    try:
+        return _decode_said(brace + rest).error
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return _Error()

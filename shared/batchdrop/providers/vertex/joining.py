@@ -102,17 +102,21 @@ def digest_of(request: bytes) -> bytes | None:
 def _plain(value: Any) -> Any:
     """Return a value without nulls, names folded and in order, whole numbers as integers."""
     if isinstance(value, dict):
-        members = cast("dict[str, Any]", value).items()
-        folded = ((_folded(name), _plain(inner)) for name, inner in members)
-        return sorted(
-            ([name, inner] for name, inner in folded if inner is not None),
-            key=json.dumps,
-        )
+        return _plain_members(cast("dict[str, Any]", value))
     if isinstance(value, list):
         return [_plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _plain_members(members: dict[str, Any]) -> list[tuple[str, Any]]:
+    named = ((_folded(name), _plain(inner)) for name, inner in members.items())
+    return sorted(filter(_is_set, named), key=json.dumps)
+
+
+def _is_set(member: tuple[str, Any]) -> bool:
+    return member[1] is not None
 
 
 def _folded(name: str) -> str:

@@ -31,8 +31,7 @@ _WAITS: Final = frozenset({7, 8, 9})
 
 def labels_of(intent: Intent) -> dict[str, str]:
     """Return the labels of a job: keys and values of `[a-z0-9_-]`, 63 at most (page of the REST resource)."""
-    _, _, rest = intent.name.partition(".")
-    stack, _, shard = rest.partition(".")
+    _, stack, shard = intent.name.split(".", 2)
     return {
         "batchdrop_stack": folded(stack),
         "batchdrop_shard": folded(shard),
