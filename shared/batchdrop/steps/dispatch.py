@@ -11,7 +11,6 @@ the future by their number, so a small job is served between the shards of a lar
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -39,6 +38,8 @@ from batchdrop.steps.next import wake
 from batchdrop.steps.stack import paused
 from batchdrop.store import Stored
 
+Dispatching = Context[DispatchSettings]
+
 MAX_ADMITTED = 100
 START_AGAIN = timedelta(seconds=30)
 GROUP = 25
@@ -47,7 +48,7 @@ MAX_FREED = 100
 """Shards whose reservations end in one write."""
 
 
-def dispatch(context: Context[DispatchSettings], pool: str) -> int:
+def dispatch(context: Dispatching, pool: str) -> int:
     """Admit queued shards of a pool until something does not fit; return how many were admitted."""
     count = 0
     while count < MAX_ADMITTED and not context.time_left.over():
@@ -62,16 +63,14 @@ def dispatch(context: Context[DispatchSettings], pool: str) -> int:
     return count
 
 
-def free(
-    context: Context[DispatchSettings], shard: Shard, *, keep: bool = False
-) -> None:
+def free(context: Dispatching, shard: Shard, *, keep: bool = False) -> None:
     """End a shard's reservations once; with `keep` its tokens count on for a configured while."""
     with freeing(context) as ended:
         ended.add(shard, keep=keep)
 
 
 @contextmanager
-def freeing(context: Context[DispatchSettings]) -> Generator[Freeing]:
+def freeing(context: Dispatching) -> Generator[Freeing]:
     """End the reservations of the shards that are added meanwhile, many in one write of a ledger.
 
     Those of a process that dies before are found by the sweep.
@@ -86,7 +85,7 @@ def freeing(context: Context[DispatchSettings]) -> Generator[Freeing]:
 class Freeing:
     """Reservations to be ended, by ledger and shard."""
 
-    def __init__(self, context: Context[DispatchSettings]) -> None:
+    def __init__(self, context: Dispatching) -> None:
         self._context = context
         self._count = 0
         self._ledgers: defaultdict[str, dict[str, datetime | None]] = defaultdict(dict)
@@ -105,12 +104,16 @@ class Freeing:
         """End what was added."""
         while self._ledgers:
             ledger, shards = self._ledgers.popitem()
-            change_ledger(self._context, ledger, partial(freed, shards=shards))
+            change_ledger(
+                self._context,
+                ledger,
+                partial(freed, shards=shards),
+            )
         self._count = 0
 
 
 def back_off(
-    context: Context[DispatchSettings],
+    context: Dispatching,
     shard: Shard,
     seconds: float | None,
     unit: Unit | None = None,
@@ -152,14 +155,14 @@ def back_off(
         )
 
 
-def ensure_ledger(context: Context[DispatchSettings], pool: str) -> None:
+def ensure_ledger(context: Dispatching, pool: str) -> None:
     """Make a pool's ledger before its first shard exists: every tick dispatches the pools that have one."""
     if context.store.ledgers.get(pool) is None:
         context.store.ledgers.ensure(pool, Ledger())
 
 
 def change_ledger(
-    context: Context[DispatchSettings],
+    context: Dispatching,
     name: str,
     transition: Callable[[Ledger], Ledger | None],
 ) -> Ledger | None:
@@ -167,7 +170,7 @@ def change_ledger(
     return context.store.ledgers.change(name, Ledger(), transition)
 
 
-def _next(context: Context[DispatchSettings], pool: str) -> list[Stored[Shard]]:
+def _next(context: Dispatching, pool: str) -> list[Stored[Shard]]:
     """Return the next queued shards of a pool, in the order in which they are served."""
     ledger = read_ledger(context, pool)
     if ledger.held(context.now()):
@@ -179,7 +182,7 @@ def _next(context: Context[DispatchSettings], pool: str) -> list[Stored[Shard]]:
     return _in_turn(heads, in_flight)
 
 
-def _room(context: Context[DispatchSettings], pool: str) -> int:
+def _room(context: Dispatching, pool: str) -> int:
     """Return how many more batches the provider of a pool lets us have in flight."""
     name = provider_of_pool(pool)
     provider = context.providers.get(name)
@@ -194,18 +197,16 @@ def _in_turn(
     heads: Mapping[str, list[Stored[Shard]]], in_flight: Counter[str]
 ) -> list[Stored[Shard]]:
     """Put shards of teams in order: always the next of the team that then has the least tokens in flight."""
-    queues = {team: iter(shards) for team, shards in heads.items()}
-    turns = [(in_flight[team], team) for team in queues]
-    heapq.heapify(turns)
+    tokens = in_flight.copy()
     served: list[Stored[Shard]] = []
-    while turns and len(served) < MAX_ADMITTED:
-        tokens, team = turns[0]
-        shard = next(queues[team], None)
-        if shard is None:
+    while heads and len(served) < MAX_ADMITTED:
+        team = min(heads, key=lambda team: (tokens[team], team))
+        if not heads[team]:
             # What else this team has queued was not read: who comes after it is not known.
             break
-        served.append(shard)
-        heapq.heapreplace(turns, (tokens + shard.value.tokens, team))
+        stored = heads[team].pop(0)
+        tokens[team] += stored.value.tokens
+        served.append(stored)
     return served
 
 
@@ -215,7 +216,7 @@ def read_ledger(context: Context[CommonSettings], name: str) -> Ledger:
 
 
 def _heads(
-    context: Context[DispatchSettings], pool: str, count: int
+    context: Dispatching, pool: str, count: int
 ) -> dict[str, list[Stored[Shard]]]:
     """The first queued shards of every team (a loose scan: a query a team at most)."""
     heads: defaultdict[str, list[Stored[Shard]]] = defaultdict(list)
@@ -230,7 +231,7 @@ def _heads(
     return heads
 
 
-def _admit(context: Context[DispatchSettings], waiting: list[Stored[Shard]]) -> int:
+def _admit(context: Dispatching, waiting: list[Stored[Shard]]) -> int:
     """Reserve for the first shards that fit, start them and return how many they are: all are of one pool."""
     now = context.now()
     ours = _in_account(context, waiting, now)
@@ -241,9 +242,7 @@ def _admit(context: Context[DispatchSettings], waiting: list[Stored[Shard]]) -> 
     return len(fit)
 
 
-def _give_back(
-    context: Context[DispatchSettings], left_out: list[Stored[Shard]]
-) -> None:
+def _give_back(context: Dispatching, left_out: list[Stored[Shard]]) -> None:
     """End in the account what the pool had no room for."""
     if not left_out:
         return
@@ -257,7 +256,7 @@ def _give_back(
 
 
 def _in_account(
-    context: Context[DispatchSettings], waiting: list[Stored[Shard]], now: datetime
+    context: Dispatching, waiting: list[Stored[Shard]], now: datetime
 ) -> list[Stored[Shard]]:
     """Reserve what their provider counts of all its models; return those that this dispatch may start."""
     if not waiting:
@@ -269,12 +268,18 @@ def _in_account(
         count=settings.batch_limit(facts),
     )
     account = account_of(first.provider)
-    kept = _reserved(context, account, waiting, now, bounds)
+    kept = _reserved(
+        context,
+        account,
+        waiting,
+        now,
+        bounds,
+    )
     return [each for each in waiting if kept.taken_at(each.value.shard_id, now)]
 
 
 def _in_pool(
-    context: Context[DispatchSettings], ours: list[Stored[Shard]], now: datetime
+    context: Dispatching, ours: list[Stored[Shard]], now: datetime
 ) -> list[Stored[Shard]]:
     """Reserve what their provider counts of their model; return the first ones, that fit."""
     if not ours:
@@ -284,12 +289,18 @@ def _in_pool(
     bounds = Bounds(
         tokens=context.settings.tokens_limit(facts, first.model),
     )
-    kept = _reserved(context, first.pool, ours, now, bounds)
+    kept = _reserved(
+        context,
+        first.pool,
+        ours,
+        now,
+        bounds,
+    )
     return [each for each in ours if each.value.shard_id in kept.entries]
 
 
 def _reserved(
-    context: Context[DispatchSettings],
+    context: Dispatching,
     ledger: str,
     waiting: list[Stored[Shard]],
     now: datetime,
@@ -311,7 +322,7 @@ def _reservation(shard: Shard) -> Reservation:
     return Reservation(team=shard.team, tokens=shard.tokens, bytes=size)
 
 
-def _taken_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+def _taken_apart(context: Dispatching, stored: Stored[Shard]) -> bool:
     """Send a shard to be split, instead of sending it unchanged, that was refused more than once and is too large."""
     shard = stored.value
     if shard.attempts < 2 or shard.requests < 2:
@@ -325,7 +336,7 @@ def _taken_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> b
     return True
 
 
-def _take_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> None:
+def _take_apart(context: Dispatching, stored: Stored[Shard]) -> None:
     """Move the shard to where it is split and wake it, unless somebody else has moved it."""
     now = context.now()
     with suppress(LeaseLostError):
@@ -340,7 +351,7 @@ def _take_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> No
         wake(context, shard)
 
 
-def _start(context: Context[DispatchSettings], stored: Stored[Shard]) -> None:
+def _start(context: Dispatching, stored: Stored[Shard]) -> None:
     """Move the shard to STAGING and wake it; whoever loses the race leaves the reservation to the winner."""
     now = context.now()
     with suppress(LeaseLostError):

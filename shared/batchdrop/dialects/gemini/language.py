@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from batchdrop.dialects.gemini import attachments, beginnings, images, media, models
+from batchdrop.dialects.gemini import (
+    attachments,
+    beginnings,
+    images,
+    media,
+    models,
+    plain_answers,
+)
 from batchdrop.dialects.gemini.answer import answer
 from batchdrop.dialects.gemini.attachments import addresses, may_name
 from batchdrop.dialects.gemini.check import examine as check
@@ -34,6 +41,7 @@ __all__ = [
     "may_name",
     "media",
     "models",
+    "plain_answers",
     "renderer",
     "reply",
     "request",

@@ -88,11 +88,11 @@ def _look_at_end(
 ) -> bool:
     """End the shard when what its batch says is settled; services export late, and count late."""
     facts, now = context.provider_of(stored.value).facts, context.now()
-    late = facts.settle_seconds
-    settled = not late or stored.value.batch.settled(batch, now, late)
+    ref = stored.value.batch
+    settled = not facts.settle_seconds or ref.settled(batch, now, facts)
     if settled:
         _end_shard(context, ended, stored, batch)
-    else:
+    elif not ref.knows(batch):
         context.store.change(stored, lambda shard: shard.seen(now, batch))
     return settled
 
