@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names
-from batchdrop.core.state.capacity import Ledger, Reservation, account_of, admitted, pool_of
+from batchdrop.core.state.capacity import Bounds, Ledger, Reservation, account_of, admitted, pool_of
 from batchdrop.ports import Collection
 from batchdrop.steps.dispatch import change_ledger, read_ledger
 from batchdrop.steps.stack import stack_id
@@ -110,7 +110,7 @@ def test_a_leaked_reservation_is_released(stack: Stack) -> None:
             context,
             name,
             lambda ledger: admitted(
-                ledger, "gone-00001", Reservation(tokens=5), datetime.now(UTC), tokens=9, bytes=9, count=9
+                ledger, {"gone-00001": Reservation(tokens=5)}, datetime.now(UTC), Bounds(tokens=9, bytes=9, count=9)
             ),
         )
     stack.tick()

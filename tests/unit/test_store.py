@@ -100,7 +100,7 @@ def test_a_ledger_that_two_change_keeps_both(store: Store, pauses: Pauses) -> No
 
         def transition(ledger: Ledger) -> Ledger:
             next(later, lambda: None)()
-            return ledger.with_entry(name, ENTRY)
+            return ledger.with_entries({name: ENTRY})
 
         return transition
 

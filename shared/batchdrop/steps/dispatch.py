@@ -2,7 +2,7 @@
 
     queue of a pool (a model of a provider):
                         the team with the least tokens in flight, then priority, then age
-    admit:              ledger of the account (batches, file bytes) -> of the pool (tokens) -> shard STAGING -> wake
+    admit, many at once ledger of the account (batches, file bytes) -> of the pool (tokens) -> shard STAGING -> wake
     free:               when the provider reports a terminal state, or the sweep finds the shard ended
 
 A reservation made before a crash is found again by its shard's id; `queued_at` of a job's later shards lies in
@@ -11,19 +11,24 @@ the future by their number, so a small job is served between the shards of a lar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from batchdrop.core.errors import LeaseLostError
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, DispatchSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.capacity import (
+    Bounds,
     Ledger,
     Reservation,
     account_of,
     admitted,
     freed,
+    provider_of_pool,
     refused,
 )
 from batchdrop.core.state.shard import Shard
@@ -33,43 +38,82 @@ from batchdrop.steps.next import wake
 from batchdrop.steps.stack import paused
 from batchdrop.store import Stored
 
+Dispatching = Context[DispatchSettings]
+
 MAX_ADMITTED = 100
 START_AGAIN = timedelta(seconds=30)
-_NO_LIMIT = 1 << 62
+GROUP = 25
+"""Queued shards that are read together."""
+MAX_FREED = 100
+"""Shards whose reservations end in one write."""
 
 
-def dispatch(context: Context[DispatchSettings], pool: str) -> int:
+def dispatch(context: Dispatching, pool: str) -> int:
     """Admit queued shards of a pool until something does not fit; return how many were admitted."""
     count = 0
     while count < MAX_ADMITTED and not context.time_left.over():
-        stored = _next(context, pool)
-        if (
-            stored is None
-            or (count == 0 and paused(context))
-            or not _admit(context, stored)
-        ):
+        waiting = _next(context, pool)
+        if not waiting or (count == 0 and paused(context)):
             break
-        count += 1
+        fit = [stored for stored in waiting if not _taken_apart(context, stored)]
+        started = _admit(context, fit)
+        count += started
+        if started < len(fit):
+            break
     return count
 
 
-def free(
-    context: Context[DispatchSettings], shard: Shard, *, keep: bool = False
-) -> None:
+def free(context: Dispatching, shard: Shard, *, keep: bool = False) -> None:
     """End a shard's reservations once; with `keep` its tokens count on for a configured while."""
-    until = context.later(context.settings.cancelled_hold_seconds) if keep else None
-    change_ledger(
-        context, shard.pool, lambda ledger: freed(ledger, shard.shard_id, until)
-    )
-    change_ledger(
-        context,
-        account_of(shard.provider),
-        lambda ledger: freed(ledger, shard.shard_id),
-    )
+    with freeing(context) as ended:
+        ended.add(shard, keep=keep)
+
+
+@contextmanager
+def freeing(context: Dispatching) -> Generator[Freeing]:
+    """End the reservations of the shards that are added meanwhile, many in one write of a ledger.
+
+    Those of a process that dies before are found by the sweep.
+    """
+    ended = Freeing(context)
+    try:
+        yield ended
+    finally:
+        ended.flush()
+
+
+class Freeing:
+    """Reservations to be ended, by ledger and shard."""
+
+    def __init__(self, context: Dispatching) -> None:
+        self._context = context
+        self._count = 0
+        self._ledgers: defaultdict[str, dict[str, datetime | None]] = defaultdict(dict)
+
+    def add(self, shard: Shard, *, keep: bool = False) -> None:
+        """Add a shard; with `keep` its tokens count on for a configured while."""
+        seconds = self._context.settings.cancelled_hold_seconds
+        until = self._context.later(seconds) if keep else None
+        self._ledgers[shard.pool][shard.shard_id] = until
+        self._ledgers[account_of(shard.provider)][shard.shard_id] = None
+        self._count += 1
+        if self._count == MAX_FREED:
+            self.flush()
+
+    def flush(self) -> None:
+        """End what was added."""
+        while self._ledgers:
+            ledger, shards = self._ledgers.popitem()
+            change_ledger(
+                self._context,
+                ledger,
+                partial(freed, shards=shards),
+            )
+        self._count = 0
 
 
 def back_off(
-    context: Context[DispatchSettings],
+    context: Dispatching,
     shard: Shard,
     seconds: float | None,
     unit: Unit | None = None,
@@ -111,14 +155,14 @@ def back_off(
         )
 
 
-def ensure_ledger(context: Context[DispatchSettings], pool: str) -> None:
+def ensure_ledger(context: Dispatching, pool: str) -> None:
     """Make a pool's ledger before its first shard exists: every tick dispatches the pools that have one."""
     if context.store.ledgers.get(pool) is None:
         context.store.ledgers.ensure(pool, Ledger())
 
 
 def change_ledger(
-    context: Context[DispatchSettings],
+    context: Dispatching,
     name: str,
     transition: Callable[[Ledger], Ledger | None],
 ) -> Ledger | None:
@@ -126,17 +170,44 @@ def change_ledger(
     return context.store.ledgers.change(name, Ledger(), transition)
 
 
-def _next(context: Context[DispatchSettings], pool: str) -> Stored[Shard] | None:
+def _next(context: Dispatching, pool: str) -> list[Stored[Shard]]:
+    """Return the next queued shards of a pool, in the order in which they are served."""
     ledger = read_ledger(context, pool)
     if ledger.held(context.now()):
-        return None
+        return []
+    room = _room(context, pool)
+    count = max(min(GROUP, room), 1)
+    heads = _heads(context, pool, count)
     in_flight = ledger.tokens_by_team()
-    heads = _heads(context, pool)
-    return min(
-        heads,
-        key=lambda head: (in_flight[head.value.team], head.value.team),
-        default=None,
-    )
+    return _in_turn(heads, in_flight)
+
+
+def _room(context: Dispatching, pool: str) -> int:
+    """Return how many more batches the provider of a pool lets us have in flight."""
+    name = provider_of_pool(pool)
+    provider = context.providers.get(name)
+    if provider is None:
+        return 0
+    ledger = read_ledger(context, account_of(name))
+    limit = context.settings.batch_limit(provider.facts)
+    return limit - len(ledger.entries)
+
+
+def _in_turn(
+    heads: Mapping[str, list[Stored[Shard]]], in_flight: Counter[str]
+) -> list[Stored[Shard]]:
+    """Put shards of teams in order: always the next of the team that then has the least tokens in flight."""
+    tokens = in_flight.copy()
+    served: list[Stored[Shard]] = []
+    while heads and len(served) < MAX_ADMITTED:
+        team = min(heads, key=lambda team: (tokens[team], team))
+        if not heads[team]:
+            # What else this team has queued was not read: who comes after it is not known.
+            break
+        stored = heads[team].pop(0)
+        tokens[team] += stored.value.tokens
+        served.append(stored)
+    return served
 
 
 def read_ledger(context: Context[CommonSettings], name: str) -> Ledger:
@@ -144,99 +215,147 @@ def read_ledger(context: Context[CommonSettings], name: str) -> Ledger:
     return context.store.ledgers.get(name) or Ledger()
 
 
-def _heads(context: Context[DispatchSettings], pool: str) -> list[Stored[Shard]]:
-    """The first queued shard of every team (a loose scan: one query a team)."""
-    heads: list[Stored[Shard]] = []
+def _heads(
+    context: Dispatching, pool: str, count: int
+) -> dict[str, list[Stored[Shard]]]:
+    """The first queued shards of every team (a loose scan: a query a team at most)."""
+    heads: defaultdict[str, list[Stored[Shard]]] = defaultdict(list)
     team: str | None = None
-    while True:
-        found = context.store.shards(queries.queued_teams(pool, team))
-        if not found:
-            return heads
-        heads.append(found[0])
-        team = found[0].value.team
+    more = True
+    while more:
+        found = context.store.shards(queries.queued_teams(pool, team, count))
+        for stored in found:
+            heads[stored.value.team].append(stored)
+        more = len(found) == count
+        team = found[-1].value.team if found else None
+    return heads
 
 
-def _admit(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+def _admit(context: Dispatching, waiting: list[Stored[Shard]]) -> int:
+    """Reserve for the first shards that fit, start them and return how many they are: all are of one pool."""
+    now = context.now()
+    ours = _in_account(context, waiting, now)
+    fit = _in_pool(context, ours, now)
+    _give_back(context, ours[len(fit) :])
+    for stored in fit:
+        _start(context, stored)
+    return len(fit)
+
+
+def _give_back(context: Dispatching, left_out: list[Stored[Shard]]) -> None:
+    """End in the account what the pool had no room for."""
+    if not left_out:
+        return
+    account = account_of(left_out[0].value.provider)
+    back = {each.value.shard_id: None for each in left_out}
+    change_ledger(
+        context,
+        account,
+        partial(freed, shards=back),
+    )
+
+
+def _in_account(
+    context: Dispatching, waiting: list[Stored[Shard]], now: datetime
+) -> list[Stored[Shard]]:
+    """Reserve what their provider counts of all its models; return those that this dispatch may start."""
+    if not waiting:
+        return []
+    first, settings = waiting[0].value, context.settings
+    facts = context.provider_of(first).facts
+    bounds = Bounds(
+        bytes=settings.bytes_limit(facts),
+        count=settings.batch_limit(facts),
+    )
+    account = account_of(first.provider)
+    kept = _reserved(
+        context,
+        account,
+        waiting,
+        now,
+        bounds,
+    )
+    return [each for each in waiting if kept.taken_at(each.value.shard_id, now)]
+
+
+def _in_pool(
+    context: Dispatching, ours: list[Stored[Shard]], now: datetime
+) -> list[Stored[Shard]]:
+    """Reserve what their provider counts of their model; return the first ones, that fit."""
+    if not ours:
+        return []
+    first = ours[0].value
+    facts = context.provider_of(first).facts
+    bounds = Bounds(
+        tokens=context.settings.tokens_limit(facts, first.model),
+    )
+    kept = _reserved(
+        context,
+        first.pool,
+        ours,
+        now,
+        bounds,
+    )
+    return [each for each in ours if each.value.shard_id in kept.entries]
+
+
+def _reserved(
+    context: Dispatching,
+    ledger: str,
+    waiting: list[Stored[Shard]],
+    now: datetime,
+    bounds: Bounds,
+) -> Ledger:
+    """Reserve in a ledger for the first shards that fit, in one write; return it."""
+    shards = [stored.value for stored in waiting]
+    wanted = {shard.shard_id: _reservation(shard) for shard in shards}
+    kept = change_ledger(
+        context,
+        ledger,
+        lambda ledger: admitted(ledger, wanted, now, bounds),
+    )
+    return kept or read_ledger(context, ledger)
+
+
+def _reservation(shard: Shard) -> Reservation:
+    size = shard.bytes + shard.attached_bytes
+    return Reservation(team=shard.team, tokens=shard.tokens, bytes=size)
+
+
+def _taken_apart(context: Dispatching, stored: Stored[Shard]) -> bool:
+    """Send a shard to be split, instead of sending it unchanged, that was refused more than once and is too large."""
     shard = stored.value
-    entry = Reservation(
-        team=shard.team, tokens=shard.tokens, bytes=shard.bytes + shard.attached_bytes
-    )
-    settings, now, facts = (
-        context.settings,
-        context.now(),
-        context.provider_of(shard).facts,
-    )
-    if _refused_often(context, shard):
-        return _take_apart(context, stored)
-    tokens_limit = max(settings.tokens_limit(facts, shard.model), shard.tokens)
-    account = change_ledger(
-        context,
-        account_of(shard.provider),
-        lambda ledger: admitted(
-            ledger,
-            shard.shard_id,
-            entry,
-            now,
-            tokens=_NO_LIMIT,
-            bytes=settings.bytes_limit(facts),
-            count=settings.batch_limit(facts),
-        ),
-    )
-    if account is None:
-        return False
-    pool = change_ledger(
-        context,
-        shard.pool,
-        lambda ledger: admitted(
-            ledger,
-            shard.shard_id,
-            entry,
-            now,
-            tokens=tokens_limit,
-            bytes=_NO_LIMIT,
-            count=_NO_LIMIT,
-        ),
-    )
-    if pool is None:
-        change_ledger(
-            context,
-            account_of(shard.provider),
-            lambda ledger: freed(ledger, shard.shard_id),
-        )
-        return False
-    return _start(context, stored)
-
-
-def _refused_often(context: Context[DispatchSettings], shard: Shard) -> bool:
-    """True for a shard that was refused more than once and is above the limit learnt from that."""
     if shard.attempts < 2 or shard.requests < 2:
         return False
-    limit = context.settings.tokens_limit(context.provider_of(shard).facts, shard.model)
-    return shard.tokens > read_ledger(context, shard.pool).limit(limit, context.now())
+    facts = context.provider_of(shard).facts
+    ledger = read_ledger(context, shard.pool)
+    configured = context.settings.tokens_limit(facts, shard.model)
+    if shard.tokens <= ledger.limit(configured, context.now()):
+        return False
+    _take_apart(context, stored)
+    return True
 
 
-def _take_apart(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
-    """Send a queued shard to be split instead of sending it unchanged."""
+def _take_apart(context: Dispatching, stored: Stored[Shard]) -> None:
+    """Move the shard to where it is split and wake it, unless somebody else has moved it."""
     now = context.now()
-    try:
+    with suppress(LeaseLostError):
         shard = context.store.change(
             stored, lambda shard: shard.found_too_large(now)
         ).value
-    except LeaseLostError:
-        return True
-    log("shard is above the learnt limit", shard_id=shard.shard_id, tokens=shard.tokens)
-    wake(context, shard)
-    return True
+        log(
+            "shard is above the learnt limit",
+            shard_id=shard.shard_id,
+            tokens=shard.tokens,
+        )
+        wake(context, shard)
 
 
-def _start(context: Context[DispatchSettings], stored: Stored[Shard]) -> bool:
+def _start(context: Dispatching, stored: Stored[Shard]) -> None:
     """Move the shard to STAGING and wake it; whoever loses the race leaves the reservation to the winner."""
     now = context.now()
-    try:
+    with suppress(LeaseLostError):
         shard = context.store.change(
             stored, lambda shard: shard.dispatched(now, now + START_AGAIN)
         ).value
-    except LeaseLostError:
-        return True
-    wake(context, shard)
-    return True
+        wake(context, shard)

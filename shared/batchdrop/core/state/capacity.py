@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,6 +22,10 @@ from batchdrop.core.value import Value
 
 _ALL: Final = "all"
 RECOVERY_STEP: Final = timedelta(hours=1)
+STARTED_WITHIN: Final = timedelta(minutes=15)
+"""Longer than any call lasts: a shard that waits in the queue all the same has nobody who starts it."""
+TAKEN: Final = timedelta(minutes=1)
+"""How long a reservation is its dispatch's own: it starts the shard, and two that meet do not both try."""
 
 
 def pool_of(provider: str, model: str) -> str:
@@ -31,6 +36,11 @@ def pool_of(provider: str, model: str) -> str:
 def account_of(provider: str) -> str:
     """Return the ledger of all that a provider has in flight."""
     return f"{provider}.{_ALL}"
+
+
+def provider_of_pool(pool: str) -> str:
+    """Return the provider of a model's ledger."""
+    return pool.rpartition(".")[0]
 
 
 def is_pool(ledger: str) -> bool:
@@ -44,7 +54,17 @@ class Reservation(Value):
     team: str = ""
     tokens: int = 0
     bytes: int = 0
+    at: datetime | None = None
+    """When a dispatch last took it for its own: it starts the shard within its call. None: before 0.3."""
     until: datetime | None = None
+
+    def left(self, now: datetime) -> bool:
+        """Tell whether nobody is about to start the shard any more."""
+        return self.at is None or now >= self.at + TAKEN
+
+    def taken(self, at: datetime) -> Reservation:
+        """Let a dispatch of this time start the shard."""
+        return self._with(at=at)
 
     def kept(self, until: datetime) -> Reservation:
         """Let it count on until then."""
@@ -66,9 +86,14 @@ class Ledger(Value):
         """True while nothing may be admitted."""
         return self.hold_until is not None and now < self.hold_until
 
-    def without_end(self) -> list[str]:
+    def without_end(self) -> list[tuple[str, Reservation]]:
         """The shards whose reservations end only when somebody frees them."""
-        return [shard for shard, entry in self.entries.items() if entry.until is None]
+        return [entry for entry in self.entries.items() if entry[1].until is None]
+
+    def taken_at(self, shard: str, at: datetime) -> bool:
+        """Tell whether the dispatch of this time took the shard's reservation for its own."""
+        entry = self.entries.get(shard)
+        return entry is not None and entry.at == at
 
     def tokens(self) -> int:
         """Tokens reserved in all."""
@@ -92,9 +117,9 @@ class Ledger(Value):
         steps = int((now - self.learnt_at) / RECOVERY_STEP)
         return min(configured, self.learnt_limit << min(steps, 60))
 
-    def with_entry(self, shard: str, entry: Reservation) -> Ledger:
-        """Reserve for a shard, or change what it reserved."""
-        return self._with(entries={**self.entries, shard: entry})
+    def with_entries(self, entries: Mapping[str, Reservation]) -> Ledger:
+        """Reserve for shards, or change what they reserved."""
+        return self._with(entries={**self.entries, **entries})
 
     def without(self, shards: Iterable[str]) -> Ledger:
         """Let go what shards reserved."""
@@ -124,44 +149,100 @@ def pruned(ledger: Ledger, now: datetime) -> Ledger:
     return ledger.without(gone) if gone else ledger
 
 
-def admitted(
-    ledger: Ledger,
-    shard: str,
-    entry: Reservation,
-    now: datetime,
-    *,
-    tokens: int,
-    bytes: int,
-    count: int,
-) -> Ledger | None:
-    """Return the ledger with the reservation, itself if it has it, or None if it does not fit or is held off.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one scope may hold at once; None: not counted in this scope."""
 
-    A shard that would be the only one of its model is let in whatever its tokens: the limit may be wrong, and only
-    the provider's answer shows it.
+    tokens: int | None = None
+    bytes: int | None = None
+    count: int | None = None
+
+
+def admitted(
+    ledger: Ledger, wanted: Mapping[str, Reservation], now: datetime, bounds: Bounds
+) -> Ledger | None:
+    """Return the ledger with the reservations up to the first that does not fit; None when nothing changes.
+
+    A reservation that is there is taken over, unless the dispatch that made it may still be about to start the shard.
+    A shard that would be the only one of its model is let in whatever its tokens: the limit may be wrong, and only the
+    provider's answer shows it.
     """
     ledger = pruned(ledger, now)
-    if shard in ledger.entries:
-        return ledger
-    fits = (
-        not ledger.held(now)
-        and len(ledger.entries) < count
-        and (
-            not ledger.entries
-            or ledger.tokens() + entry.tokens <= ledger.limit(tokens, now)
-        )
-        and ledger.bytes() + entry.bytes <= bytes
-    )
-    return ledger.with_entry(shard, entry) if fits else None
+    room = _Room(ledger, bounds, now)
+    added: dict[str, Reservation] = {}
+    for shard, entry in wanted.items():
+        there = ledger.entries.get(shard)
+        if there is None:
+            if not room.takes(entry):
+                break
+            added[shard] = entry.taken(now)
+        elif there.left(now):
+            added[shard] = there.taken(now)
+    if not added:
+        return None
+    return ledger.with_entries(added)
 
 
-def freed(ledger: Ledger, shard: str, until: datetime | None = None) -> Ledger:
-    """Return the ledger without the reservation, or with it held on until then."""
-    entry = ledger.entries.get(shard)
-    if entry is None or (until is not None and entry.until is not None):
+class _Room:
+    """What a ledger still lets in, less with every reservation."""
+
+    def __init__(self, ledger: Ledger, bounds: Bounds, now: datetime) -> None:
+        self._ledger = ledger
+        self._bounds = bounds
+        self._now = now
+        self._count = len(ledger.entries)
+        self._tokens = ledger.tokens()
+        self._bytes = ledger.bytes()
+
+    def takes(self, entry: Reservation) -> bool:
+        """Count a reservation in if it fits."""
+        if self._ledger.held(self._now):
+            return False
+        if not self._fits(entry):
+            return False
+        self._count += 1
+        self._tokens += entry.tokens
+        self._bytes += entry.bytes
+        return True
+
+    def _fits(self, entry: Reservation) -> bool:
+        bounds = self._bounds
+        if bounds.count is not None and self._count >= bounds.count:
+            return False
+        bytes = self._bytes + entry.bytes
+        if bounds.bytes is not None and bytes > bounds.bytes:
+            return False
+        if bounds.tokens is None or not self._count:
+            return True
+        believed = max(bounds.tokens, entry.tokens)
+        limit = self._ledger.limit(believed, self._now)
+        return self._tokens + entry.tokens <= limit
+
+
+def freed(ledger: Ledger, shards: Mapping[str, datetime | None]) -> Ledger:
+    """Return the ledger without the reservations of shards, or with them held on until the time that stands there."""
+    gone: list[str] = []
+    kept: dict[str, Reservation] = {}
+    for shard, until in shards.items():
+        entry = ledger.entries.get(shard)
+        if entry is None:
+            continue
+        if until is None:
+            gone.append(shard)
+        elif entry.until is None:
+            kept[shard] = entry.kept(until)
+    if gone:
+        ledger = ledger.without(gone)
+    if kept:
+        ledger = ledger.with_entries(kept)
+    return ledger
+
+
+def let_go(ledger: Ledger, shard: str, leaked: Reservation) -> Ledger:
+    """Return the ledger without a reservation that nobody needs, unless a dispatch has taken it since."""
+    if ledger.entries.get(shard) != leaked:
         return ledger
-    if until is None:
-        return ledger.without([shard])
-    return ledger.with_entry(shard, entry.kept(until))
+    return ledger.without([shard])
 
 
 def refused(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from batchdrop.core.state.capacity import STARTED_WITHIN, Reservation
 from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
@@ -24,6 +27,14 @@ def uses_file(shard: Shard, file: str) -> bool:
 def holds_capacity(shard: Shard) -> bool:
     """Tell whether the shard has, or may get, something at the provider that its reservation stands for."""
     return shard.state.unsent or shard.state is ShardState.SUBMITTED
+
+
+def was_left(shard: Shard, entry: Reservation, now: datetime) -> bool:
+    """Tell whether a dispatch reserved capacity and died before it started the shard, which waits in the queue."""
+    if entry.at is None:
+        return False
+    started_by = entry.at + STARTED_WITHIN
+    return shard.state is ShardState.QUEUED and now >= started_by
 
 
 def uses_cache(job: Job, cache: str) -> bool:

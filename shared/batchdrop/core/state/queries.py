@@ -73,14 +73,14 @@ def shards_of(job_id: str, limit: int = 100_000) -> Query:
     return Query(Collection.SHARD, equal=(("job_id", job_id),), limit=limit)
 
 
-def queued_teams(pool: str, after_team: str | None) -> Query:
-    """The first queued shard of the next team after `after_team` (a loose scan over teams)."""
+def queued_teams(pool: str, after_team: str | None, limit: int = 1) -> Query:
+    """The first queued shards of the next teams after `after_team` (a loose scan over teams)."""
     return Query(
         Collection.SHARD,
         equal=(("state", "QUEUED"), ("pool", pool)),
         order=("team", "priority_rank", "queued_at"),
         after=() if after_team is None else (after_team,),
-        limit=1,
+        limit=limit,
     )
 
 

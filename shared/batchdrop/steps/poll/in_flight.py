@@ -23,7 +23,7 @@ from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import queries
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.value import Value
-from batchdrop.ports import Batch, Batches
+from batchdrop.ports import Batch, Batches, BatchPage
 from batchdrop.steps.context import Context
 from batchdrop.store import Stored
 
@@ -64,15 +64,15 @@ def due_shards(context: Polling) -> Iterator[Stored[Shard]]:
 
 def is_due(shard: Shard, now: datetime, settings: PollSettings) -> bool:
     """Decide by age alone whether the tick of this minute looks at a shard's batch."""
-    age = now - (shard.submitted_at or shard.created_at)
-    if age < timedelta(minutes=settings.look_first_minutes) or shard.must_not_go_on(
-        now
-    ):
+    first = timedelta(minutes=settings.look_first_minutes)
+    since = shard.submitted_at or shard.created_at
+    if now < since + first:
+        return True
+    if shard.must_not_go_on(now):
         return True
     ticks = int(now.timestamp() / TICK.total_seconds())
-    return (
-        ticks + zlib.crc32(shard.shard_id.encode())
-    ) % settings.look_spread_ticks == 0
+    spread = zlib.crc32(shard.shard_id.encode())
+    return (ticks + spread) % settings.look_spread_ticks == 0
 
 
 def _in_flight(context: Polling, begun: str) -> Iterator[Stored[Shard]]:
@@ -80,9 +80,13 @@ def _in_flight(context: Polling, begun: str) -> Iterator[Stored[Shard]]:
     if not begun:
         return _behind(context, "")
     before = takewhile(
-        lambda stored: stored.value.shard_id <= begun, _behind(context, "")
+        lambda stored: stored.value.shard_id <= begun,
+        _behind(context, ""),
     )
-    return chain(_behind(context, begun), before)
+    return chain(
+        _behind(context, begun),
+        before,
+    )
 
 
 def _behind(context: Polling, after: str) -> Iterator[Stored[Shard]]:
@@ -108,8 +112,11 @@ class Told:
         Raises:
             TransientError: It cannot be asked now.
         """
-        batches = self._context.provider_of(shard).batches
-        asked = self._asked.setdefault(shard.provider, _Asked(self._context, batches))
+        asked = self._asked.get(shard.provider)
+        if asked is None:
+            provider = self._context.provider_of(shard)
+            asked = _Asked(self._context, provider.batches)
+            self._asked[shard.provider] = asked
         return asked.get(shard.batch.name)
 
 
@@ -135,10 +142,14 @@ class _Asked:
         try:
             for _ in range(LIST_PAGES):
                 page = self._batches.list(token)
-                running = (each for each in page.batches if not each.state.terminal)
-                self._running |= {batch.name: batch for batch in running}
+                self._keep(page)
                 token = page.next_token
                 if token is None or self._over():
                     return
         except BatchdropError as error:
             log("batches could not be listed", severity="WARNING", code=error.code)
+
+    def _keep(self, page: BatchPage) -> None:
+        for batch in page.batches:
+            if not batch.state.terminal:
+                self._running[batch.name] = batch

@@ -25,7 +25,7 @@ from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 from batchdrop.ports import Batch, Batches, BatchState, Cause
 from batchdrop.steps.context import Context
-from batchdrop.steps.dispatch import back_off, dispatch, free
+from batchdrop.steps.dispatch import Freeing, back_off, dispatch, freeing
 from batchdrop.steps.next import wake
 from batchdrop.store import Stored
 
@@ -43,20 +43,29 @@ def look_at_shard(context: Polling, shard_id: str) -> None:
         log("wake for an unknown shard", severity="WARNING", shard_id=shard_id)
     elif stored.value.state is ShardState.SUBMITTED:
         batches = context.provider_of(stored.value).batches
-        look(context, stored, batches.get(stored.value.batch.name))
+        batch = batches.get(stored.value.batch.name)
+        with freeing(context) as ended:
+            over = look(context, ended, stored, batch)
+        if over:
+            dispatch(context, stored.value.pool)
 
 
-def look(context: Polling, stored: Stored[Shard], batch: Batch | None) -> bool:
-    """Act on what the provider says of a submitted shard's batch; return whether the shard's wait for it is over."""
+def look(
+    context: Polling, ended: Freeing, stored: Stored[Shard], batch: Batch | None
+) -> bool:
+    """Act on what the provider says of a submitted shard's batch; return whether the shard's wait for it is over.
+
+    Whoever looks at many frees what the ended ones had reserved together, and then dispatches.
+    """
     shard, now = stored.value, context.now()
     batches = context.provider_of(shard).batches
     if batch is None:
-        return _look_at_nothing(context, stored, batches)
+        return _look_at_nothing(context, ended, stored, batches)
     if batch.ran_nothing:
-        requeue_refused(context, stored, batch)
+        _requeue_refused(context, ended, stored, batch)
         return True
     if batch.state.terminal:
-        return _look_at_end(context, stored, batch)
+        return _look_at_end(context, ended, stored, batch)
     if shard.ignores_cancel(now, CANCEL_GRACE):
         log(
             "batch ended without an answer",
@@ -64,7 +73,7 @@ def look(context: Polling, stored: Stored[Shard], batch: Batch | None) -> bool:
             shard_id=shard.shard_id,
             batch=batch.name,
         )
-        end_shard(context, stored, batch)
+        _end_shard(context, ended, stored, batch)
         return True
     if shard.must_not_go_on(now) and shard.cancel_sent_at is None:
         batches.cancel(batch.name)
@@ -74,13 +83,15 @@ def look(context: Polling, stored: Stored[Shard], batch: Batch | None) -> bool:
     return False
 
 
-def _look_at_end(context: Polling, stored: Stored[Shard], batch: Batch) -> bool:
+def _look_at_end(
+    context: Polling, ended: Freeing, stored: Stored[Shard], batch: Batch
+) -> bool:
     """End the shard when what its batch says is settled; services export late, and count late."""
     facts, now = context.provider_of(stored.value).facts, context.now()
     ref = stored.value.batch
     settled = not facts.settle_seconds or ref.settled(batch, now, facts)
     if settled:
-        end_shard(context, stored, batch)
+        _end_shard(context, ended, stored, batch)
     elif not ref.knows(batch):
         context.store.change(stored, lambda shard: shard.seen(now, batch))
     return settled
@@ -98,7 +109,9 @@ def _keep_word(context: Polling, stored: Stored[Shard], batch: Batch) -> None:
     context.store.change(stored, lambda shard: shard.seen(now, batch))
 
 
-def _look_at_nothing(context: Polling, stored: Stored[Shard], batches: Batches) -> bool:
+def _look_at_nothing(
+    context: Polling, ended: Freeing, stored: Stored[Shard], batches: Batches
+) -> bool:
     """Decide what it means that the provider does not know the batch."""
     shard, now = stored.value, context.now()
     shown_by = (shard.submitted_at or now) + timedelta(
@@ -126,11 +139,13 @@ def _look_at_nothing(context: Polling, stored: Stored[Shard], batches: Batches) 
         shard_id=shard.shard_id,
         batch=shard.batch.name,
     )
-    end_shard(context, stored, None)
+    _end_shard(context, ended, stored, None)
     return True
 
 
-def end_shard(context: Polling, stored: Stored[Shard], batch: Batch | None) -> None:
+def _end_shard(
+    context: Polling, ended: Freeing, stored: Stored[Shard], batch: Batch | None
+) -> None:
     """Record that the batch that was looked at will not change any more, free its capacity and wake the writer."""
     now, looked_at = context.now(), stored.value.batch.name
     shard = context.store.change(
@@ -152,15 +167,13 @@ def end_shard(context: Polling, stored: Stored[Shard], batch: Batch | None) -> N
             batch=looked_at,
         )
     wake(context, shard)
-    free(
-        context,
-        shard,
-        keep=shard.batch.state in (BatchState.CANCELLED, BatchState.CANCELLING),
-    )
-    dispatch(context, shard.pool)
+    cancelled = shard.batch.state in (BatchState.CANCELLED, BatchState.CANCELLING)
+    ended.add(shard, keep=cancelled)
 
 
-def requeue_refused(context: Polling, stored: Stored[Shard], batch: Batch) -> None:
+def _requeue_refused(
+    context: Polling, ended: Freeing, stored: Stored[Shard], batch: Batch
+) -> None:
     """Queue a shard again whose batch was accepted and then refused for want of capacity: it ran nothing."""
     now = context.now()
     refused = context.store.change_if(
@@ -178,5 +191,4 @@ def requeue_refused(context: Polling, stored: Stored[Shard], batch: Batch) -> No
         batch=batch.name,
     )
     back_off(context, shard, None, made_at=batch.created_at)
-    free(context, shard)
-    dispatch(context, shard.pool)
+    ended.add(shard)

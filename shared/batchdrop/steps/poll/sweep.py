@@ -26,13 +26,14 @@ from pydantic import Field
 from batchdrop.core.logs import log
 from batchdrop.core.settings import PollSettings
 from batchdrop.core.state import names, queries
-from batchdrop.core.state.capacity import freed
+from batchdrop.core.state.capacity import Reservation, let_go
 from batchdrop.core.state.needed import (
     holds_capacity,
     may_adopt,
     needs_work,
     uses_cache,
     uses_file,
+    was_left,
 )
 from batchdrop.core.value import Value
 from batchdrop.ports import (
@@ -272,22 +273,24 @@ def _needs_work(context: Sweeping, job_id: str) -> bool:
 def free_leaked(context: Sweeping, found: Counter[str]) -> None:
     """Let go the reservations of shards that hold nothing at the provider any more."""
     for ledger, reserved in context.store.ledgers.found(queries.ledgers()):
-        for shard_id in reserved.without_end():
-            if not _holds_capacity(context, shard_id):
+        for shard_id, entry in reserved.without_end():
+            if not _holds_capacity(context, shard_id, entry):
                 found["swept_reservations"] += 1
-                _free(context, ledger, shard_id)
+                _free(context, ledger, shard_id, entry)
 
 
-def _holds_capacity(context: Sweeping, shard_id: str) -> bool:
+def _holds_capacity(context: Sweeping, shard_id: str, entry: Reservation) -> bool:
     stored = context.store.shard(shard_id)
-    return stored is not None and holds_capacity(stored.value)
+    if stored is None or was_left(stored.value, entry, context.now()):
+        return False
+    return holds_capacity(stored.value)
 
 
-def _free(context: Sweeping, ledger: str, shard_id: str) -> None:
+def _free(context: Sweeping, ledger: str, shard_id: str, entry: Reservation) -> None:
     log(
         "leaked reservation freed",
         severity="WARNING",
         shard_id=shard_id,
         ledger=ledger,
     )
-    change_ledger(context, ledger, partial(freed, shard=shard_id))
+    change_ledger(context, ledger, partial(let_go, shard=shard_id, leaked=entry))

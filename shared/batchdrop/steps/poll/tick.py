@@ -27,7 +27,7 @@ from batchdrop.core.state.job import Job
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.state.shard_state import ShardState
 from batchdrop.steps.context import Context
-from batchdrop.steps.dispatch import dispatch
+from batchdrop.steps.dispatch import Freeing, dispatch, freeing
 from batchdrop.steps.figures import queue_figures
 from batchdrop.steps.next import wake
 from batchdrop.steps.poll.in_flight import Told, due_shards
@@ -80,13 +80,15 @@ def _guarded(done: Done, part: Callable[[], None]) -> None:
 
 def _look_at_batches(context: Polling, done: Done) -> None:
     told = Told(context)
-    for stored in due_shards(context):
-        done.counts["looked"] += 1
-        _guarded(done, partial(_look, context, done, told, stored))
 
+    def look_at(ended: Freeing, stored: Stored[Shard]) -> None:
+        batch = told.of(stored.value)
+        done.counts["ended"] += look(context, ended, stored, batch)
 
-def _look(context: Polling, done: Done, told: Told, stored: Stored[Shard]) -> None:
-    done.counts["ended"] += look(context, stored, told.of(stored.value))
+    with freeing(context) as ended:
+        for stored in due_shards(context):
+            done.counts["looked"] += 1
+            _guarded(done, partial(look_at, ended, stored))
 
 
 def _wake_due(context: Polling, done: Done) -> None:
