@@ -97,11 +97,6 @@ def responses(draw: st.DrawFn) -> Json:
     return {name: response[name] for name in names if name != dropped}
 
 
-def _in_place(raw: bytes, place: int, replacement: bytes) -> bytes:
-    place %= len(raw)
-    return raw[:place] + replacement + raw[place + 1 :]
-
-
 USUAL = (
     b'{"candidates":[{"content":{"parts":[{"text":"hello"}],"role":"model"},"finishReason":"STOP","index":0,'
     b'"avgLogprobs":-0.25}],"usageMetadata":{"promptTokenCount":8,"candidatesTokenCount":3,"promptTokensDetails":'
