@@ -23,7 +23,7 @@ _encode = msgspec.json.Encoder().encode
 
 def is_sound(raw: bytes) -> bool:
     """Tell whether a line is UTF-8 and strict JSON."""
-    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_VALUES:
+    if len(raw) > MAX_VALUES and _values(raw) > MAX_VALUES:
         return False
     try:
         value = _decode(raw)
@@ -35,6 +35,11 @@ def is_sound(raw: bytes) -> bool:
     if quotes * FEW_QUOTES < len(raw) and _names_differ(raw):
         return True
     return _encode(value).count(b'"') == quotes
+
+
+def _values(raw: bytes) -> int:
+    """Return how many values a line holds at most."""
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def _names_differ(raw: bytes) -> bool:

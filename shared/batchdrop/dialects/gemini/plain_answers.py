@@ -11,7 +11,7 @@ bytes prove it sooner, because nothing here is written longer than it was read. 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,9 +22,9 @@ from batchdrop.core.result.plain import Plain
 from batchdrop.dialects.gemini.answer import not_as_asked
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
+_Prompt = Annotated[int, msgspec.Meta(ge=0, le=LONG_PROMPT)]
 _Word = str | UnsetType
-_STOP: Final = "STOP"
-_STOP_JSON: Final = b'"STOP"'
+_STOP: Final = b'"STOP"'
 
 
 class _Known(
@@ -50,8 +50,8 @@ class _Content(_Known, frozen=True):
 
 class _Candidate(_Known, frozen=True):
     content: _Content
-    finish_reason: str
-    index: int | UnsetType = UNSET
+    finish_reason: Literal["STOP"]
+    index: Literal[0] | UnsetType = UNSET
     avg_logprobs: float | UnsetType = UNSET
 
 
@@ -64,12 +64,12 @@ class _Response(_Known, frozen=True):
 
 
 class _Detail(_Known, frozen=True):
-    modality: str
+    modality: Literal["TEXT"]
     token_count: _Count
 
 
 class _Usage(_Known, frozen=True):
-    prompt_token_count: _Count = 0
+    prompt_token_count: _Prompt = 0
     candidates_token_count: _Count = 0
     thoughts_token_count: _Count = 0
     total_token_count: _Count = 0
@@ -80,48 +80,74 @@ class _Usage(_Known, frozen=True):
 
 
 _decode: Final = msgspec.json.Decoder(_Response).decode
-_decode_usage: Final = msgspec.json.Decoder(_Usage).decode
-_encode: Final = msgspec.json.Encoder().encode
+_usage: Final = msgspec.json.Decoder(_Usage)
+_encoder: Final = msgspec.json.Encoder()
+_encode: Final = _encoder.encode
+_encode_lines: Final = _encoder.encode_lines
 
 
 def plain(
     bodies: Sequence[bytes | None], lines: Sequence[InputLine]
 ) -> list[Plain | None]:
     """Return the plain answer in each body; see `dialects.dialect.PlainAnswers`."""
-    return list(map(_plain, bodies, lines))
+    found: list[Plain | None] = [None] * len(bodies)
+    usual = [
+        (place, body, response)
+        for place, body in enumerate(bodies)
+        if body is not None and (response := _read(body)) is not None
+    ]
+    written = [bytes(response.usage_metadata) for _, _, response in usual]
+    for (place, body, response), raw, usage in zip(
+        usual, written, _usages(written), strict=True
+    ):
+        if usage is not None:
+            found[place] = _plain(body, response, raw, usage, lines[place])
+    return found
 
 
-def _plain(body: bytes | None, line: InputLine) -> Plain | None:
-    if body is None:
-        return None
+def _read(body: bytes) -> _Response | None:
+    """Return a response that was written soundly, None when it is not of the usual shape."""
     try:
         response = _decode(body)
-        written = bytes(response.usage_metadata)
-        usage = _decode_usage(written)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    (candidate,) = response.candidates
-    (part,) = candidate.content.parts
-    text = bytes(part.text)
+    written = _encode(response)
+    if len(written) == len(body) and response.candidates[0].avg_logprobs is UNSET:
+        return response
+    return response if _is_alike(body, written) else None
+
+
+def _usages(raws: list[bytes]) -> list[_Usage | None]:
+    """Return what the metadata count, None for any that are not sound or count more than text."""
+    lines = b"\n".join(raws)
+    try:
+        usages = _usage.decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        usages = []
+    if len(usages) == len(raws) and _is_alike(lines, _encode_lines(usages)):
+        return list(usages)
+    return [None] if len(raws) == 1 else [_usages([raw])[0] for raw in raws]
+
+
+def _is_alike(raw: bytes, written: bytes) -> bool:
+    """Tell whether what was read takes as many quotation marks, none of which was spelt as an escape."""
+    return written.count(b'"') == raw.count(b'"') and b"u0022" not in raw
+
+
+def _plain(
+    body: bytes, response: _Response, raw: bytes, usage: _Usage, line: InputLine
+) -> Plain | None:
+    text = bytes(response.candidates[0].content.parts[0].text)
+    prompt, output = usage.prompt_token_count, usage.candidates_token_count
     if (
-        candidate.finish_reason != _STOP
-        or not _is_text(text)
-        or not _is_of_text(usage)
-        or not _is_alike(written, usage)
-        or not (_is_as_long(body, response) or _is_alike(body, response))
+        not _is_text(text)
+        or not _counts_less(usage.prompt_tokens_details, prompt)
+        or not _counts_less(usage.candidates_tokens_details, output)
         or (line.wants_json and not_as_asked(text, line.schema))
     ):
         return None
-    return Plain(
-        body,
-        text,
-        _STOP_JSON,
-        written,
-        _encode(response.model_version),
-        usage.prompt_token_count,
-        usage.candidates_token_count,
-        usage.thoughts_token_count,
-    )
+    model, thoughts = _encode(response.model_version), usage.thoughts_token_count
+    return Plain(body, text, _STOP, raw, model, prompt, output, thoughts)
 
 
 def _is_text(raw: bytes) -> bool:
@@ -137,31 +163,6 @@ def _is_text(raw: bytes) -> bool:
     return True
 
 
-def _is_of_text(usage: _Usage) -> bool:
-    """Tell whether all tokens are of text, at the rates of a prompt that is not long."""
-    prompt, output = usage.prompt_tokens_details, usage.candidates_tokens_details
-    return (
-        usage.prompt_token_count <= LONG_PROMPT
-        and (prompt is UNSET or _all(prompt, usage.prompt_token_count))
-        and (output is UNSET or _all(output, usage.candidates_token_count))
-    )
-
-
-def _all(details: tuple[_Detail], total: int) -> bool:
-    (detail,) = details
-    return detail.modality == "TEXT" and detail.token_count <= total
-
-
-def _is_as_long(body: bytes, response: _Response) -> bool:
-    """Tell whether what was read takes as many bytes; another number than 0 could be written longer than it was."""
-    (candidate,) = response.candidates
-    return (
-        not candidate.index
-        and candidate.avg_logprobs is UNSET
-        and len(_encode(response)) == len(body)
-    )
-
-
-def _is_alike(raw: bytes, read: _Response | _Usage) -> bool:
-    """Tell whether what was read takes as many quotation marks, none of which was spelt as an escape."""
-    return b"u0022" not in raw and _encode(read).count(b'"') == raw.count(b'"')
+def _counts_less(details: tuple[_Detail] | UnsetType, total: int) -> bool:
+    """Tell whether details, if there are any, leave the total what it is."""
+    return details is UNSET or details[0].token_count <= total
