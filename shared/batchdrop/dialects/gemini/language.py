@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from batchdrop.dialects.gemini import attachments, beginnings, images, media, models
+from batchdrop.dialects.gemini import (
+    attachments,
+    beginnings,
+    images,
+    media,
+    models,
+    runs,
+)
 from batchdrop.dialects.gemini.answer import answer
 from batchdrop.dialects.gemini.attachments import addresses, may_name
 from batchdrop.dialects.gemini.check import examine as check
@@ -37,5 +44,6 @@ __all__ = [
     "renderer",
     "reply",
     "request",
+    "runs",
     "said",
 ]
