@@ -11,6 +11,7 @@ DATA := .local
 MOVED :=
 STACK ?= embedded
 GEMINI ?=
+PROVIDER ?=
 export PYTHONPATH := $(CURDIR)/shared:$(CURDIR)
 PARALLEL := -n auto --dist worksteal
 
@@ -68,9 +69,9 @@ $(VENV)/.check: $(VENV)/.python requirements-check.txt $(if $(LATEST),always)
 
 always:
 
-demo: $(VENV)/.runtime ## Run a sample (or INPUT=file MODEL=name GEMINI=live STACK=emulators) end to end
+demo: $(VENV)/.runtime ## Run a sample (or INPUT=file MODEL=name GEMINI=live STACK=emulators PROVIDER=vertex) end to end
 	@$(BIN)/python -m batchdrop.cli.main demo --stack $(STACK) --data $(DATA)/demo $(if $(INPUT),--input "$(INPUT)") \
-	  $(if $(MODEL),--model $(MODEL)) $(if $(GEMINI),--gemini "$(GEMINI)") $(if $(MOVED),--moved)
+	  $(if $(MODEL),--model $(MODEL)) $(if $(GEMINI),--gemini "$(GEMINI)") $(if $(PROVIDER),--provider "$(PROVIDER)") $(if $(MOVED),--moved)
 
 up: $(VENV)/.runtime ## Keep a stack running: STACK=embedded (default) or STACK=emulators; MOVED=1 once after its folder was moved
 	@exec $(BIN)/python -m batchdrop.cli.main up --stack $(STACK) --data $(DATA)/$(STACK) $(if $(GEMINI),--gemini "$(GEMINI)") \

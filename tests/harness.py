@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from batchdrop.adapters.cloud.gcs import GcsObjects
 from batchdrop.adapters.local.directory import DirectoryObjects
 from batchdrop.adapters.local.sqlite_documents import SqliteDocuments
 from batchdrop.adapters.local.sqlite_topics import Leased, SqliteTopics
@@ -47,6 +48,8 @@ from batchdrop_local.folder.notifying import notify
 from batchdrop_local.stack.pusher import envelope
 from tests.emulated import Emulated
 
+NOWHERE = GcsObjects("nobody")
+"""Buckets for what is built and never looks at them: connections open when they are first used."""
 PUSHED = (Topic.UPLOADS, Topic.SHARDS, Topic.BATCHES_FINISHED, Topic.LOOKS)
 Row = dict[str, Any]
 

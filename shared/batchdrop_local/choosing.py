@@ -11,9 +11,10 @@ from batchdrop_local.stack.stack import Options, Stack, embedded
 
 STACKS: Final = ("embedded", "emulators")
 GEMINIS: Final = ("emulator", "live")
+PROVIDERS: Final = ("gemini", "vertex")
 
 
-def problems(stack: str, gemini: str) -> list[str]:
+def problems(stack: str, gemini: str, provider: str = "gemini") -> list[str]:
     """Return a sentence for each thing that cannot be had as it was asked for."""
     found: list[str] = []
     if stack not in STACKS:
@@ -22,6 +23,12 @@ def problems(stack: str, gemini: str) -> list[str]:
         found.append(f"GEMINI={gemini} is unknown: it is {' or '.join(GEMINIS)}")
     if gemini == "live" and not os.environ.get("GEMINI_API_KEY"):
         found.append("GEMINI=live needs the environment variable GEMINI_API_KEY")
+    if provider not in PROVIDERS:
+        found.append(f"PROVIDER={provider} is unknown: it is {' or '.join(PROVIDERS)}")
+    if provider == "vertex" and gemini == "live":
+        found.append(
+            "PROVIDER=vertex has an emulator here: the real one reads buckets of Google Cloud only"
+        )
     return found
 
 

@@ -253,6 +253,17 @@ def test_shards_are_found_by_state_and_by_job(records: Documents) -> None:
     assert {entry.id for entry in records.query(queries.shards_of("j1"))} == {"a", "b"}
 
 
+def test_shards_at_the_provider_are_read_page_by_page(records: Documents) -> None:
+    for id in ("d", "b", "a", "c", "e"):
+        make(records, id, state="QUEUED" if id == "b" else "SUBMITTED")
+    pages: list[list[str]] = []
+    after = ""
+    while found := records.query(queries.submitted(2, after)):
+        pages.append([entry.id for entry in found])
+        after = found[-1].id
+    assert pages == [["a", "c"], ["d", "e"]]
+
+
 def test_the_queue_is_scanned_team_by_team(records: Documents) -> None:
     entries = [("blue", 0, 3), ("blue", -5, 9), ("red", 0, 1), ("", 0, 2), ("red", 0, 0)]
     for number, (team, rank, minute) in enumerate(entries):

@@ -6,6 +6,8 @@ Over real HTTP, and without sockets as the simulation has it.
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -320,3 +322,19 @@ def test_errors_never_quote_the_key(gemini: GeminiEmulator) -> None:
     with pytest.raises(PermanentError) as caught:
         provider.get("batches/x")
     assert "very-secret" not in repr(caught.value)
+
+
+def test_looking_and_reading_import_no_sdk(gemini: GeminiEmulator) -> None:
+    provider = GeminiApi(lambda: "a key", gemini.url)
+    batch = create(provider, stage(provider))
+    code = f"""
+import sys
+from batchdrop.providers.gemini.api import GeminiApi
+provider = GeminiApi(lambda: "a key", {gemini.url!r})
+batch = provider.get({batch.name!r})
+assert batch.state.terminal and provider.list().batches
+assert sum(len(chunk) for part in provider.results(batch) for chunk in part.chunks)
+assert "google.genai" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

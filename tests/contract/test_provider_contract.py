@@ -1,4 +1,4 @@
-"""The Provider port: what every service's folder must keep, shown on the fake one and on Gemini's.
+"""The Provider port: what every service's folder must keep, shown on the fake one, on Gemini's and on Vertex AI's.
 
 A new provider joins by one line in `PROVIDERS`; what only it does is tested in a file of its own.
 """
@@ -7,31 +7,59 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchdrop.adapters.local.directory import DirectoryObjects
 from batchdrop.core.errors import PermanentError
 from batchdrop.core.result.result import ABSENT
-from batchdrop.ports import Batch, BatchKind, BatchState, Intent, Provider, Sight, Staging
+from batchdrop.ports import Batch, BatchKind, BatchState, Intent, Objects, Provider, Sight, Staging
 from batchdrop.providers.gemini.api import GeminiApi, gemini
-from batchdrop_local.emulators.gemini import GeminiEmulator
+from batchdrop.providers.vertex.api import VertexApi, vertex
+from batchdrop_local.emulators.vertex import VertexEmulator
+from batchdrop_local.stack.agent import Agent
 from tests.contract.fake import FakeBatches, fake
+from tests.harness import NOWHERE
 
 KIND = BatchKind.GENERATE
-MODELS = {"fake": "fake-1", "gemini": "gemini-2.5-flash"}
-ENVELOPES = (fake(FakeBatches()), gemini(GeminiApi(lambda: "")))
+MODELS = {"fake": "fake-1", "gemini": "gemini-2.5-flash", "vertex": "gemini-2.5-flash"}
+WORK = "work"
+ENVELOPES = (
+    fake(FakeBatches()),
+    gemini(GeminiApi(lambda: "")),
+    vertex(VertexApi(lambda: "", "acme", "global", NOWHERE)),
+)
 NAMES = ("bd.stack.one", "bd.stack.two")
 
 
-@pytest.fixture(params=["fake", "gemini"])
-def provider(request: pytest.FixtureRequest) -> Provider:
+@pytest.fixture
+def objects(tmp_path: Path) -> Objects:
+    """The stack's buckets."""
+    return DirectoryObjects(tmp_path / "buckets")
+
+
+@pytest.fixture
+def vertex_emulator(tmp_path: Path, objects: Objects) -> Generator[VertexEmulator]:
+    """Vertex AI on the stack's buckets."""
+    with VertexEmulator(data_dir=tmp_path / "vertex", storage=Agent(objects)) as emulator:
+        yield emulator
+
+
+@pytest.fixture(params=["fake", "gemini", "vertex"])
+def provider(request: pytest.FixtureRequest, objects: Objects) -> Provider:
     """Each provider, with nothing in its account."""
     if request.param == "fake":
         return fake(FakeBatches())
-    emulator: GeminiEmulator = request.getfixturevalue("gemini")
-    return gemini(GeminiApi(lambda: "a key", emulator.url))
+    if request.param == "gemini":
+        return gemini(GeminiApi(lambda: "a key", request.getfixturevalue("gemini").url))
+    url: str = request.getfixturevalue("vertex_emulator").url
+    return vertex(VertexApi(lambda: "a token", "acme", "europe-west4", objects, url))
 
 
 def body(provider: Provider, text: str) -> bytes:
@@ -45,12 +73,31 @@ def rendered(provider: Provider, *texts: str) -> bytes:
     return b"".join(envelope.line(b"wire-%d" % number, body(provider, text)) for number, text in enumerate(texts))
 
 
-def intent(provider: Provider, name: str = NAMES[0], past: frozenset[str] = frozenset()) -> Intent:
-    """Stage two lines and return what is stored before they are created."""
-    data = rendered(provider, "one", "two")
-    assert provider.inputs is not None
-    staged = provider.inputs.stage([data[:7], data[7:]], size=len(data), name=name)
-    return Intent(name, MODELS[provider.facts.kind], KIND, staged.reference, requests=2, past=past)
+@dataclass
+class Intending:
+    """Stages two lines, where the provider takes them from, and returns what is stored before they are created."""
+
+    provider: Provider
+    objects: Objects
+
+    def __call__(self, name: str = NAMES[0], past: frozenset[str] = frozenset()) -> Intent:
+        data = rendered(self.provider, "one", "two")
+        staged = self.staged(data, name)
+        return Intent(name, MODELS[self.provider.facts.kind], KIND, staged, requests=2, past=past)
+
+    def staged(self, data: bytes, name: str) -> str:
+        if self.provider.inputs is not None:
+            return self.provider.inputs.stage([data[:7], data[7:]], size=len(data), name=name).reference
+        path = f"staged/{name}.{secrets.token_hex(4)}.jsonl"
+        with self.objects.create(WORK, path) as writer:
+            writer.write(data)
+            writer.close()
+        return f"gs://{WORK}/{path}"
+
+
+@pytest.fixture
+def intent(provider: Provider, objects: Objects) -> Intending:
+    return Intending(provider, objects)
 
 
 def made(provider: Provider, intent: Intent) -> Batch:
@@ -109,14 +156,15 @@ def test_a_line_of_nobody_is_told_from_others(provider: Provider, line: bytes) -
 @pytest.mark.parametrize("wrong", [-1, 1])
 def test_a_staging_of_another_length_is_refused(provider: Provider, wrong: int) -> None:
     data = rendered(provider, "one")
-    assert provider.inputs is not None
+    if provider.inputs is None:
+        return  # the step lays the lines ready, and looks at their length
     with pytest.raises(PermanentError) as caught:
         provider.inputs.stage([data], size=len(data) + wrong, name=NAMES[0])
     assert caught.value.code == "SIZE_MISMATCH"
 
 
-def test_every_request_has_one_row_with_its_id_and_a_body_or_a_fault(provider: Provider) -> None:
-    batch = ended(provider, made(provider, intent(provider)))
+def test_every_request_has_one_row_with_its_id_and_a_body_or_a_fault(provider: Provider, intent: Intending) -> None:
+    batch = ended(provider, made(provider, intent()))
     envelope = provider.envelope(batch.model, KIND)
     data = b"".join(b"".join(part.chunks) for part in provider.batches.results(batch))
     rows = [envelope.read(line) for line in data.splitlines()]
@@ -124,8 +172,8 @@ def test_every_request_has_one_row_with_its_id_and_a_body_or_a_fault(provider: P
     assert all(row and (row[1].body is not ABSENT or row[1].fault) for row in rows)
 
 
-def test_a_created_batch_is_found_by_its_intent_alone(provider: Provider) -> None:
-    sought, other = intent(provider), intent(provider, NAMES[1])
+def test_a_created_batch_is_found_by_its_intent_alone(provider: Provider, intent: Intending) -> None:
+    sought, other = intent(), intent(NAMES[1])
     assert provider.batches.find(sought, never).sight is Sight.NONE
     first, _, third = made(provider, sought), made(provider, other), made(provider, sought)
     found = provider.batches.find(sought, never)
@@ -133,16 +181,16 @@ def test_a_created_batch_is_found_by_its_intent_alone(provider: Provider) -> Non
     assert [batch.name for batch in found.batches] == [first.name, third.name], "the oldest first"
 
 
-def test_a_batch_that_never_ran_is_not_found_again(provider: Provider) -> None:
-    first = made(provider, intent(provider))
-    again = intent(provider, past=frozenset({first.name}))
+def test_a_batch_that_never_ran_is_not_found_again(provider: Provider, intent: Intending) -> None:
+    first = made(provider, intent())
+    again = intent(past=frozenset({first.name}))
     assert provider.batches.find(again, never).sight is Sight.NONE
     second = made(provider, again)
     assert [batch.name for batch in provider.batches.find(again, never).batches] == [second.name]
 
 
-def test_a_batch_is_listed_looked_at_and_deleted(provider: Provider) -> None:
-    batch = made(provider, intent(provider))
+def test_a_batch_is_listed_looked_at_and_deleted(provider: Provider, intent: Intending) -> None:
+    batch = made(provider, intent())
     assert [listed.name for listed in provider.batches.list().batches] == [batch.name]
     assert ended(provider, batch).raw_state
     provider.batches.delete(batch.name)
@@ -151,9 +199,9 @@ def test_a_batch_is_listed_looked_at_and_deleted(provider: Provider) -> None:
     assert provider.batches.list().batches == ()
 
 
-def test_cancelling_is_never_an_error(provider: Provider) -> None:
-    batch = made(provider, intent(provider))
-    for name in (batch.name, batch.name, "batches/nobody"):
+def test_cancelling_is_never_an_error(provider: Provider, intent: Intending) -> None:
+    batch = made(provider, intent())
+    for name in (batch.name, batch.name, f"{batch.name}0"):
         provider.batches.cancel(name)
     assert ended(provider, batch).state in (BatchState.CANCELLED, BatchState.SUCCEEDED)
 

@@ -224,6 +224,7 @@ def test_a_model_that_is_held_off_for_ever_ends_at_the_deadline(stack: Stack, ge
 
 def test_all_collections_are_declared() -> None:
     assert {kind.value for kind in Collection} == {
+        "batches",
         "jobs",
         "shards",
         "capacity",

@@ -33,6 +33,7 @@ from batchdrop.core.upload.sniff import gunzip, not_jsonl
 from batchdrop.handling import answered
 from batchdrop.providers.gemini.facts import facts_of
 from batchdrop.wiring import providers_of
+from tests.harness import NOWHERE
 
 JOB = "0" * 32
 
@@ -250,7 +251,7 @@ def test_wrong_settings_are_named_at_the_start(
     for name, value in variables.items():
         monkeypatch.setenv(f"BATCHDROP_{name}", value)
     with pytest.raises(ConfigurationError) as caught:
-        providers_of(load(settings))
+        providers_of(load(settings), NOWHERE)
     assert caught.value.code == "SETTINGS_INVALID"
     assert word in caught.value.sentence
 

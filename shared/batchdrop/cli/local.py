@@ -31,6 +31,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     demo.add_argument(
         "--model", default="", help="the Gemini model (default: the stack's)"
     )
+    demo.add_argument(
+        "--provider",
+        default="gemini",
+        help="which service answers: gemini (default), or vertex, as an emulator",
+    )
     up = commands.add_parser("up", help="keep a stack running on this machine")
     up.add_argument(
         "--quiet-seconds",
@@ -99,7 +104,13 @@ def _demo(parsed: argparse.Namespace) -> int:
     home = (parsed.data or data_home() / "demo").resolve()
     return run(
         Wanted(
-            home, parsed.input, parsed.model, parsed.stack, parsed.gemini, parsed.moved
+            home,
+            parsed.input,
+            parsed.model,
+            parsed.stack,
+            parsed.gemini,
+            parsed.moved,
+            parsed.provider,
         )
     )
 

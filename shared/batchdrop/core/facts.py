@@ -69,6 +69,8 @@ class Facts:
     """Between two looks that both show no batch of an intent, before its create is taken for lost."""
     settle_seconds: float = 0
     """After its end, how long a batch's results may still change: it is read when two looks show the same, or then."""
+    settle_apart: float = 0
+    """Between those two looks."""
     tokens: Mapping[str, int] = field(default_factory=dict[str, int])
     """Enqueued tokens by the beginning of a model's name; the longest that fits rules."""
     other_tokens: int = 1 << 62

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b32encode
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 WIRE_CHARS: Final = 12
@@ -46,6 +48,22 @@ def wire_of(
 def line_id(wire: bytes, line: int) -> bytes:
     """Return what stands for a line."""
     return b"%b-%b" % (wire, _base36(line))
+
+
+def line_ids(wire: bytes, lines: Iterable[int]) -> list[bytes]:
+    """Return what stands for each of the lines; those that follow each other share most of their digits."""
+    return [
+        _beginning(wire, line // _PAIR) + _PAIRS[line % _PAIR]
+        if line >= _PAIR
+        else line_id(wire, line)
+        for line in lines
+    ]
+
+
+@lru_cache(maxsize=64)
+def _beginning(wire: bytes, pairs: int) -> bytes:
+    """Return an id without its last two digits."""
+    return line_id(wire, pairs)
 
 
 def id_bytes(line: int) -> int:

@@ -12,7 +12,7 @@
 
 A line is one of the language's own form, as the user wrote it, or one that a conversion wrote (`converted`). All of it
 is pure, and total over every byte string a user or a provider may write. What only some languages have is a protocol of
-its own, None in a language without it: attachments, beginnings, images, media, models, runs.
+its own, None in a language without it: attachments, beginnings, images, media, models, plain answers, runs.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from batchdrop.core.recipe.recipe import Recipe
 from batchdrop.core.result.inline import Inline
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer
+from batchdrop.core.result.plain import Plain
 from batchdrop.core.result.result import Result
 from batchdrop.core.value import Failure
 from batchdrop.dialects.hub import Reader
@@ -109,6 +110,19 @@ class Images(Protocol):
 
     def no_images(self, key: bytes, model: str, /) -> Rejected:
         """Refuse a line that asks a model for images which makes none."""
+        ...
+
+
+class PlainAnswers(Protocol):
+    """Answers of the usual shape, read many at a time."""
+
+    def plain(
+        self, bodies: Sequence[bytes | None], lines: Sequence[InputLine], /
+    ) -> list[Plain | None]:
+        """Return the plain answer in each body, None where there is none: `answer` tells what it is.
+
+        Bodies were never decoded: a plain one is proven to be UTF-8 and JSON that all readers read alike.
+        """
         ...
 
 
@@ -248,6 +262,11 @@ class Dialect(Protocol):
     @property
     def media(self) -> Media | None:
         """Binary parts of answers; None when answers are text."""
+        ...
+
+    @property
+    def plain_answers(self) -> PlainAnswers | None:
+        """Answers of the usual shape, many at a time; None: each is judged by itself."""
         ...
 
     @property

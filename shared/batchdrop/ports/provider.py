@@ -24,7 +24,7 @@ refusals instead, because there the difference between "not done" and "perhaps d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -39,6 +39,11 @@ JSONL: Final = "application/jsonl"
 
 
 # -------------------------------------------------------------------------------------------- envelope
+Bodies = Callable[[Sequence[bytes], Sequence[bytes]], list[bytes | None]]
+"""Tells what lines hold by their two ends: for each line and the id expected in it the body, None when it is no such
+line. What it returns is the body if that is one JSON value; a line it does not tell, `Envelope.read` may."""
+
+
 class Envelope(Protocol):
     """The line a service wants around each request of one model and kind, and what it writes around each answer."""
 
@@ -205,3 +210,5 @@ class Provider:
     caches: Caches | None = None
     tokens: Tokens | None = None
     ask: Ask | None = None
+    bodies: Bodies | None = None
+    """Tells lines that come in order, many at once; None where a line's ends do not."""

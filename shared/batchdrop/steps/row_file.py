@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from batchdrop.core.limits import MIB
@@ -31,6 +32,14 @@ class RowFile:
         self._buffer.append(row)
         self._held += len(row)
         self.rows += 1
+        if self._held >= BUFFER_BYTES:
+            self._flush()
+
+    def add_all(self, rows: Sequence[bytes]) -> None:
+        """Append rows, some at a time."""
+        self._buffer.extend(rows)
+        self._held += sum(map(len, rows))
+        self.rows += len(rows)
         if self._held >= BUFFER_BYTES:
             self._flush()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -22,6 +23,8 @@ from batchdrop.steps.context import Context
 
 Any_ = Context[CommonSettings]
 Made = TypeVar("Made")
+AT_ONCE: Final = 256
+"""Lines that are identified at once where a range has gaps."""
 NO_FILES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -52,15 +55,16 @@ def ranges_of(context: Any_, job: Job, shard: Shard) -> list[RangePlan]:
 
 def input_lines(
     context: Any_, job: Job, shard: Shard, plan: RangePlan
-) -> Iterator[InputLine]:
-    """Yield what rows need of the shard's lines in one range."""
+) -> Iterator[list[InputLine]]:
+    """Yield what rows need of the shard's lines in one range, in lists of neighbours."""
     wanted, language = _wanted(context, shard), context.language_of(shard)
     if wanted is None and plan.unbroken:
-        for some in _at_once(context, job, plan, language.identify_all):
-            yield from some
+        yield from _at_once(context, job, plan, language.identify_all)
         return
-    for number, raw in raw_lines(context, job, plan, wanted):
-        yield language.identify(raw, number)
+    lines = raw_lines(context, job, plan, wanted)
+    identified = (language.identify(raw, number) for number, raw in lines)
+    while some := list(islice(identified, AT_ONCE)):
+        yield some
 
 
 def line_numbers(context: Any_, job: Job, shard: Shard) -> Iterator[int]:

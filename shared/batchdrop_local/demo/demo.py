@@ -1,6 +1,7 @@
 """The main job on one machine: a file goes in, rows come out, a summary says what happened.
 
 batchdrop demo [--input FILE] [--model NAME] [--stack embedded|emulators] [--gemini emulator|live]
+               [--provider gemini|vertex]
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Wanted:
     stack: str
     gemini: str
     moved: bool
+    provider: str = "gemini"
 
 
 def run(wanted: Wanted) -> int:
@@ -77,7 +79,7 @@ def run(wanted: Wanted) -> int:
 
 def _lacking(wanted: Wanted) -> list[str]:
     """Return a sentence for everything that stands in the way, before anything is started."""
-    found = problems(wanted.stack, wanted.gemini)
+    found = problems(wanted.stack, wanted.gemini, wanted.provider)
     if wanted.stack == "emulators":
         found += google_jars.missing()
         found += [FORGETFUL_LIVE] if wanted.gemini == "live" else []
@@ -106,7 +108,8 @@ def _begun(wanted: Wanted) -> tuple[Path, Run, bool]:
         source = wanted.input
     recipe = source.parent / RECIPE_NAME
     digest = runs.digest_of(source, *([recipe] if recipe.is_file() else []))
-    asked = Asked(source.name, digest, wanted.model, wanted.stack, wanted.gemini)
+    answers = wanted.gemini if wanted.provider == "gemini" else wanted.provider
+    asked = Asked(source.name, digest, wanted.model, wanted.stack, answers)
     run, goes_on = runs.begin(wanted.home, asked)
     return source, run, goes_on
 
@@ -115,7 +118,12 @@ def _run(run: Run, source: Path, wanted: Wanted, goes_on: bool) -> int:
     log = run.folder / "logs" / "functions.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     _say_interrupted(wanted.home, run)
-    options = Options(root=run.folder, moved=wanted.moved, live=wanted.gemini == "live")
+    options = Options(
+        root=run.folder,
+        moved=wanted.moved,
+        provider=wanted.provider,
+        live=wanted.gemini == "live",
+    )
     print(
         f"run        {run.folder}"
         + (f"  (begun {run.begun}, interrupted: it goes on)" if goes_on else "")

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Protocol
 
+from batchdrop.adapters.cloud.gcs import GcsObjects
 from batchdrop.adapters.cloud.pubsub import PubSubTopics
 from batchdrop.core.logs import log
 from batchdrop.core.settings import CommonSettings, load
@@ -29,6 +30,7 @@ from batchdrop_local.stack.stack import (
     ROUTES,
     Options,
     Stack,
+    answering,
     begin_alone,
     dropping,
     export,
@@ -77,6 +79,7 @@ def emulated(
         )
         variables = {
             **variables_of(options, gemini_url),
+            **running.enter_context(answering(options, GcsObjects(PROJECT))),
             **google.environment(),
             "STORAGE_EMULATOR_HOST": storage.url,
             "BATCHDROP_PROJECT": PROJECT,

@@ -10,6 +10,7 @@ scheduler --every second--> poll -----+------------------+--> batches-finished -
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -19,10 +20,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from batchdrop.adapters.local.directory import DirectoryObjects
 from batchdrop.adapters.local.sqlite_topics import SqliteTopics
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.settings import CommonSettings, load
-from batchdrop.ports import ObjectInfo, Topic
+from batchdrop.ports import ObjectInfo, Objects, Topic
 from batchdrop.steps.context import Context
 from batchdrop.steps.take_over import take_over
 from batchdrop.wiring import build
@@ -45,6 +47,8 @@ ROUTES = {
 START_SECONDS = 30.0
 GEMINI = "the Gemini emulator"
 EMULATOR_KEY = "emulator"
+LOCATION = "europe-west4"
+"""Of an emulated service: any will do."""
 
 
 def _say(line: str) -> None:
@@ -59,6 +63,8 @@ class Options:
     """Its folder: `input/` to drop files into, `buckets/`, `state/`, `logs/`."""
     moved: bool = False
     """The folder looks like a copy, and somebody says that it is the only one there is."""
+    provider: str = "gemini"
+    """Which service answers: gemini, or vertex (`answering`), which has an emulator only."""
     live: bool = False
     """Use the real Gemini API with GEMINI_API_KEY instead of the emulator."""
     gemini_url: str = ""
@@ -124,8 +130,11 @@ def embedded(options: Options) -> Generator[Stack]:
         running.enter_context(owned(root, moved=options.moved))
         children = running.enter_context(Children(options.say))
         gemini_url = gemini(children, options)
-        variables = variables_of(options, gemini_url) | {
-            "BATCHDROP_LOCAL_DIR": str(root)
+        buckets = DirectoryObjects(root / "buckets")
+        variables = {
+            **variables_of(options, gemini_url),
+            **running.enter_context(answering(options, buckets)),
+            "BATCHDROP_LOCAL_DIR": str(root),
         }
         export(running, variables)
         context = build(load(CommonSettings))
@@ -194,6 +203,30 @@ def variables_of(options: Options, gemini_url: str | None) -> dict[str, str]:
     return found
 
 
+@contextmanager
+def answering(options: Options, objects: Objects) -> Generator[dict[str, str]]:
+    """Let Vertex AI's emulator answer until the block ends, if it is wanted; return the variables that say so."""
+    if options.provider != "vertex":
+        yield {}
+        return
+    from batchdrop_local.emulators.vertex import VertexEmulator
+    from batchdrop_local.emulators.vertex.faults import Faults, decode
+    from batchdrop_local.stack.agent import Agent
+
+    faults = decode(options.faults) if options.faults else Faults()
+    folder = options.root / "vertex"
+    with VertexEmulator(
+        data_dir=folder, storage=Agent(objects), faults=faults
+    ) as vertex:
+        instance = {
+            "kind": "vertex",
+            "location": LOCATION,
+            "base_url": vertex.url,
+            "facts": {"settle_apart": 1},
+        }
+        yield {"BATCHDROP_PROVIDERS": json.dumps({"vertex_ai": instance})}
+
+
 def export(running: ExitStack, variables: Mapping[str, str]) -> None:
     """Set environment variables until the stack stops: the functions read them as in the cloud."""
     before = {name: os.environ.get(name) for name in variables}
@@ -210,8 +243,8 @@ def export(running: ExitStack, variables: Mapping[str, str]) -> None:
 
 
 def gemini(children: Children, options: Options) -> str | None:
-    """Start the Gemini emulator as a process of its own, and return its URL; None when the real API is wanted."""
-    if options.live:
+    """Start the Gemini emulator as a process of its own, and return its URL; None when another answers."""
+    if options.live or options.provider != "gemini":
         return None
     if options.gemini_url:
         return options.gemini_url

@@ -151,6 +151,10 @@ class FirestoreDocuments:
             found = found.order_by(field, direction=direction)
         if query.after:
             found = found.start_after(dict(zip(query.order, query.after, strict=False)))
+        if query.after_id:
+            found = found.order_by("__name__").start_after(
+                {"__name__": self._reference(query.kind, query.after_id)}
+            )
         return found
 
     def _reference(self, kind: Collection, id: str) -> DocumentReference:

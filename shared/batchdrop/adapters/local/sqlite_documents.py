@@ -221,6 +221,9 @@ def _select(query: Query) -> tuple[str, list[str | int | None]]:
             where.append(f"{bound[0]} {sign} ?")
             values.append(_stored(bound[1]))
     where += [f"{field} IS NOT NULL" for field in query.order]
+    if query.after_id:
+        where.append("id > ?")
+        values.append(query.after_id)
     if query.after:
         names = ", ".join(query.order[: len(query.after)])
         sign = "<" if query.descending else ">"

@@ -70,6 +70,15 @@ class Windowed(Generic[R]):
         self._held = 0
         self._unknown = 0
 
+    @property
+    def in_order(self) -> bool:
+        """True while no result waits: the next one may be that of the next line."""
+        return not self._waiting
+
+    def answered(self, number: int) -> None:
+        """Note that the lines up to this one got the results that were next, each its own."""
+        self._line = number
+
     def answer(self, line: InputLine) -> Answer:
         """Return the answer to a line; lines must be asked for in order."""
         item = self._take(line.number)

@@ -16,6 +16,7 @@ import msgspec
 
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import RANK, Answer, Outcome
+from batchdrop.core.result.plain import Run
 
 _encode = msgspec.json.encode
 _NULL: Final = b"null"
@@ -59,6 +60,29 @@ def result_row(answer: Answer, line: InputLine, round: int, model: bytes) -> byt
         answer.response or _NULL,
         _joined(line),
     )
+
+
+def plain_rows(run: Run, round: int) -> list[bytes]:
+    """Return the result rows of plain answers: what `result_row` makes of each."""
+    row = (
+        b'{"line":%%d,"key":%%b,"outcome":"answered","%%b":%%b,"finish_reason":%%b,"usage":%%b,"model":%%b,'
+        b'"round":%d,"files":[],"response":%%b%%b}\n'
+    ) % round
+    return [
+        row
+        % (
+            line.number,
+            line.key,
+            b"json" if line.wants_json else b"text",
+            _inner_json(answer.text) if line.wants_json else answer.text,
+            answer.finish_reason,
+            answer.usage,
+            answer.model,
+            answer.response,
+            b"" if line.record == _NULL else _joined(line),
+        )
+        for line, answer in zip(run.lines, run.answers, strict=True)
+    ]
 
 
 def error_row(answer: Answer, line: InputLine, round: int) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from batchdrop.core.money.usage import Usage, compact
+from batchdrop.core.money.usage import REQUESTS, TokenClass, Usage, compact
 from batchdrop.core.result.outcome import Answer, Outcome
+from batchdrop.core.result.plain import Plain
 from batchdrop.core.state.segment import Segment, SegmentFile
 from batchdrop.core.state.shard import ShardKind
 
@@ -32,6 +33,20 @@ class Tally:
         self.file_bytes += answer.file_bytes
         total = self.usage if answer.outcome.is_result else self.failed
         self.add_usage(total, answer.usage)
+
+    def add_plain(self, answers: Sequence[Plain]) -> None:
+        """Count the rows of plain answers."""
+        self.outcomes[Outcome.ANSWERED] += len(answers)
+        self.usage[REQUESTS] += len(answers)
+        self.usage[TokenClass.INPUT_TEXT.value] += sum(
+            [answer.prompt_tokens for answer in answers]
+        )
+        self.usage[TokenClass.OUTPUT_TEXT.value] += sum(
+            [answer.output_tokens for answer in answers]
+        )
+        self.usage[TokenClass.THOUGHTS.value] += sum(
+            [answer.thought_tokens for answer in answers]
+        )
 
     def open(self, line: int, kind: ShardKind | None) -> None:
         """Note a line that another try of a kind can help, if one can."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import Field
 
+from batchdrop.core.facts import Facts
 from batchdrop.core.limits import limit
 from batchdrop.core.provider.batch import (
     Batch,
@@ -81,6 +82,8 @@ class BatchRef(Value):
     """What to do about a batch that failed whole, and what its provider says of it."""
     named_lines: tuple[NamedLine, ...] = ()
     """The first of the lines it failed for; the others are named again when these are left out."""
+    said_at: datetime | None = None
+    """When a look first showed this word and these parts."""
     duplicates: tuple[str, ...] = ()
 
     @property
@@ -99,16 +102,26 @@ class BatchRef(Value):
         """True when it ended before the provider had done all of it."""
         return self.state in (BatchState.CANCELLED, BatchState.EXPIRED)
 
-    def settled(self, batch: Batch, now: datetime, seconds: float) -> bool:
-        """Tell whether what an ended batch says is the last word: it said so before, or so many seconds have passed."""
-        said_before = self.state is batch.state and self.parts == batch.parts
-        late = timedelta(seconds=seconds)
-        return said_before or now >= (batch.ended_at or now) + late
+    def settled(self, batch: Batch, now: datetime, facts: Facts) -> bool:
+        """Tell whether what an ended batch says is the last word: it said so a while ago, or ended long enough ago."""
+        apart = timedelta(seconds=facts.settle_apart)
+        if self.knows(batch) and self.said_at and now >= self.said_at + apart:
+            return True
+        late = timedelta(seconds=facts.settle_seconds)
+        return now >= (batch.ended_at or now) + late
 
-    def seen(self, batch: Batch) -> BatchRef:
-        """Keep the provider's word, and the results it names so far."""
+    def knows(self, batch: Batch) -> bool:
+        """Tell whether nothing has changed since the last look."""
+        said = self.said_at is not None
+        return said and self.state is batch.state and self.parts == batch.parts
+
+    def seen(self, batch: Batch, now: datetime) -> BatchRef:
+        """Keep the provider's word, the results it names so far, and since when it says so."""
         return self._with(
-            state=batch.state, raw_state=batch.raw_state, parts=batch.parts
+            state=batch.state,
+            raw_state=batch.raw_state,
+            parts=batch.parts,
+            said_at=self.said_at if self.knows(batch) else now,
         )
 
     def ended(self, batch: Batch) -> BatchRef:

@@ -33,4 +33,6 @@ class Query:
     order: tuple[str, ...] = ()
     descending: bool = False
     after: tuple[IndexValue, ...] = ()
+    after_id: str = ""
+    """Of a query without an order, whose documents come by their ids: go on behind this one."""
     limit: int = 100

@@ -58,9 +58,14 @@ def due(kind: Collection, now: datetime, limit: int) -> Query:
     return Query(kind, at_most=("due_at", now), order=("due_at",), limit=limit)
 
 
-def submitted(limit: int) -> Query:
-    """Shards that are at the provider."""
-    return Query(Collection.SHARD, equal=(("state", "SUBMITTED"),), limit=limit)
+def submitted(limit: int, after: str = "") -> Query:
+    """Shards that are at the provider, by their ids, behind the one named."""
+    return Query(
+        Collection.SHARD,
+        equal=(("state", "SUBMITTED"),),
+        after_id=after,
+        limit=limit,
+    )
 
 
 def shards_of(job_id: str, limit: int = 100_000) -> Query:

@@ -257,7 +257,7 @@ class Shard(Leasable):
     def seen(self, now: datetime, batch: Batch) -> Shard | None:
         """Keep what the provider says of the shard's batch; None when it is not (any more) this batch that runs."""
         return (
-            self._with(batch=self.batch.seen(batch), updated_at=now)
+            self._with(batch=self.batch.seen(batch, now), updated_at=now)
             if self._runs(batch.name)
             else None
         )
@@ -267,7 +267,7 @@ class Shard(Leasable):
         if not self._runs(batch.name):
             return None
         return self._with(
-            batch=self.batch.seen(batch),
+            batch=self.batch.seen(batch, now),
             cancel_sent_at=self.cancel_sent_at or now,
             updated_at=now,
         )

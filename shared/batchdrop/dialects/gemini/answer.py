@@ -146,7 +146,7 @@ def _judge(response: _Response, line: InputLine) -> Answer:
             reason,
             passing=True,
         )
-    wrong = _not_as_asked(text, line.schema) if line.wants_json else None
+    wrong = not_as_asked(text, line.schema) if line.wants_json else None
     if wrong is not None:
         return Answer(Outcome.INVALID, *wrong, reason, text)
     return Answer(
@@ -178,7 +178,7 @@ def _written(raw: msgspec.Raw) -> bytes | None:
     return None if data == b"null" else data
 
 
-def _not_as_asked(text: bytes | None, schema: bytes) -> tuple[str, str] | None:
+def not_as_asked(text: bytes | None, schema: bytes) -> tuple[str, str] | None:
     """Return code and sentence when an answer is not the JSON that was asked for."""
     if text is None:
         return None

@@ -8,6 +8,7 @@ from batchdrop.dialects.gemini import (
     images,
     media,
     models,
+    plain_answers,
     runs,
 )
 from batchdrop.dialects.gemini.answer import answer
@@ -41,6 +42,7 @@ __all__ = [
     "may_name",
     "media",
     "models",
+    "plain_answers",
     "renderer",
     "reply",
     "request",

@@ -7,16 +7,16 @@ page (google-genai 3.4.0, batches.py:327-381).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from batchdrop.core.clock import SystemClock
 from batchdrop.core.errors import (
-    BatchdropError,
-    CapacityError,
     PermanentError,
     TransientError,
 )
@@ -45,14 +45,15 @@ from batchdrop.ports import (
 )
 from batchdrop.providers.by_name import find_by_name
 from batchdrop.providers.gemini import wire
-from batchdrop.providers.gemini.calls import CALL_SECONDS, Calls, no_address
-from batchdrop.providers.gemini.envelope import GeminiEnvelope
+from batchdrop.providers.gemini.calls import calls
+from batchdrop.providers.gemini.envelope import GeminiEnvelope, bodies
 from batchdrop.providers.gemini.facts import facts_of
 from batchdrop.providers.gemini.stream import SizedStream
+from batchdrop.providers.google import CALL_SECONDS, timeout
 
 if TYPE_CHECKING:
     import httpx2
-    from google.genai.errors import ClientError
+    from google.genai import Client
     from google.genai.types import BatchJob
 
 TRANSFER_SECONDS: Final = 300.0
@@ -81,11 +82,12 @@ class GeminiApi:
             pause: Waits between the tries of a download, `Clock.pause`.
         """
         self._pause = pause
-        self._calls = Calls(read_key, base_url, http)
+        self._read_key = read_key
+        self._calls = calls(read_key, base_url, http)
 
     def account(self) -> str:
         """Return a fingerprint of the key; what was made with another one may be of another project."""
-        return self._calls.fingerprint()
+        return hashlib.sha256(self._read_key().encode()).hexdigest()[:16]
 
     def model_info(self, model: str) -> ModelInfo | None:
         """Return what a model can do by the methods the service lists, or None when it does not have the model."""
@@ -105,70 +107,18 @@ class GeminiApi:
 
     def create(self, intent: Intent) -> Created:
         """Send one create call; what proves no refusal is Unknown."""
-        import httpx2
-        from google.genai import errors
-
-        try:
-            job = self._create(intent)
-        except errors.ClientError as error:
-            return self._not_created(error)
-        except BatchdropError as error:  # there is no key: nothing was sent
-            return Busy(None, error.code, error.sentence)
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
-            return Busy(None, no_address().code, no_address().sentence)
-        except httpx2.ConnectError:
-            return Busy(
-                None, "PROVIDER_UNREACHABLE", "the provider could not be reached"
-            )
-        except (
-            errors.APIError,
-            httpx2.HTTPError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ) as error:
-            return Unknown(f"CREATE_{type(error).__name__.upper()}")
-        if not job.name:
-            return Unknown("CREATE_NAMELESS")
+        job = self._calls.created(partial(_create, intent), Unit.TOKENS)
+        if isinstance(job, Refused | Busy | Unknown):
+            return job
         state = wire.state_of(job.state.value if job.state else "")
         return Batch(
-            name=job.name,
+            name=str(job.name),
             display_name=intent.name,
             model=intent.model,
             state=state,
             raw_state="" if state is BatchState.UNKNOWN else f"BATCH_STATE_{state}",
             created_at=job.create_time or datetime.now(UTC),
         )
-
-    def _create(self, intent: Intent) -> BatchJob:
-        timeout = int(intent.timeout_seconds * 1000)
-        config: Any = {
-            "display_name": intent.name,
-            "http_options": {"timeout": timeout},
-        }
-        batches = self._calls.sdk().batches
-        if intent.kind is BatchKind.GENERATE:
-            return batches.create(model=intent.model, src=intent.staged, config=config)
-        with (
-            warnings.catch_warnings()
-        ):  # the SDK calls its embedding batches experimental
-            warnings.simplefilter("ignore")
-            return batches.create_embeddings(
-                model=intent.model, src={"file_name": intent.staged}, config=config
-            )
-
-    def _not_created(self, error: ClientError) -> Created:
-        """Return what a 4xx proves; a 408 proves nothing."""
-        if error.code == 408:
-            return Unknown("CREATE_408")
-        named = self._calls.named(error)
-        if isinstance(named, CapacityError):
-            return Busy(
-                Unit.TOKENS, named.code, named.sentence, named.retry_after_seconds
-            )
-        if isinstance(named, PermanentError):
-            return Refused(named.code, named.sentence)
-        return Busy(None, named.code, named.sentence)
 
     def find(self, intent: Intent, over: Callable[[], bool]) -> Found:
         """Look for our name in all pages of the list."""
@@ -193,12 +143,12 @@ class GeminiApi:
     def cancel(self, name: str) -> None:
         """Ask for cancellation; no error when it is terminal or gone."""
         with self._calls.translated(ignore=frozenset({400, 404, 409})):
-            self._calls.sdk().batches.cancel(name=name, config=_timeout(CALL_SECONDS))
+            self._calls.sdk().batches.cancel(name=name, config=timeout(CALL_SECONDS))
 
     def delete(self, name: str) -> None:
         """Delete the batch; no error when it is gone."""
         with self._calls.translated(ignore=frozenset({404})):
-            self._calls.sdk().batches.delete(name=name, config=_timeout(CALL_SECONDS))
+            self._calls.sdk().batches.delete(name=name, config=timeout(CALL_SECONDS))
 
     def results(self, batch: Batch) -> Iterator[Part]:
         """Yield the result file."""
@@ -232,7 +182,7 @@ class GeminiApi:
         """Upload exactly `size` bytes and prove by checksum that they arrived."""
         source = SizedStream(chunks, size)
         with self._calls.translated():
-            config: Any = {"mime_type": mime_type, "display_name": name} | _timeout(
+            config: Any = {"mime_type": mime_type, "display_name": name} | timeout(
                 TRANSFER_SECONDS
             )
             file = self._calls.sdk().files.upload(file=source, config=config)
@@ -261,7 +211,7 @@ class GeminiApi:
     def delete_file(self, name: str) -> None:
         """Delete a file; no error when it is gone (an expired file is answered 403 or 404)."""
         with self._calls.translated(ignore=frozenset({400, 403, 404})):
-            self._calls.sdk().files.delete(name=name, config=_timeout(CALL_SECONDS))
+            self._calls.sdk().files.delete(name=name, config=timeout(CALL_SECONDS))
 
     # ---------------------------------------------------------------------------------- synchronous calls
     def answer(
@@ -326,7 +276,7 @@ class GeminiApi:
     def delete_cache(self, name: str) -> None:
         """Delete a cache; no error when it is gone (answered 403 or 404)."""
         with self._calls.translated(ignore=frozenset({403, 404})):
-            self._calls.sdk().caches.delete(name=name, config=_timeout(CALL_SECONDS))
+            self._calls.sdk().caches.delete(name=name, config=timeout(CALL_SECONDS))
 
 
 def gemini(api: GeminiApi, tier: int = 1) -> Provider:
@@ -341,8 +291,16 @@ def gemini(api: GeminiApi, tier: int = 1) -> Provider:
         caches=api,
         tokens=api,
         ask=api,
+        bodies=bodies,
     )
 
 
-def _timeout(seconds: float) -> Any:
-    return {"http_options": {"timeout": int(seconds * 1000)}}
+def _create(intent: Intent, sdk: Client) -> BatchJob:
+    config = {"display_name": intent.name} | timeout(intent.timeout_seconds)
+    if intent.kind is BatchKind.GENERATE:
+        return sdk.batches.create(model=intent.model, src=intent.staged, config=config)
+    with warnings.catch_warnings():  # the SDK calls its embedding batches experimental
+        warnings.simplefilter("ignore")
+        return sdk.batches.create_embeddings(
+            model=intent.model, src={"file_name": intent.staged}, config=config
+        )

@@ -6,6 +6,7 @@ Line shapes: ai.google.dev/gemini-api/docs/batch-api (read in a stored copy 2026
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from batchdrop.core.sound_json import is_sound
 _PASSING: Final = frozenset({4, 8, 10, 13, 14})
 _CACHE: Final = re.compile(r"cached ?content\b.*not found", re.IGNORECASE)
 """The cache ended before its batch ("CachedContent not found (or permission denied)"): another round has a new one."""
+_RESPONSE: Final = b'{"response":'
 _AROUND: Final = len(b'{"key":"","request":}\n')
 
 
@@ -58,6 +60,19 @@ class GeminiEnvelope:
         return str(found.key), Result(
             found.response, None if found.error is None else _fault(found.error)
         )
+
+
+def bodies(lines: Sequence[bytes], ids: Sequence[bytes]) -> list[bytes | None]:
+    """Return what responses lines hold, told by their ends; see `ports.provider.Bodies`."""
+    return list(map(_body, lines, ids))
+
+
+def _body(line: bytes, id: bytes) -> bytes | None:
+    if line.startswith(_RESPONSE):
+        tail = b',"key":"%b"}' % id
+        return line[len(_RESPONSE) : -len(tail)] if line.endswith(tail) else None
+    head = b'{"key":"%b","response":' % id
+    return line[len(head) : -1] if line.startswith(head) and line[-1:] == b"}" else None
 
 
 def _fault(status: _Status) -> Fault:

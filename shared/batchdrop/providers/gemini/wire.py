@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -19,6 +18,7 @@ from batchdrop.ports import (
     ModelInfo,
     ProviderFile,
 )
+from batchdrop.providers.google import moment
 
 _BATCHES: Final = {
     "batchGenerateContent": BatchKind.GENERATE,
@@ -106,16 +106,6 @@ def _hex_digest(encoded: str) -> str:
         if len(decoded) == 32
         else decoded.decode("ascii", "replace").lower()
     )
-
-
-def moment(text: object) -> datetime | None:
-    """Read RFC 3339 with up to nanoseconds."""
-    if not isinstance(text, str) or not text:
-        return None
-    moment = datetime.fromisoformat(
-        re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00"))
-    )
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def cache(body: dict[str, Any]) -> Cache:

@@ -16,8 +16,7 @@ two of them may meet, so each change names the batch that was looked at and appl
 
 from __future__ import annotations
 
-import zlib
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from batchdrop.core.logs import log
@@ -32,7 +31,6 @@ from batchdrop.store import Stored
 
 Polling = Context[PollSettings]
 
-TICK: Final = timedelta(minutes=1)
 CANCEL_GRACE: Final = timedelta(minutes=30)
 """How long after a cancel a batch may go on before its shard is ended without it."""
 WAKE_AGAIN: Final = timedelta(minutes=2)
@@ -44,14 +42,14 @@ def look_at_shard(context: Polling, shard_id: str) -> None:
     if stored is None:
         log("wake for an unknown shard", severity="WARNING", shard_id=shard_id)
     elif stored.value.state is ShardState.SUBMITTED:
-        look(context, stored)
+        batches = context.provider_of(stored.value).batches
+        look(context, stored, batches.get(stored.value.batch.name))
 
 
-def look(context: Polling, stored: Stored[Shard]) -> bool:
-    """Look at the batch of a submitted shard; return whether the shard's wait for it is over."""
+def look(context: Polling, stored: Stored[Shard], batch: Batch | None) -> bool:
+    """Act on what the provider says of a submitted shard's batch; return whether the shard's wait for it is over."""
     shard, now = stored.value, context.now()
     batches = context.provider_of(shard).batches
-    batch = batches.get(shard.batch.name)
     if batch is None:
         return _look_at_nothing(context, stored, batches)
     if batch.ran_nothing:
@@ -79,11 +77,11 @@ def look(context: Polling, stored: Stored[Shard]) -> bool:
 def _look_at_end(context: Polling, stored: Stored[Shard], batch: Batch) -> bool:
     """End the shard when what its batch says is settled; services export late, and count late."""
     facts, now = context.provider_of(stored.value).facts, context.now()
-    late = facts.settle_seconds
-    settled = not late or stored.value.batch.settled(batch, now, late)
+    ref = stored.value.batch
+    settled = not facts.settle_seconds or ref.settled(batch, now, facts)
     if settled:
         end_shard(context, stored, batch)
-    else:
+    elif not ref.knows(batch):
         context.store.change(stored, lambda shard: shard.seen(now, batch))
     return settled
 
@@ -98,19 +96,6 @@ def _keep_word(context: Polling, stored: Stored[Shard], batch: Batch) -> None:
         )
     now = context.now()
     context.store.change(stored, lambda shard: shard.seen(now, batch))
-
-
-def is_due(shard: Shard, now: datetime, settings: PollSettings) -> bool:
-    """Decide by age alone whether the tick of this minute looks at a shard's batch."""
-    age = now - (shard.submitted_at or shard.created_at)
-    if age < timedelta(minutes=settings.look_first_minutes) or shard.must_not_go_on(
-        now
-    ):
-        return True
-    ticks = int(now.timestamp() / TICK.total_seconds())
-    return (
-        ticks + zlib.crc32(shard.shard_id.encode())
-    ) % settings.look_spread_ticks == 0
 
 
 def _look_at_nothing(context: Polling, stored: Stored[Shard], batches: Batches) -> bool:

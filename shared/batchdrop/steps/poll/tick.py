@@ -1,7 +1,6 @@
 """One tick: look at the batches that are due, wake the documents that are due, dispatch; then sweep.
 
-Which batches a tick looks at follows from their age alone (every tick at first, then one tick in so many, spread by a
-hash), so nothing is written to remember it. One shard's trouble never stops the tick.
+One shard's trouble never stops the tick.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ from batchdrop.steps.context import Context
 from batchdrop.steps.dispatch import dispatch
 from batchdrop.steps.figures import queue_figures
 from batchdrop.steps.next import wake
-from batchdrop.steps.poll.look import is_due, look
+from batchdrop.steps.poll.in_flight import Told, due_shards
+from batchdrop.steps.poll.look import look
 from batchdrop.steps.poll.report import write_report
 from batchdrop.steps.poll.sweep import sweep
 from batchdrop.steps.stack import beat
@@ -41,7 +41,6 @@ Polling = Context[PollSettings]
 
 OVERDUE = timedelta(hours=2)
 """From a job's deadline until somebody is told that it has not ended: its batches are cancelled and written first."""
-IN_FLIGHT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +79,14 @@ def _guarded(done: Done, part: Callable[[], None]) -> None:
 
 
 def _look_at_batches(context: Polling, done: Done) -> None:
-    for stored in context.store.shards(queries.submitted(IN_FLIGHT)):
-        if context.time_left.over():
-            return
-        if is_due(stored.value, context.now(), context.settings):
-            done.counts["looked"] += 1
-            _guarded(done, partial(_look, context, done, stored))
+    told = Told(context)
+    for stored in due_shards(context):
+        done.counts["looked"] += 1
+        _guarded(done, partial(_look, context, done, told, stored))
 
 
-def _look(context: Polling, done: Done, stored: Stored[Shard]) -> None:
-    done.counts["ended"] += look(context, stored)
+def _look(context: Polling, done: Done, told: Told, stored: Stored[Shard]) -> None:
+    done.counts["ended"] += look(context, stored, told.of(stored.value))
 
 
 def _wake_due(context: Polling, done: Done) -> None:

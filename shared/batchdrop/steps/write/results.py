@@ -5,34 +5,95 @@ A result belongs to the shard when its id carries the shard's wire; anything els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Final, Self
 
+from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.kept import read_kept
 from batchdrop.core.result.order import Item, merged, runs
+from batchdrop.core.result.plain import Plain
 from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state import names
 from batchdrop.core.state.shard import Shard
 from batchdrop.core.upload.lines import split_blocks
-from batchdrop.core.wire import line_of
+from batchdrop.core.wire import line_ids, line_of
 from batchdrop.ports import Batch, BatchKind, BatchState
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
 
 Writing = Context[WriteSettings]
 Reader = Callable[[bytes], tuple[int, Result]]
+PlainReader = Callable[[Sequence[bytes], Sequence[InputLine]], list[Plain | None]]
+"""Reads for each result the plain answer to the line at its place, None where it is anything else."""
 
 _UNREADABLE: Final = b"?"
 """Stands for a result over the limit: it is counted, and belongs to no line."""
 
 
-def results(context: Writing, shard: Shard) -> Iterator[Item[Result]]:
+class Incoming:
+    """The results in the order they come in, told one by one; those at hand can be looked at before."""
+
+    def __init__(self, blocks: Iterator[list[bytes]], read: Reader) -> None:
+        """Read nothing yet."""
+        self._blocks = blocks
+        self._read = read
+        self._block: list[bytes] = []
+        self._next = 0
+        self.passed = 0
+        """How many results are behind."""
+
+    def __iter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Item[Result]:
+        """Return the next result, told by itself."""
+        if not self._fill():
+            raise StopIteration
+        raw = self._block[self._next]
+        self.skip(1)
+        number, result = self._read(raw)
+        return number, len(raw), result
+
+    def at_hand(self, most: int) -> list[bytes]:
+        """Return the next results as they came, some at most; none at the end only."""
+        self._fill()
+        return self._block[self._next : self._next + most]
+
+    def skip(self, count: int) -> None:
+        """Leave results behind that were at hand."""
+        self._next += count
+        self.passed += count
+
+    def _fill(self) -> bool:
+        while self._next >= len(self._block):
+            block = next(self._blocks, None)
+            if block is None:
+                return False
+            self._block, self._next = block, 0
+        return True
+
+
+def results(context: Writing, shard: Shard) -> Incoming:
     """Stream the results in the order they come in."""
-    read = _reader(context, shard)
-    for raw in _raw(context, shard):
-        number, result = read(raw)
-        yield number, len(raw), result
+    return Incoming(_blocks(context, shard), _reader(context, shard))
+
+
+def plain_reader(context: Writing, shard: Shard) -> PlainReader | None:
+    """Return what reads plain answers of a batch many at once; None where the provider or its language cannot."""
+    bodies = context.provider_of(shard).bodies
+    plain_answers = context.language_of(shard).plain_answers
+    if bodies is None or plain_answers is None or shard.route.asks:
+        return None
+    wire = shard.wire.encode()
+
+    def read(raws: Sequence[bytes], lines: Sequence[InputLine]) -> list[Plain | None]:
+        ids = line_ids(wire, [line.number for line in lines])
+        return plain_answers.plain(bodies(raws, ids), lines)
+
+    return read
 
 
 def sorted_results(context: Writing, shard: Shard) -> Iterator[Item[Result]]:
@@ -81,20 +142,25 @@ def _reader(context: Writing, shard: Shard) -> Reader:
 
 
 def _raw(context: Writing, shard: Shard) -> Iterator[bytes]:
-    """Stream the lines of the answers to calls, or those of the batch's parts."""
+    return chain.from_iterable(_blocks(context, shard))
+
+
+def _blocks(context: Writing, shard: Shard) -> Iterator[list[bytes]]:
+    """Stream the lines of the answers to calls, or those of the batch's parts: neighbours in one list."""
     if shard.route.asks:
         for name in shard.answers:
-            yield from work.lines(context, name)
+            for raw in work.lines(context, name):
+                yield [raw]
     elif shard.batch.parts and not shard.results_lost:
         yield from _of_batch(context, shard)
 
 
-def _of_batch(context: Writing, shard: Shard) -> Iterator[bytes]:
+def _of_batch(context: Writing, shard: Shard) -> Iterator[list[bytes]]:
     longest = context.settings.max_row_bytes
     batches = context.provider_of(shard).batches
     for part in batches.results(_batch(shard)):
         for block in split_blocks(part.chunks, max_line_bytes=longest):
-            yield from (_UNREADABLE if line is None else line for line in block.lines)
+            yield [_UNREADABLE if line is None else line for line in block.lines]
 
 
 def _batch(shard: Shard) -> Batch:

@@ -21,7 +21,6 @@ from batchdrop.core.logs import log
 from batchdrop.core.result.join import Joined, Windowed
 from batchdrop.core.result.open_lines import unanswered
 from batchdrop.core.result.order import OutOfWindowError
-from batchdrop.core.result.result import Result
 from batchdrop.core.settings import WriteSettings
 from batchdrop.core.state.children import shard_of, taken_apart
 from batchdrop.core.state.job import Job
@@ -38,9 +37,10 @@ from batchdrop.steps.progress import go_on_later, hand_back, job_of, keep
 from batchdrop.steps.segment_lists import kept, segments_of
 from batchdrop.steps.shard_lines import input_lines, ranges_of
 from batchdrop.steps.stack import wire
+from batchdrop.steps.write.answered import InRuns, OneByOne
 from batchdrop.steps.write.children import halves, next_round
 from batchdrop.steps.write.named import named_results
-from batchdrop.steps.write.results import results, sorted_results
+from batchdrop.steps.write.results import plain_reader, results, sorted_results
 from batchdrop.steps.write.segments import write_segment
 from batchdrop.store import Stored
 
@@ -48,7 +48,7 @@ _S = ShardState
 STATES = frozenset({_S.ENDED, _S.WRITING, _S.SETTLING})
 
 Writing = Context[WriteSettings]
-Answers = Windowed[Result] | Joined[Result]
+Answers = OneByOne | InRuns
 
 
 def write_shard(context: Writing, shard_id: str) -> Job | None:
@@ -133,36 +133,49 @@ def _write_rows(
         if answered is None:
             return None
         stored = answered
-    shard, nothing = stored.value, unanswered(stored.value)
-    judge, window = context.language_of(shard).answer, context.settings.window_bytes
-    named = shard.batch.named_lines
     try:
-        found = named_results(context, job, shard) if named else results(context, shard)
-        in_order = partial(Windowed, found, judge, nothing, window)
-        return _write_ranges(context, stored, job, in_order, "a")
+        return _write_ranges(
+            context, stored, job, partial(_as_they_come, context, job), "a"
+        )
     except OutOfWindowError:
-        log("results are out of order", shard_id=shard.shard_id)
-        found = sorted_results(context, shard)
-        joined = partial(Joined, found, judge, nothing)
-        return _write_ranges(context, stored, job, joined, "b")
+        log("results are out of order", shard_id=stored.value.shard_id)
+        return _write_ranges(context, stored, job, partial(_sorted, context), "b")
+
+
+def _as_they_come(context: Writing, job: Job, shard: Shard, first_line: int) -> Answers:
+    """Answer lines from results in about their order."""
+    judge, nothing = context.language_of(shard).answer, unanswered(shard)
+    window = context.settings.window_bytes
+    if shard.batch.named_lines:
+        found = named_results(context, job, shard)
+        return OneByOne(Windowed(found, judge, nothing, window, first_line))
+    incoming, read = results(context, shard), plain_reader(context, shard)
+    windowed = Windowed(incoming, judge, nothing, window, first_line)
+    return OneByOne(windowed) if read is None else InRuns(incoming, windowed, read)
+
+
+def _sorted(context: Writing, shard: Shard, first_line: int) -> Answers:
+    """Answer lines from results in any order."""
+    found = sorted_results(context, shard)
+    judge = context.language_of(shard).answer
+    return OneByOne(Joined(found, judge, unanswered(shard), first_line))
 
 
 def _write_ranges(
     context: Writing,
     stored: Stored[Shard],
     job: Job,
-    answers: Callable[[int], Answers],
+    answers: Callable[[Shard, int], Answers],
     tag: str,
 ) -> Stored[Shard] | None:
     shard = stored.value
     segments = list(segments_of(context, shard))
     done = frozenset(segment.range for segment in segments)
     ranges = [plan for plan in ranges_of(context, job, shard) if plan.index not in done]
-    joined = answers(ranges[0].first_line if ranges else 0)
+    joined = answers(shard, ranges[0].first_line if ranges else 0)
     for plan in ranges:
-        lines = input_lines(context, job, shard, plan)
-        pairs = ((line, joined.answer(line)) for line in lines)
-        segments.append(write_segment(context, job, shard, plan.index, tag, pairs))
+        answered = joined.answered(input_lines(context, job, shard, plan))
+        segments.append(write_segment(context, job, shard, plan.index, tag, answered))
         if context.time_left.over() and plan is not ranges[-1]:
             _go_on_later(context, stored, segments)
             return None

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 from batchdrop_local.emulators.gemini import models
 from batchdrop_local.emulators.gemini.batches import Batches
 from batchdrop_local.emulators.gemini.caches import Caches
 from batchdrop_local.emulators.gemini.faults import CallFault, Faults
 from batchdrop_local.emulators.gemini.files import Files
+from batchdrop_local.emulators.gemini.hitting import NO_FAULT, Hits
 from batchdrop_local.emulators.gemini.store import Store
 from batchdrop_local.emulators.gemini.webhooks import Webhooks
 from batchdrop_local.emulators.http import Json
-
-NO_FAULT: Final = CallFault(call="")
 
 
 class Api:
@@ -38,12 +34,9 @@ class Api:
             model: models.methods(model)
             for model in sorted(models.KNOWN | frozenset(more_models))
         }
-        self.calls: Counter[str] = Counter()
         self._clock = clock
         self._ahead = 0.0
-        self._lock = threading.Lock()
-        self._hits: Counter[int] = Counter()
-        self._seen: Counter[int] = Counter()
+        self._hits = Hits()
         self.store = Store(folder)
         self.files = Files(
             self.store,
@@ -56,6 +49,11 @@ class Api:
         )
         self.webhooks = Webhooks(self.store, self.batches, self.now)
 
+    @property
+    def calls(self) -> Counter[str]:
+        """How many calls of each kind came in."""
+        return self._hits.calls
+
     def now(self) -> float:
         """Return the emulator's clock, which `advance` moves."""
         return self._clock() + self._ahead
@@ -66,40 +64,19 @@ class Api:
 
     def set_faults(self, faults: Faults) -> None:
         """Use other faults from now on; batches keep those they were created with."""
-        with self._lock:
-            self.faults = faults
-            self._hits.clear()
-            self._seen.clear()
+        self.faults = faults
+        self._hits.begin_again()
 
     def fault(self, kind: str) -> CallFault:
         """Count a call, and return the first fault that hits it."""
         if kind == "control":
             return NO_FAULT
-        with self._lock:
-            for name in {kind, kind.partition(".")[0]}:
-                self.calls[name] += 1
-            for index, fault in enumerate(self.faults.calls):
-                if fault.call not in (kind, "*") and not kind.startswith(
-                    f"{fault.call}."
-                ):
-                    continue
-                self._seen[index] += 1
-                number = self._seen[index] - fault.skip
-                if number < 1 or 0 <= fault.times <= self._hits[index]:
-                    continue
-                if (
-                    zlib.crc32(b"%d %d %d" % (self.faults.seed, index, number)) % 10_000
-                    < fault.rate * 10_000
-                ):
-                    self._hits[index] += 1
-                    return fault
-        return NO_FAULT
+        return self._hits.fault(kind, self.faults)
 
     def stats(self) -> Json:
         """Return what was counted and what there is."""
         every = self.batches.every()
-        with self._lock:
-            calls = dict(self.calls)
+        calls = dict(self.calls)
         return {
             "calls": calls,
             "creates_received": calls.get("create", 0),
@@ -115,8 +92,7 @@ class Api:
 
     def reset(self) -> None:
         """Forget files, batches, caches, webhooks and counts; faults and clock stay."""
-        with self._lock:
-            self.calls.clear()
-            self.batches.answered.clear()
-            self.batches.named.clear()
+        self.calls.clear()
+        self.batches.answered.clear()
+        self.batches.named.clear()
         self.store.reset()
