@@ -17,6 +17,7 @@ from pathlib import Path
 from traceback import FrameSummary
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import (
     BatchdropError,
     ConfigurationError,
@@ -59,7 +60,7 @@ def on_write(context: Context[WriteSettings], body: bytes) -> None:
 
     message = decode_message(decode_push(body))
     if not isinstance(message, Wake):
-        raise PermanentError("only wakes belong on this topic", code="WAKE_INVALID")
+        raise PermanentError("only wakes belong on this topic", code=Code.WAKE_INVALID)
     if message.shard_id is not None and not write_shard(context, message.shard_id):
         return
     advance_output(context, message.job_id)
@@ -75,7 +76,7 @@ def on_poll(context: Context[PollSettings], body: bytes) -> None:
     message = decode_message(decode_push(body))
     if not isinstance(message, Wake) or message.shard_id is None:
         raise PermanentError(
-            "only wakes of shards belong on this topic", code="WAKE_INVALID"
+            "only wakes of shards belong on this topic", code=Code.WAKE_INVALID
         )
     look_at_shard(context, message.shard_id)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final, TypeVar
 
 from batchdrop.core.clock import SystemClock, TimeLeft
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.settings import CommonSettings, DispatchSettings, Instance
 from batchdrop.ports import Documents, Facts, Objects, Provider, Topics
@@ -79,7 +80,7 @@ def _provider(name: str, instance: Instance, around: Around) -> Provider:
     make = _KINDS.get(instance.kind)
     if make is None:
         message = f"BATCHDROP_PROVIDERS: {name}: there is no kind `{instance.kind}`; known: {', '.join(_KINDS)}"
-        raise ConfigurationError(message, code="SETTINGS_INVALID")
+        raise ConfigurationError(message, code=Code.SETTINGS_INVALID)
     facts = dict(instance.facts)
     provider = make(instance, facts, around)
     try:
@@ -89,7 +90,7 @@ def _provider(name: str, instance: Instance, around: Around) -> Provider:
             sorted(facts.keys() - {field.name for field in fields(Facts)})
         )
         message = f"BATCHDROP_PROVIDERS: {name}: these are no facts: {unknown}"
-        raise ConfigurationError(message, code="SETTINGS_INVALID") from None
+        raise ConfigurationError(message, code=Code.SETTINGS_INVALID) from None
 
 
 def _gemini(instance: Instance, facts: dict[str, Any], around: Around) -> Provider:
@@ -115,7 +116,7 @@ def _vertex(instance: Instance, facts: dict[str, Any], around: Around) -> Provid
     del facts
     if not instance.location:
         message = "BATCHDROP_PROVIDERS: a provider of the kind `vertex` needs a `location`, such as europe-west4"
-        raise ConfigurationError(message, code="SETTINGS_INVALID")
+        raise ConfigurationError(message, code=Code.SETTINGS_INVALID)
     return vertex(
         VertexApi(
             _token_reader(instance.base_url),

@@ -39,29 +39,6 @@ def used(tree: ast.AST) -> Iterator[str]:
             yield from words(node.value)
 
 
-LEFT = {
-    "cli/files.py": "NO_UPLOAD, RECIPE_INVALID",
-    "core/money/prices.py": "UNKNOWN_MODEL as the reason of a price that is not known",
-    "core/settings.py": "SETTINGS_INVALID",
-    "dialects/gemini/answer.py": "what an answer lacks",
-    "dialects/gemini/check.py": "the sentence of NOT_OBJECT",
-    "dialects/gemini/fields.py": "the sentences of three codes",
-    "dialects/gemini/models.py": "what a model cannot do",
-    "handling.py": "WAKE_INVALID",
-    "providers/by_name.py": "TIME_OVER",
-    "providers/gemini/api.py": "CHECKSUM",
-    "providers/gemini/calls.py": "the key",
-    "providers/gemini/envelope.py": "CACHE_LOST",
-    "providers/gemini/facts.py": "SETTINGS_INVALID",
-    "providers/gemini/stream.py": "SIZE_MISMATCH",
-    "providers/google.py": "the address",
-    "steps/attach.py": "the sentence of ATTACHMENT_MISSING",
-    "steps/cache.py": "CACHE_IMPOSSIBLE",
-    "steps/plan/gates.py": "what a plan is refused for",
-    "steps/plan/price.py": "the gates of cost",
-    "wiring.py": "SETTINGS_INVALID",
-}
-"""Modules that still write codes, or sentences of theirs, as literals. The list only becomes shorter."""
 STATES = {"CANCELLED", "GONE", "OUT_OF_RANGE"}
 """Words that are states too, of jobs, batches or calls: as codes they are known by where they stand."""
 
@@ -83,8 +60,7 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 def test_no_code_and_no_sentence_is_written_beside_the_table() -> None:
     written = {name: literals(tree) for name, tree in modules()}
-    assert {name: codes for name, codes in written.items() if codes and name not in LEFT} == {}
-    assert {name for name in LEFT if not written.get(name)} == set(), "it writes none any more: take it off the list"
+    assert {name: codes for name, codes in written.items() if codes} == {}
 
 
 def test_what_is_no_code_of_the_table_ends_with_a_word_of_a_provider() -> None:

@@ -146,7 +146,7 @@ def _refuse_name(name: str) -> None:
         raise PermanentError(f"{refused.message} {refused.fix}", code=refused.code)
     if form_of(name) not in (Form.UPLOAD, Form.JSON):
         message = "A stack passes over a file of this name. Name it .jsonl, .json, .csv, .tsv or .parquet."
-        raise PermanentError(message, code="NO_UPLOAD")
+        raise PermanentError(message, code=Code.NO_UPLOAD)
 
 
 def _able(file: Checked, found: Found) -> Iterator[tuple[int, bytes | Rejected]]:
@@ -384,7 +384,7 @@ def _recipe(path: Path, given: Path | None, model: str) -> Recipe:
         first = recipe[0]
         raise PermanentError(
             f"{beside}:{first.line}: {first.field}: {first.message} {first.fix}",
-            code="RECIPE_INVALID",
+            code=Code.RECIPE_INVALID,
         )
     return recipe
 

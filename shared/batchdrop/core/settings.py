@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.facts import Facts
 from batchdrop.core.limits import MIB, limit
@@ -34,7 +35,7 @@ def _refuse_unless(*relations: tuple[bool, str]) -> None:
     try:
         _hold(*relations)
     except ValueError as error:
-        raise ConfigurationError(str(error), code="SETTINGS_INVALID") from None
+        raise ConfigurationError(str(error), code=Code.SETTINGS_INVALID) from None
 
 
 InstanceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
@@ -335,7 +336,8 @@ def load(settings_class: type[T], **overrides: Any) -> T:
         field = re.search(r'field "(\w+)"', str(error))
         name = f"BATCHDROP_{field[1].upper()}" if field else "a variable"
         raise ConfigurationError(
-            f"settings are wrong: {name}: it is not valid JSON", code="SETTINGS_INVALID"
+            f"settings are wrong: {name}: it is not valid JSON",
+            code=Code.SETTINGS_INVALID,
         ) from None
     except ValidationError as error:
         problems = "; ".join(
@@ -343,5 +345,5 @@ def load(settings_class: type[T], **overrides: Any) -> T:
             for item in error.errors()
         )
         raise ConfigurationError(
-            f"settings are wrong: {problems}", code="SETTINGS_INVALID"
+            f"settings are wrong: {problems}", code=Code.SETTINGS_INVALID
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError
 from batchdrop.ports import Batch, BatchPage, Found, Intent, Sight
 
@@ -26,7 +27,7 @@ def find_by_name(
         if token is None:
             break
         if over():
-            return Found(Sight.COULD_NOT_LOOK, code="TIME_OVER")
+            return Found(Sight.COULD_NOT_LOOK, code=Code.TIME_OVER)
     ours.sort(key=lambda batch: (batch.created_at, batch.name))
     return Found(Sight.OURS, tuple(ours)) if ours else Found(Sight.NONE)
 

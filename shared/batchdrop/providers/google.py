@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import (
     BatchdropError,
     CapacityError,
@@ -226,7 +227,7 @@ class Calls:
         """Return the error of an address that cannot be called."""
         return ConfigurationError(
             f"{self._setting} is not an address that can be called",
-            code="ADDRESS_INVALID",
+            code=Code.ADDRESS_INVALID,
         )
 
     def _client(self) -> httpx2.Client:

@@ -130,7 +130,7 @@ def _object(
     bucket, name = address(uri)
     info = context.objects.stat(bucket, name) if name else None
     if info is None:
-        return Code.ATTACHMENT_MISSING, "There is no such object."
+        return Code.ATTACHMENT_MISSING, Code.ATTACHMENT_MISSING.sentence
     if not 0 < info.size <= most:
         return Code.ATTACHMENT_SIZE, f"The object has {info.size} bytes."
     return info

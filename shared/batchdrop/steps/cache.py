@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError, PermanentError
 from batchdrop.core.logs import log
 from batchdrop.core.money.cache_cost import (
@@ -121,7 +122,7 @@ def refuse_cache(job: Job, caching: Caching) -> Failure | None:
     if job.cache != "required" or caching.wanted:
         return None
     return Failure(
-        code="CACHE_IMPOSSIBLE",
+        code=Code.CACHE_IMPOSSIBLE,
         message=f"The job requires a context cache. {SENTENCES[caching.reason]}",
         fix="Set `cache: auto`, or give the requests one longer beginning.",
     )

@@ -20,6 +20,7 @@ from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any, Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.money.usage import LONG, LONG_PROMPT, REQUESTS, TokenClass
 
 CURRENCY: Final = "USD"
@@ -115,7 +116,7 @@ def price(
     """
     table = _table(model, processing, at.date().isoformat(), at, overrides)
     if table is None:
-        return Cost(None, reason="UNKNOWN_MODEL")
+        return Cost(None, reason=Code.UNKNOWN_MODEL)
     if processing is Processing.FLEX and not table.own:
         return Cost(None, reason="NO_FLEX_RATE")
     lines: list[Line] = []

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.result.join import InputLine
 from batchdrop.core.result.outcome import Answer, Outcome
 from batchdrop.core.result.result import ABSENT, Result
@@ -89,8 +90,8 @@ def answer(result: Result, line: InputLine) -> Answer:
     if raw is None:
         return Answer(
             Outcome.ERROR,
-            "NO_RESPONSE",
-            "The provider's line holds neither a response nor an error.",
+            Code.NO_RESPONSE,
+            Code.NO_RESPONSE.sentence,
         )
     try:
         response = _decode_response(raw)
@@ -98,8 +99,8 @@ def answer(result: Result, line: InputLine) -> Answer:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Answer(
             Outcome.ERROR,
-            "RESPONSE_UNREADABLE",
-            "The provider's response has an unknown shape.",
+            Code.RESPONSE_UNREADABLE,
+            Code.RESPONSE_UNREADABLE.sentence,
         )
     usage = _written(response.usage_metadata)
     if usage is None and response.token_count is not None:
@@ -141,8 +142,8 @@ def _judge(response: _Response, line: InputLine) -> Answer:
     if text in (None, b'""') and not any(map(_holds_something, parts)):
         return Answer(
             Outcome.EMPTY,
-            "EMPTY_ANSWER",
-            "The candidate holds no answer.",
+            Code.EMPTY_ANSWER,
+            Code.EMPTY_ANSWER.sentence,
             reason,
             passing=True,
         )
@@ -164,8 +165,8 @@ def _unanswered(feedback: _Feedback | None) -> Answer:
         )
     return Answer(
         Outcome.EMPTY,
-        "NO_CANDIDATE",
-        "The provider returned no candidate.",
+        Code.NO_CANDIDATE,
+        Code.NO_CANDIDATE.sentence,
         passing=True,
     )
 
@@ -183,7 +184,7 @@ def not_as_asked(text: bytes | None, schema: bytes) -> tuple[str, str] | None:
     if text is None:
         return None
     if not _is_json(text):
-        return "NOT_JSON", "JSON was asked for; the answer is not JSON."
+        return Code.NOT_JSON, "JSON was asked for; the answer is not JSON."
     return breaks(schema, _decode_text(text)) if schema else None
 
 

@@ -64,9 +64,7 @@ def _check_slowly(raw: bytes, model: str) -> Accepted | tuple[bytes, list[Proble
     except strict_json.StrictError as error:
         return b"null", [error.problem]
     if not isinstance(line, dict):
-        return b"null", [
-            Problem(Code.NOT_OBJECT, "", "The line is JSON but not an object.")
-        ]
+        return b"null", [Problem(Code.NOT_OBJECT, "", Code.NOT_OBJECT.sentence)]
     entry: dict[str, Any] = line  # pyright: ignore[reportUnknownVariableType]
     key = entry.get("key")
     problems = _envelope(entry)

@@ -56,7 +56,7 @@ def check_request(
         )
     named = fields.get("model")
     if isinstance(named, str) and model and named.removeprefix("models/") != model:
-        message = "The request names another model than the upload's."
+        message = Code.MODEL_MISMATCH.sentence
         problems.append(Problem(Code.MODEL_MISMATCH, join(pointer, "model"), message))
     if fields.get("cachedContent"):
         problems += [
@@ -320,9 +320,7 @@ def _bytes(value: Any, pointer: str, problems: Problems) -> None:
             Problem(Code.WRONG_TYPE, pointer, "The value must be base64 in a string.")
         )
     elif not is_base64(value):
-        problems.append(
-            Problem(Code.BAD_BASE64, pointer, "The value is not base64, or empty.")
-        )
+        problems.append(Problem(Code.BAD_BASE64, pointer, Code.BAD_BASE64.sentence))
 
 
 _DATA: Final[dict[str, Check]] = {
@@ -332,9 +330,7 @@ _DATA: Final[dict[str, Check]] = {
     ),
     "fileData": _fields(
         {
-            "fileUri": _matching(
-                _URI, Code.BAD_URI, "The value is no address of a file."
-            ),
+            "fileUri": _matching(_URI, Code.BAD_URI, Code.BAD_URI.sentence),
             "mimeType": _mime,
             "displayName": _text,
         },

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.provider.batch import BatchKind, ModelInfo
 from batchdrop.core.value import Failure
 
@@ -59,7 +60,7 @@ def cannot(model: str, kind: BatchKind) -> Failure:
     """Say that a model cannot run requests of a kind in batches, and which can."""
     what = "embeds" if kind is BatchKind.EMBED else "answers"
     return Failure(
-        code="MODEL_CANNOT",
+        code=Code.MODEL_CANNOT,
         message=f"The model {model} {_WORDS[kind]} in batches.",
         fix=f"Name one that {what}, such as {_RIGHT[kind]}: in the recipe, or as the object metadata `model`.",
     )
@@ -71,5 +72,7 @@ def foreign(model: str) -> Failure | None:
         return None
     fix = f"Name a model of this stack's provider, such as {DEFAULT}."
     return Failure(
-        code="UNKNOWN_MODEL", message=f"{model} is a model of another service.", fix=fix
+        code=Code.UNKNOWN_MODEL,
+        message=f"{model} is a model of another service.",
+        fix=fix,
     )

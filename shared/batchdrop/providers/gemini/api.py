@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from batchdrop.core.clock import SystemClock
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import (
     PermanentError,
     TransientError,
@@ -193,7 +194,7 @@ class GeminiApi:
         if staged.sha256 and staged.sha256 != sent:
             raise TransientError(
                 "the staged file has another checksum than what was sent",
-                code="CHECKSUM",
+                code=Code.CHECKSUM,
             )
         return staged
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import TransientError
 from batchdrop.providers.google import CALL_SECONDS, Calls, trusted
 
@@ -65,10 +66,12 @@ def key_reader(path: Path | None, environment: Mapping[str, str]) -> Callable[[]
             )
         except OSError:
             raise TransientError(
-                "the API key's file cannot be read", code="API_KEY_MISSING"
+                "the API key's file cannot be read", code=Code.API_KEY_MISSING
             ) from None
         if not key:
-            raise TransientError("there is no Gemini API key", code="API_KEY_MISSING")
+            raise TransientError(
+                "there is no Gemini API key", code=Code.API_KEY_MISSING
+            )
         return key
 
     return read

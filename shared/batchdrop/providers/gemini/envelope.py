@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from batchdrop.core.codes import Code
 from batchdrop.core.grpc import GRPC_NAMES
 from batchdrop.core.result.result import ABSENT, Fault, Result
 from batchdrop.core.sound_json import is_sound
@@ -78,6 +79,8 @@ def _body(line: bytes, id: bytes) -> bytes | None:
 def _fault(status: _Status) -> Fault:
     lost = _CACHE.search(status.message) is not None
     code = (
-        "CACHE_LOST" if lost else f"PROVIDER_{GRPC_NAMES.get(status.code, 'UNKNOWN')}"
+        Code.CACHE_LOST
+        if lost
+        else f"PROVIDER_{GRPC_NAMES.get(status.code, 'UNKNOWN')}"
     )
     return Fault(code, status.message, passing=lost or status.code in _PASSING)

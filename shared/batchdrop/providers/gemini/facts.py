@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import ConfigurationError
 from batchdrop.core.limits import GIB
 from batchdrop.ports import Facts, Staging, Unit
@@ -42,7 +43,7 @@ def facts_of(tier: int = 1) -> Facts:
     if tier not in TIERS:
         raise ConfigurationError(
             f"there is no tier {tier}: an account has tier 1, 2 or 3",
-            code="SETTINGS_INVALID",
+            code=Code.SETTINGS_INVALID,
         )
     return Facts(
         kind="gemini",

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class SizedStream(io.RawIOBase):
             PermanentError: SIZE_MISMATCH, the chunks are longer or shorter than declared.
         """
         if self._at != self._read:
-            raise PermanentError("a staging cannot go back", code="SIZE_MISMATCH")
+            raise PermanentError("a staging cannot go back", code=Code.SIZE_MISMATCH)
         target = memoryview(buffer).cast("B")
         filled = 0
         while filled < len(target) and self._fill():
@@ -73,7 +74,7 @@ class SizedStream(io.RawIOBase):
         if self._read > self._size or (ended and self._read < self._size):
             raise PermanentError(
                 "the rendered shard has another length than planned",
-                code="SIZE_MISMATCH",
+                code=Code.SIZE_MISMATCH,
             )
         return filled
 
@@ -86,7 +87,7 @@ class SizedStream(io.RawIOBase):
         if self._read != self._size or self._fill():
             raise PermanentError(
                 "the rendered shard has another length than planned",
-                code="SIZE_MISMATCH",
+                code=Code.SIZE_MISMATCH,
             )
         return self._hash.hexdigest()
 

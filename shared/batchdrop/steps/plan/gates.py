@@ -23,13 +23,13 @@ def refuse_file(context: Planning, job: Job) -> Failure | None:
         return None
     if job.source.bytes == 0:
         return Failure(
-            code="EMPTY_UPLOAD",
+            code=Code.EMPTY_UPLOAD,
             message="The upload is empty.",
             fix="Upload one request a line.",
         )
     if job.source.bytes > context.settings.max_upload_bytes:
         return Failure(
-            code="UPLOAD_TOO_LARGE",
+            code=Code.UPLOAD_TOO_LARGE,
             message=f"The upload is larger than {context.settings.max_upload_bytes} bytes.",
             fix="Cut it into several files.",
         )
@@ -62,7 +62,7 @@ def refuse_model(
 
 def _unknown_model(message: str) -> Failure:
     return Failure(
-        code="UNKNOWN_MODEL",
+        code=Code.UNKNOWN_MODEL,
         message=message,
         fix="Set the object metadata `model`, or the stack's default, to a model it allows.",
     )
@@ -72,18 +72,18 @@ def refuse_plan(context: Planning, job: Job, cursor: PlanCursor) -> Failure | No
     """Say why a planned job must not run."""
     if cursor.requests == 0:
         blank = cursor.counts.rejections == 0
-        code = "EMPTY_UPLOAD" if blank else "ALL_LINES_REJECTED"
+        code = Code.EMPTY_UPLOAD if blank else Code.ALL_LINES_REJECTED
         message = (
             "The upload holds only blank lines."
             if blank
-            else "Every line was rejected."
+            else Code.ALL_LINES_REJECTED.sentence
         )
         return Failure(
             code=code, message=message, fix="See rejections.jsonl." if not blank else ""
         )
     if job.policy == "strict" and cursor.counts.rejections:
         return Failure(
-            code="STRICT_POLICY",
+            code=Code.STRICT_POLICY,
             message=f"{cursor.counts.rejections} lines were rejected and the policy is strict.",
             fix="Mend the lines in rejections.jsonl and upload the file again.",
         )
@@ -95,7 +95,7 @@ def refuse_length(context: Planning, cursor: PlanCursor) -> Failure | None:
     if cursor.counts.lines <= context.settings.max_lines:
         return None
     return Failure(
-        code="TOO_MANY_LINES",
+        code=Code.TOO_MANY_LINES,
         message=f"The upload has more than {context.settings.max_lines} lines.",
         fix="Cut it into several files.",
     )

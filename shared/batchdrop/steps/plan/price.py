@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final
 
+from batchdrop.core.codes import Code
 from batchdrop.core.errors import BatchdropError
 from batchdrop.core.logs import log
 from batchdrop.core.money.budgets import held, scopes_of
@@ -79,20 +80,20 @@ def refuse_cost(context: Planning, job: Job, cost: Range) -> Failure | None:
         message = (
             f"The job may cost {cost.likely:.6f} USD; its limit is {job.max_cost}."
         )
-        return Failure(code="OVER_MAX_COST", message=message, fix=_FIX)
+        return Failure(code=Code.OVER_MAX_COST, message=message, fix=_FIX)
     if not scopes:
         return None
     refused = _held(context, job, scopes, cost.likely)
     if refused is None:
         return None
-    return Failure(code="OVER_BUDGET", message=refused, fix=_FIX)
+    return Failure(code=Code.OVER_BUDGET, message=refused, fix=_FIX)
 
 
 def _unknown(cost: Range) -> Failure:
     message = (
         f"Nobody knows what this job will cost ({cost.reason}), and it has a limit."
     )
-    return Failure(code="COST_UNKNOWN", message=message, fix=_FIX)
+    return Failure(code=Code.COST_UNKNOWN, message=message, fix=_FIX)
 
 
 def _held(
