@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from batchdrop.dialects.gemini import runs
-from batchdrop.steps.plan.reading import RUN_BYTES, RUN_LINES
+from batchdrop.steps.plan.reading import RUN_LINES
 from tests.bench.data import MB, line
 from tests.bench.figures import Figure, Size
 from tests.bench.kinds import NATIVE
@@ -37,14 +37,13 @@ def run(size: Size) -> Iterator[Figure]:
 
 def measured(what: str, raw: bytes, goal: float, seconds: float) -> Figure:
     """Measure one line in a run of lines like it."""
-    count = min(RUN_LINES, max(RUN_BYTES // len(raw), 1))
-    lines = [bytes(bytearray(raw)) for _ in range(count)]
+    lines = [bytes(bytearray(raw)) for _ in range(RUN_LINES)]
     if runs.check(lines, converted=False) is None:
         raise TypeError("the line is not usual")
     times = interleaved(
         seconds, lambda: runs.check(lines, converted=False), lambda: [orjson.loads(each) for each in lines]
     )
-    ours, floor = (time / count for time in times)
+    ours, floor = (time / RUN_LINES for time in times)
     context: dict[str, float | str] = {"MB/s": len(raw) / MB / ours, "orjson MB/s": len(raw) / MB / floor}
     return Figure("decode", what, ours * 1e6, "us", floor * 1e6, goal, context)
 

@@ -30,8 +30,6 @@ from batchdrop.steps.shard_lines import records
 Planning = Context[SubmitSettings]
 RUN_LINES: Final = 256
 """Lines looked at together, at most: longer runs are no faster."""
-RUN_BYTES: Final = 64 * 1024
-"""Of lines looked at together, about: what is decoded of longer runs falls out of the processor's caches."""
 
 
 class Pass:
@@ -91,12 +89,10 @@ class Pass:
             return True
 
         lines, place = cast("list[bytes]", block.lines), 0
-        together = max(RUN_BYTES * len(lines) // (block.end - block.start), 1)
         while place < len(lines):
             if not self._goes_on():
                 return False
-            left = self._cutting.cutter.lines_left(self._line)
-            most = min(self._stride, together, left)
+            most = min(self._stride, self._cutting.cutter.lines_left(self._line))
             place += self._take_some(lines[place : place + most])
         return True
 
