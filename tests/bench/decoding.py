@@ -1,7 +1,4 @@
-"""Our check of a line against `orjson.loads` of it; compact, spaced as `json.dumps` does it, and of other kinds.
-
-Lines are checked as planning does it: as a run of lines that follow each other.
-"""
+"""Our check of one line against `orjson.loads` of it; compact, spaced as `json.dumps` does it, and of other kinds."""
 
 from __future__ import annotations
 
@@ -12,13 +9,14 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
-from batchdrop.dialects.gemini import runs
-from batchdrop.steps.plan.reading import RUN_LINES
+from batchdrop.dialects.gemini.check import examine
+from batchdrop.dialects.line import Accepted
 from tests.bench.data import MB, line
 from tests.bench.figures import Figure, Size
 from tests.bench.kinds import NATIVE
 
 LINE_BYTES = (200, 540, 942, 4000)
+MODEL = "gemini-2.5-flash-lite"
 SECONDS = {Size.SMALL: 0.05, Size.FULL: 0.2}
 ROUNDS = 7
 COMPACT, SPACED = 1.5, 2.6
@@ -36,14 +34,10 @@ def run(size: Size) -> Iterator[Figure]:
 
 
 def measured(what: str, raw: bytes, goal: float, seconds: float) -> Figure:
-    """Measure one line in a run of lines like it."""
-    lines = [bytes(bytearray(raw)) for _ in range(RUN_LINES)]
-    if runs.check(lines, converted=False) is None:
-        raise TypeError("the line is not usual")
-    times = interleaved(
-        seconds, lambda: runs.check(lines, converted=False), lambda: [orjson.loads(each) for each in lines]
-    )
-    ours, floor = (time / RUN_LINES for time in times)
+    """Measure one line."""
+    if not isinstance(examine(raw, MODEL, converted=False), Accepted):
+        raise TypeError("the line is not valid")
+    ours, floor = interleaved(seconds, lambda: examine(raw, MODEL, converted=False), lambda: orjson.loads(raw))
     context: dict[str, float | str] = {"MB/s": len(raw) / MB / ours, "orjson MB/s": len(raw) / MB / floor}
     return Figure("decode", what, ours * 1e6, "us", floor * 1e6, goal, context)
 
@@ -55,7 +49,7 @@ def _spaced(compact: bytes) -> bytes:
 def interleaved(seconds: float, *calls: Callable[[], object]) -> list[float]:
     """Return the least CPU seconds of one call of each; rounds alternate, so that a busy moment hits all alike."""
     timers = [timeit.Timer(call, timer=time.process_time) for call in calls]
-    numbers = [max(int(seconds / max(timer.timeit(3) / 3, 1e-9)), 1) for timer in timers]
+    numbers = [max(int(seconds / max(timer.timeit(100) / 100, 1e-9)), 1) for timer in timers]
     rounds = [
         [timer.timeit(number) / number for timer, number in zip(timers, numbers, strict=True)] for _ in range(ROUNDS)
     ]

@@ -27,7 +27,7 @@ from batchdrop.ports import BatchKind
 
 form = "fake"
 TEXT = b'"text"'
-attachments = beginnings = images = media = models = plain_answers = runs = None
+attachments = beginnings = images = media = models = plain_answers = None
 
 
 class FakeRequest(msgspec.Struct, frozen=True):

@@ -187,10 +187,10 @@ def test_the_label_says_who_pays_else_the_first_folder_does() -> None:
 def test_keys_are_counted_until_there_are_too_many() -> None:
     keys = Keys(counted=True)
     for key in (b'"a"', b"null", b'"a"', b'"b"'):
-        keys.see_all([key])
+        keys.see(key)
     assert (keys.missing, len(keys.hashes), len(set(keys.hashes))) == (1, 3, 2)
     without = Keys(counted=False)
-    without.see_all([b'"a"'])
+    without.see(b'"a"')
     assert not without.hashes
 
 

@@ -12,7 +12,7 @@
 
 A line is one of the language's own form, as the user wrote it, or one that a conversion wrote (`converted`). All of it
 is pure, and total over every byte string a user or a provider may write. What only some languages have is a protocol of
-its own, None in a language without it: attachments, beginnings, images, media, models, plain answers, runs.
+its own, None in a language without it: attachments, beginnings, images, media, models, plain answers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from batchdrop.core.result.plain import Plain
 from batchdrop.core.result.result import Result
 from batchdrop.core.value import Failure
 from batchdrop.dialects.hub import Reader
-from batchdrop.dialects.line import Accepted, Json, LineForm, Rejected, Run
+from batchdrop.dialects.line import Accepted, Json, LineForm, Rejected
 from batchdrop.dialects.reply import Reply, Said
 
 
@@ -154,10 +154,6 @@ class Watch(Protocol):
         """Count one accepted line."""
         ...
 
-    def see_all(self, lines: Sequence[bytes], run: Run, /) -> None:
-        """Count the lines of a run."""
-        ...
-
     def best(self) -> Cut | None:
         """Return the beginning that spares the most bytes, at least two requests having it."""
         ...
@@ -198,14 +194,6 @@ class Beginnings(Protocol):
 
     def countable(self, line: bytes, depth: int, /) -> bytes:
         """Return a request that asks little more than a line's beginning, for counting its tokens."""
-        ...
-
-
-class Runs(Protocol):
-    """Lines that follow each other, checked at once; what it says of a line is what `check` says."""
-
-    def check(self, lines: Sequence[bytes], /, *, converted: bool) -> Run | None:
-        """Return what lines ask for, None when one of them must be looked at by itself."""
         ...
 
 
@@ -267,11 +255,6 @@ class Dialect(Protocol):
     @property
     def plain_answers(self) -> PlainAnswers | None:
         """Answers of the usual shape, many at a time; None: each is judged by itself."""
-        ...
-
-    @property
-    def runs(self) -> Runs | None:
-        """Lines checked many at a time; None when each is checked by itself."""
         ...
 
     # ------------------------------------------------------------------------------------------ lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -84,30 +83,6 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     """False when all parts are known to be text."""
     request_bytes: int | None = None
     """How long its request is, when checking showed it by the way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Lines that follow each other and can all run: what each asks for, a column for each figure of `Accepted`."""
-
-    kind: BatchKind
-    keys: Sequence[bytes]
-    tokens: Sequence[int]
-    media: bool
-    """False when all parts of all lines are known to be text."""
-    request_bytes: Sequence[int]
-    requests: Sequence[Any]
-    """As the language decoded them; only the language itself reads them."""
-
-    def accepted(self, index: int) -> Accepted:
-        """Return what one of the lines asks for."""
-        return Accepted(
-            self.kind,
-            self.keys[index],
-            self.tokens[index],
-            self.media,
-            self.request_bytes[index],
-        )
 
 
 @dataclass(frozen=True, slots=True)

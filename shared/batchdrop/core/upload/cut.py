@@ -92,14 +92,6 @@ class Cutter:
             line > self.first_line and offset - self.start >= limits.range_bytes
         )
 
-    def lines_left(self, line: int) -> int:
-        """Return how many lines from this one on the open range may hold by their number."""
-        return self.limits.range_lines - (line - self.first_line)
-
-    def begins_here(self, offset: int) -> bool:
-        """Tell whether a line at this offset belongs to the open range by the range's bytes."""
-        return offset - self.start < self.limits.range_bytes
-
     def shard_full(
         self, size: int, tokens: int, output_bytes: int = 0, attached: int = 0
     ) -> bool:
@@ -123,22 +115,6 @@ class Cutter:
         self.tokens += tokens
         self.output_bytes += output_bytes
         self.attached += attached
-
-    def room_for(self, requests: int, size: int, tokens: int) -> bool:
-        """Tell that none of so many requests, of that size and tokens together, would find the open shard full."""
-        limits = self.limits
-        return (
-            self.requests + requests <= limits.shard_requests
-            and self.bytes + size <= limits.shard_bytes
-            and self.tokens + tokens <= limits.shard_tokens
-        )
-
-    def add_all(self, requests: int, size: int, tokens: int) -> None:
-        """Count accepted requests that there is room for."""
-        self.range_requests += requests
-        self.requests += requests
-        self.bytes += size
-        self.tokens += tokens
 
     def reject(self) -> None:
         """Count a rejected line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -22,19 +22,15 @@ class Keys:
         self.counted = counted
         self._most = limit("counted_keys")
 
-    def see_all(self, keys: Sequence[bytes]) -> None:
-        """Count the keys of lines, `null` where one has none."""
-        missing = keys.count(b"null")
-        self.missing += missing
-        if not self.counted:
-            return
-        said = [key for key in keys if key != b"null"] if missing else keys
-        self.hashes.frombytes(
-            b"".join([blake2b(key, digest_size=_KEY_BYTES).digest() for key in said])
-        )
-        if len(self.hashes) > self._most:
-            self.counted = False
-            self.hashes = array("Q")
+    def see(self, key: bytes) -> None:
+        """Count one line's key, `null` when it has none."""
+        if key == b"null":
+            self.missing += 1
+        elif self.counted:
+            self.hashes.frombytes(blake2b(key, digest_size=_KEY_BYTES).digest())
+            if len(self.hashes) > self._most:
+                self.counted = False
+                self.hashes = array("Q")
 
 
 def repeated(hashes: Iterable[bytes]) -> int | None:

@@ -14,27 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from batchdrop.core.limits import limit
 from batchdrop.dialects.dialect import Cut
-from batchdrop.dialects.gemini.fast import Generate
 from batchdrop.dialects.gemini.request import INSTRUCTIONS, Unit, request, view
-from batchdrop.dialects.line import Run
 
 GIVE_UP: Final = 64
 """When this many lines share nothing worth a cache, the rest are not looked at."""
 LARGE: Final = 1 << 20
 """What a part that names a file weighs when cuts are compared: its tokens are not in the line."""
-
-
-class _Part(msgspec.Struct, frozen=True):
-    text: str | None = None
-
-
-_decode_part = msgspec.json.Decoder(_Part).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
 
@@ -64,17 +55,8 @@ class Watch:
             pattern: The first accepted line, when there are counts.
         """
         self._least = least_bytes
-        self._take(units_of_line(pattern) if pattern is not None else ())
+        self._units = units_of_line(pattern) if pattern is not None else ()
         self.counts = None if counts is None else list(counts)
-
-    def _take(self, units: tuple[Unit, ...]) -> None:
-        """Take these units as the pattern."""
-        first, part = b"", b"{}"
-        if len(units) > 1:
-            first, part = units[0][2], units[1][2]
-        self._units = units
-        self._instruction = msgspec.Raw(first.removeprefix(b'"systemInstruction":'))
-        self._text = _decode_part(part).text
 
     def see(self, line: bytes) -> None:
         """Count one accepted line."""
@@ -82,39 +64,16 @@ class Watch:
             return
         units = units_of_line(line)
         if not self.counts:
-            self._take(units)
+            self._units = units
             self.counts = [0] * len(units)
             if len(units) > limit("shared_units") or not any(
                 self._worth(depth) for depth in range(len(units))
             ):
                 self.counts = None
                 return
-        self._count(self.counts, _agreed(self._units, units))
-
-    def see_all(self, lines: Sequence[bytes], run: Run) -> None:
-        """Count the lines of a run; a line is decoded again only when its first part agrees, too."""
-        for line, asked in zip(lines, run.requests, strict=True):
-            if self.counts is None:
-                return
-            depth = self._agreed_at_a_glance(asked) if self.counts else None
-            if depth is None:
-                self.see(line)
-            else:
-                self._count(self.counts, depth)
-
-    def _count(self, counts: list[int], depth: int) -> None:
-        counts[depth] += 1
-        if sum(counts) == GIVE_UP and self.best() is None:
+        self.counts[_agreed(self._units, units)] += 1
+        if sum(self.counts) == GIVE_UP and self.best() is None:
             self.counts = None
-
-    def _agreed_at_a_glance(self, request: Any) -> int | None:
-        """Return how many units agree when no part does, None when that must be looked at."""
-        if not isinstance(request, Generate):
-            return None
-        if request.systemInstruction != self._instruction:
-            return 0
-        agrees = request.contents[0].parts[0].text == self._text
-        return None if agrees or len(self._units) < 2 else 1
 
     def best(self) -> Cut | None:
         """Return the beginning that spares the most bytes, at least two requests having it."""

@@ -48,7 +48,7 @@ def check_line(raw: bytes, model: str = "") -> Accepted | tuple[bytes, list[Prob
     Returns:
         What it asks for, or the key as JSON (`null` if it cannot be told) and every problem found.
     """
-    return fast.check(raw, field_is_valid) or _check_slowly(raw, model)
+    return fast.check(raw, _field_is_valid) or _check_slowly(raw, model)
 
 
 def check_request(
@@ -107,7 +107,7 @@ def _envelope(entry: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def field_is_valid(name: str, raw: bytes) -> bool:
+def _field_is_valid(name: str, raw: bytes) -> bool:
     """Check one field of the generation settings or the request that the fast path left as JSON."""
     try:
         value = strict_json.loads(raw)

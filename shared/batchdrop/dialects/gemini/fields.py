@@ -15,8 +15,7 @@ from batchdrop.core.pointer import join
 from batchdrop.core.problem import Code, Problem
 from batchdrop.core.provider.batch import BatchKind
 from batchdrop.core.result.schema_shape import check_json_schema
-from batchdrop.dialects.gemini.binary import is_base64
-from batchdrop.dialects.gemini.fast import CHARS_PER_TOKEN, MEDIA_TOKENS
+from batchdrop.dialects.gemini.fast import CHARS_PER_TOKEN, MEDIA_TOKENS, is_base64
 from batchdrop.dialects.gemini.schema import check_schema
 
 MAX_PROBLEMS: Final = 100

@@ -9,7 +9,6 @@ from batchdrop.dialects.gemini import (
     media,
     models,
     plain_answers,
-    runs,
 )
 from batchdrop.dialects.gemini.answer import answer
 from batchdrop.dialects.gemini.attachments import addresses, may_name
@@ -46,6 +45,5 @@ __all__ = [
     "renderer",
     "reply",
     "request",
-    "runs",
     "said",
 ]

@@ -7,14 +7,14 @@ the stack      every address it names is allowed, and every object it attaches i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from batchdrop.core.codes import Code
 from batchdrop.core.settings import SubmitSettings
 from batchdrop.core.state.job import Job
 from batchdrop.core.wire import id_bytes
-from batchdrop.dialects.line import Accepted, Rejected, Run
+from batchdrop.dialects.line import Accepted, Rejected
 from batchdrop.ports import BatchKind, Envelope
 from batchdrop.steps.attach import Looked
 from batchdrop.steps.context import Context
@@ -34,15 +34,6 @@ class Asked(NamedTuple):
     """Expected of its row, when the model answers with images."""
     objects: Mapping[str, int]
     """The objects it attaches and their bytes."""
-
-
-class AskedRun(NamedTuple):
-    """What the lines of a run add to the shard they go into: text and media of their own, no objects."""
-
-    run: Run
-    size: int
-    """Bytes of the provider's lines."""
-    tokens: int
 
 
 class Checks:
@@ -80,36 +71,6 @@ class Checks:
             return objects
         return self._measured(raw, number, accepted, objects)
 
-    def ask_all(self, lines: Sequence[bytes], number: int) -> AskedRun | None:
-        """Return what lines that follow each other ask for, None when each must be asked by itself."""
-        runs = self._language.runs
-        if runs is None or self._undrawn or self._drawn:
-            return None
-
-        run = runs.check(lines, converted=self._converted)
-        if run is None or (self.kind and run.kind != self.kind):
-            return None
-        if run.media and any(map(self._language.may_name, lines)):
-            return None
-        return self._measured_run(run, number)
-
-    def _measured_run(self, run: Run, number: int) -> AskedRun | None:
-        """Return what a run adds to its shard, None when its ids are not of one length."""
-        id_length = id_bytes(number)
-        if id_length != id_bytes(number + len(run.keys) - 1):
-            return None
-
-        self._is_of(run.kind)
-        size = self._envelope.size
-        total = sum([size(id_length, body) for body in run.request_bytes])
-        return AskedRun(run, total, sum(run.tokens))
-
-    def _is_of(self, kind: str) -> None:
-        """Keep the kind of the lines: the first one says it."""
-        if kind != self.kind:
-            self.kind = kind
-            self._envelope = self._envelope_of(kind)
-
     def _against_job(self, raw: bytes, accepted: Accepted) -> Rejected | None:
         """Say why a request cannot run beside the lines before it, or on the job's model."""
         if self.kind and accepted.kind != self.kind:
@@ -129,8 +90,11 @@ class Checks:
     def _measured(
         self, raw: bytes, number: int, accepted: Accepted, objects: Mapping[str, int]
     ) -> Asked:
-        """Return what a request adds to its shard."""
-        self._is_of(accepted.kind)
+        """Return what a request adds to its shard; the first one says what kind the job is of."""
+        if accepted.kind != self.kind:
+            self.kind = accepted.kind
+            self._envelope = self._envelope_of(accepted.kind)
+
         body = self._body_bytes(raw, accepted)
         size = self._envelope.size(id_bytes(number), body)
         output_bytes = self._drawn.row_bytes(raw) if self._drawn else 0

@@ -14,7 +14,7 @@ from batchdrop.core.upload.cut import CutLimits, Cutter, RangePlan, ShardPlan
 from batchdrop.dialects.dialect import Rejected
 from batchdrop.steps import work
 from batchdrop.steps.context import Context
-from batchdrop.steps.plan.checking import Asked, AskedRun
+from batchdrop.steps.plan.checking import Asked
 
 Planning = Context[SubmitSettings]
 
@@ -52,14 +52,6 @@ class Cutting:
         self.cutter.add(size, tokens, output_bytes, attached)
         if objects:
             self._attached.update(objects)
-
-    def take_all(self, asked: AskedRun) -> bool:
-        """Count a run into the open shard; False, and nothing is counted, when it would take it over a limit."""
-        count = len(asked.run.keys)
-        if not self.cutter.room_for(count, asked.size, asked.tokens):
-            return False
-        self.cutter.add_all(count, asked.size, asked.tokens)
-        return True
 
     def _new_bytes(self, asked: Asked) -> int:
         """Return the bytes of the objects that no request of the open shard attaches yet."""
